@@ -1,0 +1,3 @@
+"""CoverGen: music in, cover art out."""
+
+__version__ = "0.1.0"

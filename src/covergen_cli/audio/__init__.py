@@ -1,0 +1,1 @@
+"""Hearing: decoding, the salient segment, encoders and descriptors."""

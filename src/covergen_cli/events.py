@@ -1,0 +1,96 @@
+"""What long jobs tell whoever runs them: frozen records, yielded as things happen.
+
+The library never prints; the command line renders these, and a program that embeds CoverGen can log or ignore them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["CoverFailed", "CoverFinished", "CoverSkipped", "Event", "ModelLoaded", "ModelLoading", "Progress", "Warned"]
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know; the work goes on."""
+
+    message: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelLoading:
+    """A model is about to be loaded."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ModelLoaded:
+    """A model is ready."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one named piece of work has come.
+
+    Args:
+        task: what is being done, e.g. ``"draw"``.
+        done: units finished so far.
+        total: units in all; ``None`` when unknown.
+        detail: a short text for the display, e.g. the song's name.
+    """
+
+    task: str
+    done: int
+    total: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class CoverFinished:
+    """A cover was written.
+
+    Args:
+        input: the music file.
+        output: the cover.
+        seed: the seed that drew it.
+        segment: start and end, in seconds, of the part that was listened to.
+        seconds: wall-clock time that this cover took, decoding included.
+        native_size: pixels per side that the model drew; the file may be larger.
+    """
+
+    input: Path
+    output: Path
+    seed: int
+    segment: tuple[float, float]
+    seconds: float
+    native_size: int
+
+
+@dataclass(frozen=True)
+class CoverSkipped:
+    """A cover was already there."""
+
+    input: Path
+    output: Path
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class CoverFailed:
+    """A cover could not be made; the other inputs go on."""
+
+    input: Path
+    output: Path | None
+    seed: int | None
+    error: str
+    hint: str | None = None
+
+
+Event = Warned | ModelLoading | ModelLoaded | Progress | CoverFinished | CoverSkipped | CoverFailed

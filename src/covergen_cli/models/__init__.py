@@ -1,0 +1,1 @@
+"""The adapter that is trained and the frozen base that it steers."""

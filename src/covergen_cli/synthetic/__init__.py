@@ -1,0 +1,1 @@
+"""Music and covers made from a seed: the world whose truth is known."""
