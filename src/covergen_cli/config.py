@@ -1,15 +1,84 @@
 """Every setting and its only default: one frozen dataclass per stage.
 
 Command-line options, presets and the reference in the docs derive from these fields; a default is typed nowhere else.
-Units stand in the names. Presets (``presets/*.yaml``) hold only what differs from here.
+Units stand in the names. Presets (``presets/*.yaml``) hold only what differs from here. The bounds of a value ride in
+its annotation, its help text in the ``Args`` section of its class: each is written once.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-__all__ = ["AdapterConfig", "GenerateConfig", "SegmentConfig"]
+__all__ = ["AdapterConfig", "Between", "GenerateConfig", "Matches", "SegmentConfig", "field_docs", "stage_of"]
+
+
+@dataclass(frozen=True)
+class Between:
+    """Bounds of a number, both included.
+
+    Args:
+        low: smallest value allowed.
+        high: largest value allowed; ``None`` for no upper bound.
+    """
+
+    low: float
+    high: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Form of a text.
+
+    Args:
+        pattern: regular expression that the whole text has to match.
+        words: the same for people, e.g. ``"auto, cpu or cuda"``.
+    """
+
+    pattern: str
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+    def __contains__(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+
+def stage_of(kind: type) -> str:
+    """Name of a stage in presets, config file and environment: ``GenerateConfig`` → ``generate``."""
+    return kind.__name__.removesuffix("Config").lower()
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """Help text of every field, read from the ``Args`` section of the class's docstring.
+
+    Args:
+        kind: one of the dataclasses of this module.
+
+    Returns:
+        field name → text on one line, without the double backticks of the docstring.
+    """
+    lines = (inspect.getdoc(kind) or "").partition("Args:\n")[2].splitlines()
+    docs: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if not line.startswith("    "):
+            break
+        if start := re.match(r" {4}(\w+): (.+)", line):
+            name, text = start.groups()
+            docs[name] = text
+        else:
+            docs[name] += " " + line.strip()
+    return {name: text.replace("``", "") for name, text in docs.items()}
 
 
 @dataclass(frozen=True)
@@ -21,8 +90,8 @@ class SegmentConfig:
         hop_seconds: distance between two windows that are scored.
     """
 
-    clip_seconds: float = 30.0
-    hop_seconds: float = 1.0
+    clip_seconds: Annotated[float, Between(0.1, 3600)] = 30.0
+    hop_seconds: Annotated[float, Between(0.01, 3600)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,15 +113,15 @@ class AdapterConfig:
     """
 
     pooling: Literal["resampler", "attention"] = "resampler"
-    tokens: int = 8
-    embedding_dim: int = 512
-    hidden_dim: int = 1024
-    output_dim: int = 768
-    blocks: int = 2
-    rank: int = 16
-    alpha: float = 1.0
-    dropout: float = 0.1
-    heads: int = 8
+    tokens: Annotated[int, Between(1, 1024)] = 8
+    embedding_dim: Annotated[int, Between(1)] = 512
+    hidden_dim: Annotated[int, Between(1)] = 1024
+    output_dim: Annotated[int, Between(1)] = 768
+    blocks: Annotated[int, Between(0, 100)] = 2
+    rank: Annotated[int, Between(1)] = 16
+    alpha: Annotated[float, Between(0)] = 1.0
+    dropout: Annotated[float, Between(0, 1)] = 0.1
+    heads: Annotated[int, Between(1)] = 8
 
 
 @dataclass(frozen=True)
@@ -61,33 +130,37 @@ class GenerateConfig:
 
     Args:
         adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; ``None`` takes the one that the
-            adapter was trained for.
+        base: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it,
+            the one that the adapter was trained for.
         variations: covers per song; each has its own seed.
         seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
         steps: denoising steps.
         guidance: weight of classifier-free guidance; 1 switches it off.
         scheduler: a diffusers scheduler class name, or its short name (``dpm++``, ``unipc``, ``euler``, ``ddim``);
-            ``None`` takes the base's own.
-        size: pixels per side of the file, 64 to 4096.
-        format: ``png`` or ``jpg``.
-        grain: strength of the film grain that finishes an enlarged cover, 0 to 1.
-        segment: start and end in seconds of the part to listen to; ``None`` finds the salient one.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            without it, the
+            base's own.
+        size: pixels per side of the file.
+        format: file format of the cover.
+        grain: strength of the film grain that finishes an enlarged cover.
+        segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part
+            is found.
+        save_segment: also write the part that was listened to, as mp3 beside the cover.
+        device: where to compute; ``auto`` takes a GPU where there is one.
         overwrite: what to do with a cover that exists: ``changed`` redraws it when the song, the settings or the model
             changed, ``skip`` never touches it, ``force`` always redraws.
     """
 
     adapter: str = "starter"
     base: str | None = None
-    variations: int = 1
-    seed: int = 0
-    steps: int = 30
-    guidance: float = 7.5
+    variations: Annotated[int, Between(1, 1000)] = 1
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    steps: Annotated[int, Between(1, 1000)] = 30
+    guidance: Annotated[float, Between(0, 50)] = 7.5
     scheduler: str | None = None
-    size: int = 512
+    size: Annotated[int, Between(64, 4096)] = 512
     format: Literal["png", "jpg"] = "png"
-    grain: float = 0.25
+    grain: Annotated[float, Between(0, 1)] = 0.25
     segment: tuple[float, float] | None = None
-    device: str = "auto"
+    save_segment: bool = False
+    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
     overwrite: Literal["changed", "skip", "force"] = "changed"
