@@ -1,0 +1,160 @@
+"""From an open container to mono blocks at the file's own rate; private to :mod:`covergen_cli.audio.io`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Damage", "native_blocks"]
+
+_FRAMES_PER_BLOCK = 32
+_MAX_BAD_PACKETS_AT_START = 200
+
+
+@dataclass
+class Damage:
+    """What went wrong while decoding.
+
+    Args:
+        packets: packets that could not be decoded and were left out.
+        ended: reading broke off with an error.
+    """
+
+    packets: int = 0
+    ended: bool = False
+
+
+def native_blocks(
+    container: Any, audio: Any, damage: Damage, first_sample: int = 0
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Decode mono blocks.
+
+    Args:
+        container: an open PyAV input container, at its beginning.
+        audio: its audio stream.
+        damage: filled in on the way.
+        first_sample: number of native samples to leave out at the beginning; they are jumped over where the format can.
+
+    Yields:
+        (sample rate in Hz, float32 ``(n,)``), the channels averaged; integer formats are scaled to [−1, 1].
+    """
+    frames = _frames(container, audio, damage)
+    position = 0
+    if first_sample:
+        frames, position = _seek(container, audio, damage, frames, first_sample)
+    held: list[Any] = []
+    for frame in frames:
+        position += frame.samples
+        if position <= first_sample:
+            continue
+        cut = max(0, first_sample - (position - frame.samples))
+        if cut:
+            # The first packets after a jump lack what they build on; that is no damage of the file.
+            damage.packets = 0
+            yield frame.sample_rate, _mono([frame])[cut:]
+            continue
+        if held and (len(held) >= _FRAMES_PER_BLOCK or _kind(frame) != _kind(held[0])):
+            yield held[0].sample_rate, _mono(held)
+            held = []
+        held.append(frame)
+    if held:
+        yield held[0].sample_rate, _mono(held)
+
+
+def _frames(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:
+    """Decode frame after frame; leave out damaged packets, stop where reading breaks off."""
+    packets = container.demux(audio)
+    decoded = 0
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.error.FFmpegError, OSError):
+            damage.ended = True
+            return
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
+            damage.packets += 1
+            if not decoded and damage.packets >= _MAX_BAD_PACKETS_AT_START:
+                return
+            continue
+        for frame in frames:
+            if frame.samples and frame.sample_rate:
+                decoded += 1
+                yield frame
+
+
+def _seek(
+    container: Any, audio: Any, damage: Damage, frames: Iterator[Any], first_sample: int
+) -> tuple[Iterator[Any], int]:
+    """Jump to a place at or before a native sample; return the frames from there and the first one's sample number.
+
+    The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Where a format cannot
+    seek, or lands behind the sample, everything is decoded from the beginning.
+    """
+    origin = next(frames, None)
+    if origin is None or origin.pts is None:
+        return _restarted(container, audio, damage), 0
+    rate_hz = origin.sample_rate
+    target = origin.pts + int(first_sample / rate_hz / origin.time_base)
+    try:
+        container.seek(target, stream=audio)
+    except (av.error.FFmpegError, OSError):
+        return _restarted(container, audio, damage), 0
+    frames = _frames(container, audio, damage)
+    landed = next(frames, None)
+    if landed is None or landed.pts is None or landed.sample_rate != rate_hz:
+        return _restarted(container, audio, damage), 0
+    position = round((landed.pts - origin.pts) * origin.time_base * rate_hz)
+    if position > first_sample:
+        return _restarted(container, audio, damage), 0
+    # A decoder that starts amid a stream needs a frame or two to get right; the caller's preroll covers them.
+    return _chain(landed, frames), position
+
+
+def _restarted(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:
+    container.seek(0)
+    return _frames(container, audio, damage)
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _kind(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _mono(frames: list[Any]) -> npt.NDArray[np.float32]:
+    """Join frames of one kind and average their channels."""
+    first = frames[0]
+    channels = len(first.layout.channels)
+    arrays = [frame.to_ndarray() for frame in frames]
+    joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
+    if not first.format.is_planar:
+        joined = joined.reshape(-1, channels).T
+    scale = 1.0 / channels
+    offset = 0.0
+    if joined.dtype.kind == "u":
+        offset = -1.0
+    if joined.dtype.kind in "iu":
+        scale /= float(2 ** (8 * joined.dtype.itemsize - 1))
+    mono: npt.NDArray[np.float32] = joined[0].astype(np.float32)
+    for channel in joined[1:]:
+        mono += channel
+    mono *= np.float32(scale)
+    if offset:
+        mono += np.float32(offset)
+    return mono

@@ -1,0 +1,370 @@
+"""Any audio file → mono float32, as a stream of blocks or as one clip (§3.4.1's input).
+
+ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are opened here and handed over as file
+objects, and every ffmpeg protocol is forbidden, so neither an odd file name (``http:…``, ``concat:…``) nor a playlist dressed
+up as a song can make ffmpeg open anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from covergen_cli.artifacts import atomic_path
+from covergen_cli.audio._decode import Damage, native_blocks
+from covergen_cli.errors import InputError
+
+__all__ = [
+    "ANALYSIS_RATE_HZ",
+    "AUDIO_SUFFIXES",
+    "AudioInfo",
+    "AudioStream",
+    "Clip",
+    "is_silent",
+    "load",
+    "probe",
+    "save_mp3",
+    "stream",
+]
+
+ANALYSIS_RATE_HZ = 22050
+"""The rate at which segments and descriptors are computed."""
+
+AUDIO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *(
+            "aac",
+            "ac3",
+            "aif",
+            "aiff",
+            "amr",
+            "ape",
+            "au",
+            "caf",
+            "dsf",
+            "flac",
+            "m4a",
+            "m4b",
+            "mka",
+            "mp2",
+            "mp3",
+            "mpc",
+        ),
+        *("oga", "ogg", "opus", "tta", "w64", "wav", "weba", "wma", "wv"),
+        *("avi", "flv", "m4v", "mkv", "mov", "mp4", "ogv", "webm", "wmv"),
+    )
+)
+"""Lower-case suffixes that are looked for in a folder; a file that is named outright may have any suffix."""
+
+SILENCE_PEAK = 1e-4
+"""Peak (−80 dB of full scale) up to which a signal counts as silent: above 16-bit dither, below any music."""
+
+MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+_PREROLL_SECONDS = 0.5
+_SEEK_FROM_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself, without decoding it.
+
+    Args:
+        path: the file.
+        duration_seconds: as the container declares it; ``None`` when it does not.
+        sample_rate_hz: of the audio stream that would be decoded.
+        channels: of that stream.
+        codec: ffmpeg's name of its codec, e.g. ``"mp3"``.
+        title: from the tags, or ``None``.
+        artist: from the tags, or ``None``.
+    """
+
+    path: Path
+    duration_seconds: float | None
+    sample_rate_hz: int
+    channels: int
+    codec: str
+    title: str | None
+    artist: str | None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Decoded sound.
+
+    Args:
+        samples: mono float32 ``(n,)`` in [−1, 1].
+        sample_rate_hz: their rate.
+        warnings: sentences about what was wrong with the file, empty when nothing was.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate_hz: int
+    warnings: tuple[str, ...]
+
+
+def is_silent(samples: npt.NDArray[np.float32]) -> bool:
+    """Return whether no sample rises above −80 dB of full scale; true of no samples at all."""
+    return samples.size == 0 or float(np.max(np.abs(samples))) <= SILENCE_PEAK
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Read duration, format and tags of a file.
+
+    Raises:
+        InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
+    """
+    path = Path(path)
+    with _opened(path) as (container, audio):
+        tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
+        return AudioInfo(
+            path=path,
+            duration_seconds=_declared_seconds(container, audio),
+            sample_rate_hz=audio.codec_context.sample_rate,
+            channels=audio.codec_context.channels,
+            codec=audio.codec_context.name,
+            title=tags.get("title", "").strip() or None,
+            artist=tags.get("artist", tags.get("album_artist", "")).strip() or None,
+        )
+
+
+class AudioStream(Iterator[npt.NDArray[np.float32]]):
+    """Blocks of a file as mono float32, one after the other; memory does not grow with the file.
+
+    Iterate over it; ``warnings`` is complete once the iteration has ended. Made by :func:`stream`.
+
+    Attributes:
+        warnings: sentences about what was wrong with the file.
+        samples: number of samples yielded so far.
+    """
+
+    def __init__(self, path: Path, sample_rate_hz: int, block_seconds: float) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self.samples = 0
+        self._blocks = self._run(path, sample_rate_hz, max(1, round(block_seconds * sample_rate_hz)))
+
+    def __next__(self) -> npt.NDArray[np.float32]:
+        """Return the next block; raise StopIteration at the end of the file and InputError when nothing was decoded."""
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Close the file before its end; harmless when it is closed already."""
+        self._blocks.close()
+
+    def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
+        damage = Damage()
+        with _opened(path) as (container, audio):
+            for piece in _rebuffered(_resampled(native_blocks(container, audio, damage), rate_hz), block):
+                self.samples += piece.size
+                yield piece
+            if not self.samples:
+                raise _no_sound(path)
+            self.warnings = _warnings(path, self.samples / rate_hz, _declared_seconds(container, audio), damage)
+
+
+def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
+    """Decode a file block by block.
+
+    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1] and ones that are
+    no number become 0.
+
+    Args:
+        path: a local file that ffmpeg can decode.
+        sample_rate_hz: rate of the samples that are yielded.
+        block_seconds: length of every block but the last, which may be shorter.
+
+    Returns:
+        An iterator over float32 arrays ``(n,)``, with the warnings on it afterwards.
+
+    Raises:
+        InputError: while iterating: the file is missing, not a file, unreadable, empty, not audio, has no audio stream,
+            or not one sample could be decoded.
+    """
+    return AudioStream(Path(path), sample_rate_hz, block_seconds)
+
+
+def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_seconds: float | None = None) -> Clip:
+    """Decode a file, or the part of it between two times, into one array.
+
+    A part that starts late is sought, and decoded from a little before, so that it equals that part of the whole file.
+
+    Args:
+        path: a local file that ffmpeg can decode.
+        sample_rate_hz: rate of the returned samples.
+        start_seconds: start of the part, from the first sample of the file.
+        end_seconds: end of the part; ``None``, or a time after the end of the file, is the end of the file.
+
+    Returns:
+        The clip. The warning that a file ends early is only given when it was decoded to its end.
+
+    Raises:
+        InputError: as :func:`stream`, or the part lies outside the file.
+    """
+    path = Path(path)
+    if start_seconds < 0 or (end_seconds is not None and end_seconds <= start_seconds):
+        raise InputError(
+            f"cannot read {path} from {start_seconds:g} s to {end_seconds} s",
+            hint="give a start that lies before the end",
+        )
+    damage = Damage()
+    with _opened(path) as (container, audio):
+        first = round(start_seconds * sample_rate_hz)
+        last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
+        skipped, blocks = _from(container, audio, damage, sample_rate_hz, start_seconds)
+        pieces, total, ended = [], skipped, True
+        for piece in _resampled(blocks, sample_rate_hz):
+            begin, total = total, total + piece.size
+            pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
+            if last is not None and total >= last:
+                ended = False
+                break
+        if not total:
+            raise _no_sound(path)
+        samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+        if not samples.size:
+            raise InputError(
+                f"{path} has no sound at {start_seconds:g} s", hint=f"it ends after {total / sample_rate_hz:.1f} s"
+            )
+        declared = _declared_seconds(container, audio) if ended else None
+        return Clip(samples, sample_rate_hz, _warnings(path, total / sample_rate_hz, declared, damage))
+
+
+def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
+    """Write mono samples ``(n,)`` in [−1, 1] as an mp3, variable bit rate, about 190 kbit/s at 44.1 kHz.
+
+    A rate that mp3 does not know is resampled to the next higher one. The file takes its name only when it is complete.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    rate_hz = next((rate for rate in MP3_RATES_HZ if rate >= sample_rate_hz), MP3_RATES_HZ[-1])
+    if rate_hz != sample_rate_hz:
+        samples = soxr.resample(samples, sample_rate_hz, rate_hz)
+    samples = np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
+    with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp3") as container:
+        track = container.add_stream("libmp3lame", rate=rate_hz, layout="mono", options={"q": "2"})
+        for begin in range(0, samples.size, rate_hz):
+            frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + rate_hz], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate_hz, begin
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
+    _check(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    with file:
+        try:
+            container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is not audio, or is damaged", hint="give a file that a music player can play"
+            ) from error
+        with container:
+            audio: Any = container.streams.best("audio")
+            if audio is None:
+                what = "a picture or a video without sound" if container.streams.video else "no sound in it"
+                raise InputError(f"{path} has no audio stream: {what}", hint="give a file with sound")
+            if not audio.codec_context or not audio.codec_context.sample_rate or not audio.codec_context.channels:
+                raise InputError(
+                    f"{path} has an audio stream that cannot be decoded", hint="convert it to flac or mp3 first"
+                )
+            yield container, audio
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an audio file", hint="name a file inside it")
+    if not path.exists():
+        raise InputError(f"{path} does not exist", hint="check the spelling of the path")
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file", hint="save the sound to a file first")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", hint="download or copy it again")
+
+
+def _declared_seconds(container: Any, audio: Any) -> float | None:
+    if audio.duration is not None and audio.time_base is not None:
+        return float(audio.duration * audio.time_base)
+    return None if container.duration is None else float(container.duration / av.time_base)
+
+
+def _no_sound(path: Path) -> InputError:
+    return InputError(f"{path} has no sound that can be decoded", hint="the file is damaged; download or copy it again")
+
+
+def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
+    found = []
+    if damage.packets:
+        found.append(f"{path} is damaged in {damage.packets} places; the rest was used")
+    # A variable bit rate without an index makes ffmpeg guess the duration, so small differences say nothing.
+    if declared is not None and seconds < 0.95 * declared - 0.5:
+        found.append(f"{path} ends early: {seconds:.1f} of {declared:.1f} s could be decoded")
+    elif damage.ended:
+        found.append(f"{path} ends early: decoding stopped after {seconds:.1f} s")
+    return tuple(found)
+
+
+def _resampled(
+    blocks: Iterator[tuple[int, npt.NDArray[np.float32]]], rate_hz: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Resample (rate, mono block) pairs to one rate; the file's own rate may change midway (chained ogg streams)."""
+    resampler, native_hz = None, 0
+    for block_hz, block in blocks:
+        if block_hz != native_hz:
+            if resampler is not None:
+                yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            native_hz = block_hz
+            resampler = None if native_hz == rate_hz else soxr.ResampleStream(native_hz, rate_hz, 1, dtype="float32")
+        yield _clean(block if resampler is None else resampler.resample_chunk(block))
+    if resampler is not None:
+        yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+
+
+def _clean(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if not np.isfinite(samples).all():
+        samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.clip(samples, -1.0, 1.0)
+
+
+def _rebuffered(pieces: Iterator[npt.NDArray[np.float32]], block: int) -> Iterator[npt.NDArray[np.float32]]:
+    held: list[npt.NDArray[np.float32]] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += piece.size
+        if size >= block:
+            joined = np.concatenate(held)
+            full = size - size % block
+            yield from np.split(joined[:full], full // block)
+            held, size = [joined[full:]], size - full
+    if size:
+        yield np.concatenate(held)
+
+
+def _from(
+    container: Any, audio: Any, damage: Damage, rate_hz: int, start_seconds: float
+) -> tuple[int, Iterator[tuple[int, npt.NDArray[np.float32]]]]:
+    """Seek to a little before a time; return the number of output samples that were jumped over, and what follows."""
+    if start_seconds < _SEEK_FROM_SECONDS:
+        return 0, native_blocks(container, audio, damage)
+    native_hz = audio.codec_context.sample_rate
+    # Only where both rates have a sample at the same time does the resampled grid stay the same.
+    shared = gcd(native_hz, rate_hz)
+    steps = int((start_seconds - _PREROLL_SECONDS) * shared)
+    return steps * (rate_hz // shared), native_blocks(container, audio, damage, steps * (native_hz // shared))
