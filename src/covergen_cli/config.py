@@ -28,7 +28,7 @@ class Between:
     high: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value and (self.high is None or value <= self.high)
@@ -129,16 +129,15 @@ class GenerateConfig:
     """How covers are drawn (§3.4).
 
     Args:
-        adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it,
-            the one that the adapter was trained for.
+        adapter: which adapter: ``starter``, a run folder, an adapter folder, or a hub id.
+        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without
+            it, the one that the adapter was trained for.
         variations: covers per song; each has its own seed.
         seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
         steps: denoising steps.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        scheduler: a diffusers scheduler class name, or its short name (``dpm++``, ``unipc``, ``euler``, ``ddim``);
-            without it, the
-            base's own.
+        scheduler: which sampler: a diffusers scheduler class, or its short name (``dpm++``, ``unipc``, ``euler``, ``ddim``);
+            without it, the base's own.
         size: pixels per side of the file.
         format: file format of the cover.
         grain: strength of the film grain that finishes an enlarged cover.

@@ -1,0 +1,194 @@
+"""The one place that writes for people and pipes: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from covergen_cli.events import Event
+
+__all__ = ["Tally", "Terminal", "clock"]
+
+_DOING = {"listen": "listening to", "draw": "drawing", "decode": "listening to", "embed": "listening to"}
+
+
+def clock(seconds: float) -> str:
+    """``83.5`` → ``1:23``; the fraction is dropped."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+@dataclass
+class Tally:
+    """How many covers came to what.
+
+    Args:
+        total: covers in all.
+        finished: drawn in this run.
+        skipped: already there.
+        failed: not made.
+    """
+
+    total: int = 0
+    finished: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Covers that nothing more will happen to."""
+        return self.finished + self.skipped + self.failed
+
+    def count(self, event: Event) -> None:
+        """Take note of one event."""
+        self.finished += isinstance(event, CoverFinished)
+        self.skipped += isinstance(event, CoverSkipped)
+        self.failed += isinstance(event, CoverFailed)
+
+    def sentence(self, folder: Path | None) -> str:
+        """``12 covers, 1 failed, 2 already there — in covers/``."""
+        parts = [f"{self.finished} cover{'' if self.finished == 1 else 's'}"]
+        parts += [f"{self.failed} failed"] * bool(self.failed)
+        parts += [f"{self.skipped} already there"] * bool(self.skipped)
+        where = "" if folder is None else f" — in {str(folder).rstrip(os.sep)}{os.sep}"
+        return ", ".join(parts) + where
+
+
+class Terminal:
+    """Writes lines, and on a terminal a live display below them.
+
+    Args:
+        quiet: write errors only on stderr; results are written all the same.
+        verbose: from 1 on, say which models are loaded and how long it took.
+        no_color: plain text; so does a non-empty ``NO_COLOR``.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0, no_color: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.color = False if no_color or os.environ.get("NO_COLOR") else None
+        self.interactive = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._display: _Display | None = None
+
+    def result(self, line: str) -> None:
+        """Write one result on stdout at once, so that the next program in a pipe can begin."""
+        with self._above_display(sys.stdout.isatty()):
+            click.echo(line)
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Say something by the way, unless quiet."""
+        if not self.quiet:
+            self.raw(text)
+
+    def warn(self, message: str) -> None:
+        """Say that something is not as it should be, unless quiet."""
+        if not self.quiet:
+            self.raw(click.style("warning: ", fg="yellow") + message)
+
+    def error(self, message: str, hint: str | None = None) -> None:
+        """Say what is wrong and, on a second line, what to do."""
+        self.raw(click.style("error: ", fg="red", bold=True) + message)
+        if hint:
+            self.raw(f"  hint: {hint}")
+
+    def raw(self, text: str) -> None:
+        """Write a line on stderr."""
+        with self._above_display(True):
+            click.echo(text, err=True, color=self.color)
+
+    @contextmanager
+    def live(self, tally: Tally) -> Iterator[None]:
+        """While the body runs, :meth:`show` also drives a live display, where stderr is a terminal."""
+        if self.interactive and not self.quiet:
+            self._display = _Display(tally, no_color=self.color is False)
+        try:
+            with self._display.bars if self._display else _nothing():
+                yield
+        finally:
+            self._display = None
+
+    def show(self, event: Event, tally: Tally) -> None:
+        """Render one event that ``tally`` has counted."""
+        place = f"[{tally.settled}/{tally.total}] "
+        if isinstance(event, Warned):
+            self.warn(f"{event.path}: {event.message}" if event.path else event.message)
+        elif isinstance(event, CoverFailed):
+            self.error(event.error, event.hint)
+        elif isinstance(event, CoverSkipped):
+            self.note(f"{place}{event.input.name}: already there ({event.reason}), seed {event.seed}")
+        elif isinstance(event, CoverFinished) and not (self._display and sys.stdout.isatty() and not self.verbose):
+            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
+            self.note(f"{place}{event.input.name}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
+        elif isinstance(event, ModelLoaded) and self.verbose:
+            self.note(f"loaded {event.name} in {event.seconds:.1f} s")
+        if self._display:
+            self._display.update(event, tally)
+
+    @contextmanager
+    def _above_display(self, needed: bool) -> Iterator[None]:
+        bars = self._display.bars if self._display and needed else None
+        if bars is None:
+            yield
+            return
+        bars.stop()
+        try:
+            yield
+        finally:
+            bars.start()
+
+
+class _Display:
+    """Bars on stderr: the covers in all, and what is being done now."""
+
+    def __init__(self, tally: Tally, *, no_color: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self.bars: Bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True, no_color=no_color or None, highlight=False),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._covers: TaskID = self.bars.add_task("covers", total=tally.total)
+        self._now: TaskID = self.bars.add_task("starting", total=None)
+
+    def update(self, event: Event, tally: Tally) -> None:
+        """Move the bars."""
+        if isinstance(event, ModelLoading):
+            self.bars.update(self._now, description=f"loading {event.name}", completed=0, total=None)
+        elif isinstance(event, Progress):
+            doing = f"{_DOING.get(event.task, event.task)} {event.detail}".rstrip()
+            self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
+        else:
+            self.bars.update(self._covers, completed=tally.settled)
+
+
+def _short(text: str, width: int = 48) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
