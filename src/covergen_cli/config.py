@@ -130,19 +130,18 @@ class GenerateConfig:
 
     Args:
         adapter: which adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without
-            it, the one that the adapter was trained for.
+        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it, the
+            one that the adapter was trained for.
         variations: covers per song; each has its own seed.
         seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
         steps: denoising steps.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        scheduler: which sampler: a diffusers scheduler class, or its short name (``dpm++``, ``unipc``, ``euler``, ``ddim``);
-            without it, the base's own.
+        scheduler: which sampler: a diffusers scheduler class, or its short name (``dpm++``, ``unipc``, ``euler``,
+            ``ddim``); without it, the base's own.
         size: pixels per side of the file.
         format: file format of the cover.
         grain: strength of the film grain that finishes an enlarged cover.
-        segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part
-            is found.
+        segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part is found.
         save_segment: also write the part that was listened to, as mp3 beside the cover.
         device: where to compute; ``auto`` takes a GPU where there is one.
         overwrite: what to do with a cover that exists: ``changed`` redraws it when the song, the settings or the model
