@@ -101,12 +101,15 @@ def _seek(
     """Jump to a place at or before a native sample; return the frames from there and the first one's sample number.
 
     The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Where a format cannot
-    seek, or lands behind the sample, everything is decoded from the beginning.
+    seek, has time stamps coarser than a sample (Matroska's milliseconds), or lands behind the sample, everything is
+    decoded from the beginning.
     """
     origin = next(frames, None)
     if origin is None or origin.pts is None:
         return _restarted(container, audio, damage), 0
     rate_hz = origin.sample_rate
+    if origin.time_base * rate_hz > 1:
+        return _restarted(container, audio, damage), 0
     target = origin.pts + int(first_sample / rate_hz / origin.time_base)
     try:
         container.seek(target, stream=audio)

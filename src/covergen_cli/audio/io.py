@@ -1,8 +1,8 @@
 """Any audio file → mono float32, as a stream of blocks or as one clip (§3.4.1's input).
 
-ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are opened here and handed over as file
-objects, and every ffmpeg protocol is forbidden, so neither an odd file name (``http:…``, ``concat:…``) nor a playlist dressed
-up as a song can make ffmpeg open anything else.
+ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are opened here and handed over as
+file objects, and every ffmpeg protocol is forbidden, so neither an odd file name (``http:…``, ``concat:…``) nor a
+playlist dressed up as a song can make ffmpeg open anything else.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
     """Decode a file block by block.
 
-    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1] and ones that are
-    no number become 0.
+    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1], and ones that
+    are no number become 0.
 
     Args:
         path: a local file that ffmpeg can decode.
