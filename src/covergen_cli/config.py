@@ -130,8 +130,8 @@ class GenerateConfig:
 
     Args:
         adapter: which adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it, the
-            one that the adapter was trained for.
+        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it,
+            the one that the adapter was trained for.
         variations: covers per song; each has its own seed.
         seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
         steps: denoising steps.

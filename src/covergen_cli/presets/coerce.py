@@ -93,14 +93,14 @@ def _ordered(start: float, end: float, text: str) -> tuple[float, float]:
 
 
 def _segment(value: object, name: str) -> tuple[float, float]:
-    if isinstance(value, str):
-        try:
+    try:
+        if isinstance(value, str):
             return parse_segment(value)
-        except ConfigError as error:
-            raise ConfigError(f"{name}: {error.message}", hint=error.hint) from None
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        start, end = (_plain(part, float, name) for part in value)
-        return _ordered(start, end, f"{start:g}-{end:g}")
+        if isinstance(value, (list, tuple)) and len(value) == 2:
+            start, end = (_plain(part, float, "one end") for part in value)
+            return _ordered(start, end, f"{start:g}-{end:g}")
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", hint=error.hint) from None
     raise ConfigError(f"{name} is {value!r}, not a segment", hint="write START-END, like 61-91 or 1:01-1:31")
 
 
