@@ -1,0 +1,115 @@
+"""Scales, functional chord progressions and melodic motifs, in scale degrees.
+
+A degree is an integer: 0 is the tonic, 7 the tonic an octave higher, −1 the leading note below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["SCALES", "Note", "chord_degrees", "chord_pitches", "motif", "nearest_mode", "pitch", "progression", "sing"]
+
+SCALES: dict[str, tuple[int, ...]] = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+}
+
+# From each chord, where harmony likes to go next and how strongly. The tonic is favoured so that the key is heard.
+_MAJOR_MOVES = {
+    0: {3: 4, 4: 4, 5: 2, 1: 1},
+    1: {4: 4, 3: 1},
+    3: {4: 3, 0: 3, 1: 1},
+    4: {0: 5, 5: 1, 3: 1},
+    5: {3: 3, 4: 2, 1: 1},
+}
+_MINOR_MOVES = {
+    0: {3: 4, 4: 3, 5: 2, 6: 1},
+    3: {0: 3, 4: 3},
+    4: {0: 5, 5: 1},
+    5: {3: 2, 4: 3, 0: 1},
+    6: {0: 3, 5: 1},
+}
+
+Note = tuple[float, float, int]
+"""Start and length in beats, and a scale degree (or, once sung, a MIDI pitch)."""
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A melodic random walk: when notes start, how long they last, and the steps between them."""
+
+    starts: tuple[float, ...]
+    lengths: tuple[float, ...]
+    steps: tuple[int, ...]
+
+
+def nearest_mode(scale: str) -> str:
+    """``"major"`` or ``"minor"``, whichever has the third of `scale`."""
+    return "major" if SCALES[scale][2] == 4 else "minor"
+
+
+def pitch(scale: str, degree: int) -> int:
+    """Semitones above the tonic of a scale degree, which may lie in any octave."""
+    octave, step = divmod(degree, 7)
+    return 12 * octave + SCALES[scale][step]
+
+
+def progression(rng: np.random.Generator, scale: str, bars: int) -> tuple[int, ...]:
+    """One chord root per bar as degrees 0–6: starts on the tonic, ends on a chord that leads back to it."""
+    moves = _MAJOR_MOVES if nearest_mode(scale) == "major" else _MINOR_MOVES
+    chords = [0]
+    while len(chords) < bars - 1:
+        options = moves[chords[-1]]
+        weights = np.array(list(options.values()), dtype=float)
+        chords.append(int(rng.choice(list(options), p=weights / weights.sum())))
+    if bars > 1:
+        chords.append(int(rng.choice([4, 4, 3] if chords[-1] != 4 else [0, 3])))
+    return tuple(chords)
+
+
+def chord_degrees(root: int, size: int) -> tuple[int, ...]:
+    """The stacked thirds on a root: 3 notes a triad, 4 a seventh chord."""
+    return tuple(root + 2 * i for i in range(size))
+
+
+def chord_pitches(scale: str, root: int, size: int, lowest: int, key: int) -> tuple[int, ...]:
+    """MIDI pitches of a chord, all within the octave above `lowest`, so that successive chords move little.
+
+    The dominant of a minor key gets its leading note, as in tonal practice.
+    """
+    tones = [pitch(scale, d) for d in chord_degrees(root, size)]
+    if root % 7 == 4 and scale == "minor":
+        tones[1] = pitch(scale, root) + 4
+    return tuple(sorted(lowest + (key + tone - lowest) % 12 for tone in tones))
+
+
+def motif(rng: np.random.Generator, density: float, beats: int) -> _Walk:
+    """A bar of melody whose rhythm gets busier as `density` rises from 0 to 1."""
+    grid = 1.0 if density < 0.25 else 0.5 if density < 0.75 else 0.25
+    slots = np.arange(0.0, beats, grid)
+    played = rng.random(slots.size) < 0.35 + 0.4 * density
+    played[0] |= rng.random() < 0.8
+    if not played.any():
+        played[0] = True
+    starts = slots[played]
+    ends = np.append(starts[1:], float(beats))
+    steps = rng.choice([-2, -1, -1, 0, 1, 1, 2, 3, -3], size=starts.size)
+    return _Walk(tuple(starts.tolist()), tuple((ends - starts).tolist()), tuple(int(s) for s in steps))
+
+
+def sing(walk: _Walk, scale: str, root: int, start_degree: int) -> list[Note]:
+    """Fit a motif to a chord: notes on a beat become chord tones, the walk turns back at an octave from its centre."""
+    tones = {d % 7 for d in chord_degrees(root, 3)}
+    degree, notes = start_degree, []
+    for start, length, step in zip(walk.starts, walk.lengths, walk.steps, strict=True):
+        degree += step if abs(degree + step - start_degree) <= 5 else -step
+        if start % 1.0 == 0.0:
+            degree = min(
+                (degree + shift for shift in (0, 1, -1, 2, -2) if (degree + shift) % 7 in tones), default=degree
+            )
+        notes.append((start, length, pitch(scale, degree)))
+    return notes
