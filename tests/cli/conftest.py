@@ -1,0 +1,92 @@
+"""A library that draws nothing, so that the command line can be tested alone."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import covergen_cli.generation
+from covergen_cli.cli.main import run
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+
+
+@dataclass(frozen=True)
+class FakeJob:
+    input: Path
+    output: Path
+    seed: int
+
+
+@dataclass
+class FakeBatch:
+    """Records what it was asked; a song's name says what becomes of it."""
+
+    inputs: list[Path] = field(default_factory=list)
+    out: Path | None = None
+    config: Any = None
+    generated: bool = False
+    closed: bool = False
+    error: BaseException | None = None
+
+    def plan(self, inputs, out, config):
+        self.inputs, self.out, self.config = list(inputs), out, config
+        return [FakeJob(song, Path(out) / f"{song.stem}.png", config.seed) for song in self.inputs]
+
+    def generate(self, jobs, config):
+        self.generated = True
+        try:
+            yield ModelLoading("starter")
+            yield ModelLoaded("starter", 1.5)
+            for job in jobs:
+                yield from self.draw(job)
+        finally:
+            self.closed = True
+
+    def draw(self, job):
+        name = job.input.stem
+        yield Progress("draw", 1, 2, job.input.name)
+        if name.startswith("bad"):
+            yield CoverFailed(job.input, job.output, job.seed, f"{job.input}: not audio", "give a music file")
+        elif name.startswith("old"):
+            yield CoverSkipped(job.input, job.output, job.seed, "nothing changed")
+        elif name.startswith("stop"):
+            raise self.error or KeyboardInterrupt
+        else:
+            if name.startswith("odd"):
+                yield Warned("ends early", job.input)
+            yield CoverFinished(job.input, job.output, job.seed, (61.0, 91.0), 1.23456, 256)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    fake = FakeBatch()
+    module = ModuleType("covergen_cli.generation.batch")
+    module.plan, module.generate = fake.plan, fake.generate
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(covergen_cli.generation, "batch", module, raising=False)
+    return fake
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def covergen(capsys):
+    """Run a command line in this process: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return call

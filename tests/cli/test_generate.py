@@ -1,0 +1,178 @@
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from covergen_cli.cli.errors import Terminated
+from covergen_cli.config import GenerateConfig
+from covergen_cli.errors import InputError
+from covergen_cli.presets import resolve
+
+COVER_KEYS = ["schema", "input", "output", "status", "seed", "segment", "seconds", "error"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {}),
+        ("-n 4", {"variations": 4}),
+        ("--variations 4 --seed 7", {"variations": 4, "seed": 7}),
+        ("--steps 5 --guidance 3.5", {"steps": 5, "guidance": 3.5}),
+        ("--scheduler euler --size 1024", {"scheduler": "euler", "size": 1024}),
+        ("--format jpg --grain 0", {"format": "jpg", "grain": 0.0}),
+        ("--adapter runs/mine --base sd15", {"adapter": "runs/mine", "base": "sd15"}),
+        ("--segment 1:01-1:31 --save-segment", {"segment": (61.0, 91.0), "save_segment": True}),
+        ("--overwrite force --device cuda:1", {"overwrite": "force", "device": "cuda:1"}),
+    ],
+)
+def test_arguments_become_settings(covergen, library, line, expected):
+    assert covergen("generate", "a.mp3", *line.split()).code == 0
+    assert library.config == resolve(GenerateConfig, overrides=expected)
+    assert {name: getattr(library.config, name) for name in expected} == expected
+
+
+def test_a_preset_can_be_chosen(covergen, library):
+    covergen("generate", "a.mp3", "--preset", "default")
+    assert library.config == GenerateConfig()
+
+
+def test_the_output_folder_is_passed_on_and_defaults_to_covers(covergen, library):
+    covergen("generate", "a.mp3", "music", "-o", "art")
+    assert (library.inputs, library.out) == ([Path("a.mp3"), Path("music")], Path("art"))
+    covergen("generate", "a.mp3")
+    assert library.out == Path("covers")
+
+
+def test_a_dash_reads_paths_from_stdin(covergen, library, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a song.mp3\n\nb.flac\r\n"))
+    assert covergen("generate", "-", "c.ogg").code == 0
+    assert library.inputs == [Path("a song.mp3"), Path("b.flac"), Path("c.ogg")]
+
+
+def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    ended = covergen("generate", "-")
+    assert (ended.code, ended.out) == (1, "")
+    assert "no song" in ended.err
+    assert not library.generated
+
+
+@pytest.mark.parametrize(
+    ("songs", "code", "paths"),
+    [
+        (["a.mp3", "b.mp3"], 0, ["covers/a.png", "covers/b.png"]),
+        (["old.mp3", "a.mp3"], 0, ["covers/old.png", "covers/a.png"]),
+        (["old.mp3"], 0, ["covers/old.png"]),
+        (["bad.mp3", "a.mp3"], 3, ["covers/a.png"]),
+        (["bad.mp3", "old.mp3"], 3, ["covers/old.png"]),
+        (["bad.mp3"], 1, []),
+    ],
+)
+def test_stdout_holds_one_path_per_cover_and_the_code_tells_how_it_went(covergen, library, songs, code, paths):
+    ended = covergen("generate", *songs)
+    assert ended.code == code
+    assert ended.out.splitlines() == [str(Path(path)) for path in paths]
+
+
+def test_stderr_tells_the_rest_in_plain_lines(covergen, library):
+    ended = covergen("generate", "a.mp3", "bad.mp3", "old.mp3", "odd.mp3")
+    assert ended.err.splitlines() == [
+        "[1/4] a.mp3: heard 1:01–1:31, seed 0, 1.2 s",
+        "error: bad.mp3: not audio",
+        "  hint: give a music file",
+        "[3/4] old.mp3: already there (nothing changed), seed 0",
+        "warning: odd.mp3: ends early",
+        "[4/4] odd.mp3: heard 1:01–1:31, seed 0, 1.2 s",
+        f"2 covers, 1 failed, 1 already there — in {Path('covers')}{'/' if sys.platform != 'win32' else chr(92)}",
+    ]
+
+
+def test_quiet_leaves_only_errors(covergen, library):
+    ended = covergen("generate", "-q", "a.mp3", "bad.mp3", "odd.mp3")
+    assert ended.err.splitlines() == ["error: bad.mp3: not audio", "  hint: give a music file"]
+    assert len(ended.out.splitlines()) == 2
+
+
+def test_verbose_tells_of_models(covergen, library):
+    assert "loaded starter in 1.5 s" in covergen("generate", "a.mp3", "-v").err
+    assert "loaded" not in covergen("generate", "a.mp3").err
+
+
+def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
+    ended = covergen("generate", "--json", "--seed", "5", "ä.mp3", "bad.mp3", "old.mp3")
+    done, failed, skipped = (json.loads(line) for line in ended.out.splitlines())
+    assert [list(done), list(failed), list(skipped)] == [COVER_KEYS] * 3
+    assert done == {
+        "schema": 1,
+        "input": "ä.mp3",
+        "output": str(Path("covers/ä.png")),
+        "status": "ok",
+        "seed": 5,
+        "segment": [61.0, 91.0],
+        "seconds": 1.235,
+        "error": None,
+    }
+    assert (failed["status"], failed["error"], failed["segment"]) == ("failed", "bad.mp3: not audio", None)
+    assert (skipped["status"], skipped["output"]) == ("skipped", str(Path("covers/old.png")))
+    assert ended.code == 3
+
+
+def test_dry_run_lists_and_draws_nothing(covergen, library):
+    ended = covergen("generate", "--dry-run", "a.mp3", "b.mp3")
+    assert ended.out.splitlines() == [str(Path("covers/a.png")), str(Path("covers/b.png"))]
+    assert "2 covers planned" in ended.err
+    assert not library.generated
+    record = json.loads(covergen("generate", "--dry-run", "--json", "a.mp3").out)
+    assert (record["status"], record["seconds"]) == ("planned", None)
+
+
+@pytest.mark.parametrize(("songs", "code"), [(["bad.mp3", "a.mp3"], 1), (["a.mp3", "bad.mp3", "b.mp3"], 3)])
+def test_fail_fast_stops_at_the_first_failure(covergen, library, songs, code):
+    ended = covergen("generate", "--fail-fast", *songs)
+    assert ended.code == code
+    assert len(ended.out.splitlines()) == len(songs) - 2
+    assert "the same command goes on from here" in ended.err
+    assert library.closed
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_interruption_closes_the_work_and_keeps_what_is_done(covergen, library, error, code):
+    library.error = error
+    ended = covergen("generate", "a.mp3", "stop.mp3", "b.mp3")
+    assert ended.code == code
+    assert ended.out.splitlines() == [str(Path("covers/a.png"))]
+    assert "stopped after 1 of 3" in ended.err
+    assert "Traceback" not in ended.err
+    assert library.closed
+
+
+def test_a_library_error_is_one_line_with_a_hint(covergen, library):
+    library.error = InputError("covers/x.png: disk full", hint="make room")
+    ended = covergen("generate", "stop.mp3", "-q")
+    assert (ended.code, ended.err) == (1, "error: covers/x.png: disk full\n  hint: make room\n")
+
+
+def test_a_bug_is_called_one_and_shows_its_traceback_only_with_debug(covergen, library):
+    library.error = ValueError("went\nwrong")
+    ended = covergen("generate", "stop.mp3", "-q")
+    assert ended.code == 1
+    assert ended.err.splitlines() == [
+        "error: this is a bug in covergen: ValueError: went wrong",
+        "  hint: run it again with --debug for details",
+    ]
+    assert "Traceback (most recent call last)" in covergen("generate", "stop.mp3", "--debug").err
+
+
+def test_settings_from_the_environment_reach_the_library(covergen, library, monkeypatch):
+    monkeypatch.setenv("COVERGEN_GENERATE_STEPS", "9")
+    covergen("generate", "a.mp3")
+    assert library.config.steps == 9
+
+
+def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, monkeypatch):
+    monkeypatch.setenv("COVERGEN_GENERATE_STEPZ", "9")
+    ended = covergen("generate", "a.mp3")
+    assert ended.code == 2
+    assert "did you mean COVERGEN_GENERATE_STEPS?" in ended.err

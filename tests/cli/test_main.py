@@ -1,0 +1,147 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from covergen_cli import __version__
+from covergen_cli.cli.main import COMMANDS
+from covergen_cli.config import GenerateConfig
+from covergen_cli.presets import load_preset
+
+# A library that prints nothing and never ends, in a process of its own.
+ENDLESS = """
+import sys, time, types
+import covergen_cli.generation
+batch = types.ModuleType("covergen_cli.generation.batch")
+class Job: input = output = "x"; seed = 0
+def plan(inputs, out, config): return [Job()]
+def generate(jobs, config):
+    from pathlib import Path
+    from covergen_cli.events import CoverFinished
+    try:
+        while True:
+            yield CoverFinished(Path("x"), Path("y" * 200), 0, (0.0, 1.0), 0.1, 256)
+            time.sleep({pause})
+    finally:
+        print("closed", file=sys.stderr)
+batch.plan, batch.generate = plan, generate
+sys.modules[batch.__name__] = covergen_cli.generation.batch = batch
+from covergen_cli.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def endless():
+    """Start a run that draws until it is stopped."""
+    started = []
+
+    def start(pause, *arguments):
+        command = [sys.executable, "-c", ENDLESS.replace("{pause}", str(pause)), "generate", "x", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_version(covergen):
+    ended = covergen("--version")
+    assert (ended.code, ended.out) == (0, f"covergen {__version__}\n")
+
+
+def test_python_m_runs_it():
+    done = subprocess.run(
+        [sys.executable, "-m", "covergen_cli", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"covergen {__version__}\n")
+
+
+def test_help_lists_the_commands_that_work(covergen):
+    ended = covergen("--help")
+    assert ended.code == 0
+    assert all(name in ended.out for name in COMMANDS)
+    assert "train" not in ended.out
+
+
+def test_help_shows_defaults_presets_and_bounds(covergen):
+    text = " ".join(covergen("generate", "--help").out.split())
+    steps = load_preset("starter")["generate"]["steps"]
+    assert f"[default: {GenerateConfig.steps}; {steps} with the preset starter; 1 to 1000]" in text
+    assert f"[default: {GenerateConfig.size}; 64 to 4096]" in text
+    assert "Global options: -q, --quiet" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate"], "Missing argument"),
+        (["generte", "a.mp3"], "generte"),
+        (["generate", "a.mp3", "--stepz", "3"], "--steps"),
+        (["generate", "a.mp3", "--steps", "0"], "--steps is 0; it takes 1 to 1000"),
+        (["generate", "a.mp3", "--steps", "many"], "--steps is 'many', not a whole number"),
+        (["generate", "a.mp3", "--format", "pgn"], "did you mean png?"),
+        (["generate", "a.mp3", "--segment", "30-10"], "--segment"),
+        (["generate", "a.mp3", "--device", "tpu"], "auto, cpu, cuda, cuda:N or mps"),
+        (["generate", "a.mp3", "--preset", "startr"], "did you mean starter?"),
+    ],
+)
+def test_usage_errors_exit_2_in_at_most_two_lines(covergen, library, arguments, message):
+    ended = covergen(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert len(ended.err.splitlines()) <= 2
+    assert ended.err.startswith("error: ")
+    assert not library.generated
+
+
+def test_a_bare_call_shows_help_on_stderr_and_exits_2(covergen):
+    ended = covergen()
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: covergen" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [["-q", "generate", "a.mp3"], ["generate", "a.mp3", "-q"]])
+def test_global_options_stand_before_or_after_the_command(covergen, library, arguments):
+    assert covergen(*arguments).err == ""
+
+
+def test_offline_reaches_the_hub_library(covergen, library, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    covergen("generate", "a.mp3", "--offline")
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_the_work_in_order(endless, number, code):
+    process = endless(0.05)
+    assert process.stdout.readline().strip() == "y" * 200
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "closed" in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_ends_the_work_quietly(endless):
+    process = endless(0, "-q")
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=30) == 1
+    assert process.stderr.read() == "closed\n"
+
+
+def test_completion_is_offered_for_choices():
+    words = {"COMP_WORDS": "covergen generate --format ", "COMP_CWORD": "3", "_COVERGEN_COMPLETE": "bash_complete"}
+    done = subprocess.run(
+        [sys.executable, "-m", "covergen_cli"], capture_output=True, text=True, env=os.environ | words, check=False
+    )
+    assert done.stdout.split() == ["plain,png", "plain,jpg"]
