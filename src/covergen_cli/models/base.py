@@ -1,0 +1,282 @@
+"""The base: a frozen image model in Stable-Diffusion layout, read from any folder that diffusers writes.
+
+::
+
+    FOLDER/unet/        config.json, diffusion_pytorch_model.safetensors     UNet2DConditionModel
+    FOLDER/vae/         config.json, diffusion_pytorch_model.safetensors     AutoencoderKL or AutoencoderTiny
+    FOLDER/scheduler/   scheduler_config.json
+    FOLDER/null_condition/null.safetensors            key "null", (1, K0, D): the unconditional side of guidance
+    FOLDER/text_encoder/ and tokenizer/               or, in its place, CLIP: its embedding of the empty prompt
+
+``diffusers`` and ``transformers`` take seconds to import and are imported when a base is loaded, not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+import safetensors
+import safetensors.torch
+import torch
+
+from covergen_cli import weights
+from covergen_cli.artifacts import sha256_bytes, write_bytes
+from covergen_cli.errors import CovergenError, ModelError
+from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, content_hash, read_model_json, weight_files
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from covergen_cli.models.checkpoint import LoadedAdapter
+
+__all__ = ["Base", "check_adapter_fits", "load_base"]
+
+_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base: all parts frozen, in evaluation mode, on one device.
+
+    Args:
+        unet: a diffusers ``UNet2DConditionModel``.
+        vae: a diffusers ``AutoencoderKL`` or ``AutoencoderTiny``.
+        scheduler_config: what ``scheduler/scheduler_config.json`` holds.
+        null_tokens: ``(1, K0, D)``, on the device.
+        reference: what the user called it: ``starter``, ``sd15``, a path or a hub id.
+        revision: the hub commit, where there is one.
+        fingerprint: names the weights; 64 hexadecimal digits.
+        native_size: pixels per side of the pictures that it was trained on.
+    """
+
+    unet: Any
+    vae: Any
+    scheduler_config: dict[str, Any]
+    null_tokens: Tensor
+    reference: str
+    revision: str | None
+    fingerprint: str
+    native_size: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.null_tokens.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return self.null_tokens.dtype
+
+    @property
+    def cross_attention_dim(self) -> int:
+        """Width ``D`` of a conditioning token."""
+        return int(self.unet.config.cross_attention_dim)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """``(C, h, w)`` of one latent at the native size."""
+        side = self.native_size // _pixels_per_latent(self.vae)
+        return int(self.unet.config.in_channels), side, side
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images to scaled latents, without randomness (the posterior's mean).
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [-1, 1].
+
+        Returns:
+            float ``(B, C, h, w)``, about unit variance.
+        """
+        encoded = self.vae.encode(images.to(self.device, self.dtype))
+        latents: Tensor = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
+        return (latents - self._shift) * float(self.vae.config.scaling_factor)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode scaled latents ``(B, C, h, w)`` to images: float ``(B, 3, H, W)`` in [-1, 1]."""
+        unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor + self._shift
+        images: Tensor = self.vae.decode(unscaled).sample
+        return images.clamp(-1, 1)
+
+    @property
+    def _shift(self) -> float:
+        return float(getattr(self.vae.config, "shift_factor", None) or 0.0)
+
+    def facts(self) -> dict[str, object]:
+        """What an adapter remembers about the base that it was trained for; JSON-able."""
+        return {
+            "reference": self.reference,
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "cross_attention_dim": self.cross_attention_dim,
+        }
+
+
+def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Base:
+    """Load a base; every part is frozen.
+
+    Args:
+        reference: ``starter``, ``sd15``, a folder, or a hub id (``OWNER/NAME`` or ``OWNER/NAME@REVISION``).
+        device: where to put it.
+        dtype: type of all weights.
+
+    Raises:
+        ModelError: a part is missing, damaged, or does not fit the others; or it cannot be fetched.
+    """
+    folder = weights.resolve(reference)
+    fingerprint = base_fingerprint(folder)
+    scheduler_config = read_model_json(folder / "scheduler" / "scheduler_config.json")
+    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype)
+    vae = _load_part(folder / "vae", _AUTOENCODERS, device, dtype)
+    if unet.config.in_channels != vae.config.latent_channels:
+        raise ModelError(
+            f"{folder}: the U-Net takes {unet.config.in_channels} latent channels, "
+            f"the autoencoder gives {vae.config.latent_channels}"
+        )
+    width = unet.config.cross_attention_dim
+    if not isinstance(width, int):
+        raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
+    null = _null_tokens(folder, width, fingerprint).to(device, dtype)
+    return Base(
+        unet=unet,
+        vae=vae,
+        scheduler_config=scheduler_config,
+        null_tokens=null,
+        reference=reference,
+        revision=weights.revision_of(folder),
+        fingerprint=fingerprint,
+        native_size=_native_size(unet, vae, folder),
+    )
+
+
+def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | str, dtype: torch.dtype) -> Any:
+    """Load one diffusers model from its own folder, frozen and in evaluation mode."""
+    config = read_model_json(folder / "config.json")
+    name = config.get("_class_name")
+    if name not in classes:
+        raise ModelError(f"{folder} holds a {name}; CoverGen reads {' or '.join(classes)}")
+    variant = weight_files(folder).variant
+    import diffusers  # noqa: PLC0415
+
+    try:
+        model, report = getattr(diffusers, name).from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=variant,
+            torch_dtype=dtype,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{folder} cannot be loaded: {reason}", hint="The files may be damaged; fetch them again."
+        ) from error
+    if report["missing_keys"]:
+        raise ModelError(f"{folder} lacks {len(report['missing_keys'])} weights, e.g. {report['missing_keys'][0]}")
+    return model.to(device).requires_grad_(requires_grad=False).eval()
+
+
+def _pixels_per_latent(vae: Any) -> int:
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def _native_size(unet: Any, vae: Any, folder: Path) -> int:
+    side = unet.config.sample_size
+    if not isinstance(side, int):
+        raise ModelError(f"{folder / 'unet' / 'config.json'}: sample_size is {side!r}; one number is needed")
+    return side * _pixels_per_latent(vae)
+
+
+def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
+    """Return the null condition ``(1, K0, D)``, float32 on the CPU: learned, or CLIP's for the empty prompt."""
+    learned = folder / NULL_WEIGHTS
+    if learned.is_file():
+        null = _read_null(learned)
+    elif (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir():
+        null = _cached_empty_prompt(folder, fingerprint)
+    else:
+        raise ModelError(
+            f"{folder} has no null condition: neither {NULL_WEIGHTS} nor text_encoder and tokenizer",
+            hint="Guidance needs to know what the model draws when it is told nothing.",
+        )
+    if null.ndim != 3 or null.shape[0] != 1 or null.shape[2] != width:
+        raise ModelError(f"{folder}: the null condition has shape {tuple(null.shape)}; expected (1, tokens, {width})")
+    return null
+
+
+def _read_null(path: Path) -> Tensor:
+    try:
+        return safetensors.torch.load_file(path)["null"].float()
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+
+
+def _cached_empty_prompt(folder: Path, fingerprint: str) -> Tensor:
+    """Compute CLIP's empty prompt once, and keep it in the user's cache: CLIP has 123 M weights, the result 59,136."""
+    encoder = [content_hash(path) for path in weight_files(folder / "text_encoder", "model").paths]
+    name = sha256_bytes("\n".join([fingerprint, *encoder]).encode())
+    cache = Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "null" / f"{name}.safetensors"
+    if cache.is_file():
+        try:
+            return _read_null(cache)
+        except ModelError:
+            cache.unlink(missing_ok=True)
+    null = _embed_empty_prompt(folder)
+    try:
+        write_bytes(cache, safetensors.torch.save({"null": null}))
+    except CovergenError:
+        # A cache that cannot be written costs seconds, not the cover.
+        return null
+    return null
+
+
+def _embed_empty_prompt(folder: Path) -> Tensor:
+    import transformers  # noqa: PLC0415
+
+    try:
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        encoder, report = transformers.CLIPTextModel.from_pretrained(
+            folder / "text_encoder",
+            local_files_only=True,
+            use_safetensors=True,
+            variant=weight_files(folder / "text_encoder", "model").variant,
+            output_loading_info=True,
+        )
+        if report["missing_keys"]:
+            raise ModelError(f"the text encoder of {folder} lacks {len(report['missing_keys'])} weights")
+        encoder = encoder.float()
+        ids = tokenizer(
+            "", padding="max_length", max_length=encoder.config.max_position_embeddings, truncation=True
+        ).input_ids
+        with torch.inference_mode():
+            hidden: Tensor = encoder(torch.tensor([ids]))[0]
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"the text encoder of {folder} cannot be used: {reason}") from error
+    return hidden.float().clone()
+
+
+def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
+    """Refuse an adapter that was trained for another base.
+
+    Raises:
+        ModelError: its tokens have the wrong width, or it was trained for other weights.
+    """
+    width = loaded.config.output_dim
+    if width != base.cross_attention_dim:
+        raise ModelError(
+            f"the adapter gives tokens {width} wide, but the base {base.reference} takes {base.cross_attention_dim}",
+            hint="Use the base that the adapter was trained for.",
+        )
+    trained_for = loaded.base.get("fingerprint")
+    if trained_for != base.fingerprint:
+        name = loaded.base.get("reference", "another base")
+        raise ModelError(
+            f"the adapter was trained for {name} ({str(trained_for)[:12]}), "
+            f"but the base {base.reference} has other weights ({base.fingerprint[:12]})",
+            hint=f"Use --base {name}, or train an adapter for this base.",
+        )

@@ -1,0 +1,150 @@
+"""Adapters on disk: ``adapter.safetensors`` (weights) and ``adapter.json`` (everything else, schema 1).
+
+::
+
+    {"schema": 1,
+     "architecture": {…every field of AdapterConfig…},
+     "encoder":  {…the audio encoder's spec…},
+     "base":     {"reference": …, "revision": …, "fingerprint": …, "cross_attention_dim": …},
+     "training": {…whatever the training wants remembered…},
+     "weights":  {"file": "adapter.safetensors", "sha256": …}}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from covergen_cli.artifacts import SCHEMA, atomic_path, sha256_file, write_json
+from covergen_cli.config import AdapterConfig
+from covergen_cli.errors import ConfigError, ModelError, OutputError
+from covergen_cli.models.adapter import Adapter
+from covergen_cli.models.facts import (
+    ADAPTER_JSON,
+    ADAPTER_WEIGHTS,
+    adapter_fingerprint,
+    adapter_folder,
+    read_adapter_facts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["LoadedAdapter", "load_adapter", "save_adapter"]
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter and what it was made for.
+
+    Args:
+        adapter: in evaluation mode, float32, on the CPU.
+        config: its shape.
+        encoder_spec: the audio encoder that it was trained with.
+        base: facts about the base that it was trained for: ``reference``, ``revision``, ``fingerprint``,
+            ``cross_attention_dim``.
+        fingerprint: names weights, shape, encoder and base; 64 hexadecimal digits.
+    """
+
+    adapter: Adapter
+    config: AdapterConfig
+    encoder_spec: dict[str, Any]
+    base: dict[str, Any]
+    fingerprint: str
+
+
+def save_adapter(
+    folder: Path,
+    adapter: Adapter,
+    encoder_spec: Mapping[str, object],
+    base_facts: Mapping[str, object],
+    training_facts: Mapping[str, object],
+    *,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write an adapter; an older one in the folder is replaced.
+
+    Args:
+        folder: made when missing.
+        adapter: the adapter, on any device.
+        encoder_spec: JSON-able, from ``Encoder.spec()``.
+        base_facts: from ``Base.facts()``.
+        training_facts: JSON-able: epochs, losses, dates …
+        dtype: convert the weights, e.g. to ``torch.float16`` for a small file; ``None`` keeps them.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
+        for name, tensor in adapter.state_dict().items()
+    }
+    with atomic_path(folder / ADAPTER_WEIGHTS) as temporary:
+        try:
+            safetensors.torch.save_file(tensors, temporary, metadata={"format": "pt"})
+        except (OSError, safetensors.SafetensorError) as error:
+            raise OutputError(f"cannot write {folder / ADAPTER_WEIGHTS}: {error}") from error
+        digest = sha256_file(temporary)
+    facts = {
+        "schema": SCHEMA,
+        "architecture": dataclasses.asdict(adapter.config),
+        "encoder": dict(encoder_spec),
+        "base": dict(base_facts),
+        "training": dict(training_facts),
+        "weights": {"file": ADAPTER_WEIGHTS, "sha256": digest},
+    }
+    write_json(folder / ADAPTER_JSON, facts)
+
+
+def load_adapter(folder: Path) -> LoadedAdapter:
+    """Load an adapter from an adapter folder, a run folder or the starter's bundle.
+
+    Raises:
+        ModelError: it is missing, damaged, or of an unknown schema.
+    """
+    folder = adapter_folder(folder)
+    facts = read_adapter_facts(folder)
+    weights = folder / ADAPTER_WEIGHTS
+    tensors = _read_weights(weights, facts["weights"].get("sha256"))
+    config = _read_config(facts["architecture"], folder)
+    adapter = _build(config, folder)
+    try:
+        adapter.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise ModelError(f"{weights} does not fit the shape that {ADAPTER_JSON} gives: {error}") from error
+    return LoadedAdapter(adapter.eval(), config, facts["encoder"], facts["base"], adapter_fingerprint(facts))
+
+
+def _read_weights(path: Path, expected: object) -> dict[str, torch.Tensor]:
+    try:
+        if sha256_file(path) != expected:
+            raise ModelError(
+                f"{path} is damaged, or not the file that {ADAPTER_JSON} describes", hint="Copy or fetch both again."
+            )
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is missing", hint="An adapter is two files: copy both.") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+
+
+def _read_config(architecture: dict[str, Any], folder: Path) -> AdapterConfig:
+    try:
+        return AdapterConfig(**architecture)
+    except TypeError as error:
+        raise ModelError(f"{folder / ADAPTER_JSON} describes an unknown architecture: {error}") from error
+
+
+def _build(config: AdapterConfig, folder: Path) -> Adapter:
+    try:
+        # Building draws random weights that are replaced at once; the caller's random numbers stay what they were.
+        with torch.random.fork_rng(devices=[]):
+            return Adapter(config)
+    except (ConfigError, TypeError) as error:
+        raise ModelError(f"{folder / ADAPTER_JSON} describes an impossible architecture: {error}") from error

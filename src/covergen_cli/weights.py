@@ -1,0 +1,188 @@
+"""Where models come from: the package itself, a folder, or the hub.
+
+A reference is ``starter`` (ships inside the package), a short name of a known model (``sd15``), a path, or a hub id
+``OWNER/NAME``, optionally ``OWNER/NAME@REVISION``. Known models are pinned to a commit. Only safetensors, JSON and
+tokenizer files are fetched; code from the hub is never run. Offline, only what is already there is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from covergen_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["KNOWN", "STARTER", "HubModel", "offline", "resolve", "revision_of", "starter_folder", "verify_hashes"]
+
+STARTER = "starter"
+
+_BASE_PATTERNS = (
+    "model_index.json",
+    "*/config.json",
+    "*/*.safetensors.index.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/*.json",
+    "tokenizer/*.txt",
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/diffusion_pytorch_model-*-of-*.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+    "text_encoder/model.safetensors",
+    "null_condition/null.safetensors",
+)
+_ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub.
+
+    Args:
+        repo_id: ``OWNER/NAME``.
+        revision: a commit, tag or branch; ``None`` for the default branch.
+    """
+
+    repo_id: str
+    revision: str | None
+
+
+KNOWN: dict[str, HubModel] = {
+    "sd15": HubModel("stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"),
+}
+"""Short names of hub models, each pinned to a commit."""
+
+
+def offline() -> bool:
+    """Tell whether the network must not be used (``HF_HUB_OFFLINE``, which ``--offline`` sets)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def starter_folder() -> Path:
+    """Return the folder of the starter inside the package."""
+    return Path(__file__).parent / "starter" / "bundle"
+
+
+def resolve(reference: str, kind: Literal["base", "adapter"] = "base") -> Path:
+    """Find a model, fetching it from the hub when it is not here yet.
+
+    Args:
+        reference: see the module's docstring. An existing folder wins over a hub id of the same name.
+        kind: what is needed of it; decides which files are fetched.
+
+    Returns:
+        the folder that holds it. A run folder or the starter's bundle holds its adapter in ``adapter/``.
+
+    Raises:
+        ModelError: it does not exist, is damaged (starter), or cannot be fetched.
+    """
+    if reference == STARTER:
+        folder = starter_folder()
+        verify_hashes(folder)
+        return folder
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return path
+    if reference in KNOWN:
+        return _from_hub(KNOWN[reference], reference, _patterns(kind))
+    if path.exists() or not _HUB_ID.fullmatch(reference) or reference.startswith("."):
+        known = ", ".join([STARTER, *KNOWN])
+        raise ModelError(
+            f"there is no {kind} {reference}", hint=f"Give {known}, a folder, or a hub id such as OWNER/NAME."
+        )
+    repo_id, _, revision = reference.partition("@")
+    return _from_hub(HubModel(repo_id, revision or None), reference, _patterns(kind))
+
+
+def revision_of(folder: Path) -> str | None:
+    """Return the commit that a folder of the hub's cache (``…/snapshots/COMMIT``) holds; ``None`` for other folders."""
+    return folder.name if folder.parent.name == "snapshots" and re.fullmatch("[0-9a-f]{40}", folder.name) else None
+
+
+def _patterns(kind: Literal["base", "adapter"]) -> tuple[str, ...]:
+    return _BASE_PATTERNS if kind == "base" else _ADAPTER_PATTERNS
+
+
+def verify_hashes(folder: Path) -> None:
+    """Compare a bundle with its ``sha256.json`` (relative path → SHA-256).
+
+    Raises:
+        ModelError: a file is missing or differs.
+    """
+    hint = "Reinstall covergen-cli."
+    try:
+        expected = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the starter in {folder} is missing or damaged: {error}", hint=hint) from error
+    bad = [name for name, digest in expected.items() if _sha256(folder / name) != digest]
+    if bad:
+        raise ModelError(f"the starter in {folder} is damaged: {_names(bad)}", hint=hint)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _names(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return ", ".join(shown[:3]) + more
+
+
+def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...]) -> Path:
+    """Return the snapshot of a hub model: from the cache when it is whole there, else fetched."""
+    cached = _snapshot(model, patterns, local_only=True)
+    if cached is not None and (_is_whole(cached, patterns) or offline()):
+        return cached
+    if offline():
+        raise ModelError(
+            f"{reference} is not on this machine, and the network is off",
+            hint=f"Once online, run: covergen models pull {reference}",
+        )
+    fetched = _snapshot(model, patterns, local_only=False)
+    if fetched is None:
+        raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")
+    return fetched
+
+
+def _is_whole(folder: Path, patterns: tuple[str, ...]) -> bool:
+    """Tell whether the main files are there: an interrupted download leaves a snapshot with holes."""
+    if "adapter.json" in patterns:
+        return any((folder / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
+    parts = (folder / "unet", folder / "vae")
+    return all(any(part.glob("*.safetensors")) and (part / "config.json").is_file() for part in parts)
+
+
+def _snapshot(model: HubModel, patterns: tuple[str, ...], *, local_only: bool) -> Path | None:
+    """Ask huggingface_hub for a snapshot; ``None`` when a local one is wanted and there is none.
+
+    Raises:
+        ModelError: the hub says no, or cannot be reached.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        folder = snapshot_download(
+            model.repo_id, revision=model.revision, allow_patterns=list(patterns), local_files_only=local_only
+        )
+    except LocalEntryNotFoundError as error:
+        if local_only:
+            return None
+        raise ModelError(f"{model.repo_id} cannot be fetched: the hub cannot be reached", hint="Try again.") from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{model.repo_id} cannot be fetched: {reason}", hint="Check the name and the revision."
+        ) from error
+    return Path(folder)
