@@ -160,6 +160,13 @@ class SettingOption(click.Option):
                 parts.append(f"{settings[self.field]} with the preset {name}")
         return "; ".join(parts)
 
+    def values_text(self) -> str:
+        """What the option takes: choices, bounds or form; empty where anything goes."""
+        if isinstance(self.type, SettingType) and self.type.choices:
+            return ", ".join(self.type.choices)
+        extras = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
+        return ", ".join(str(extra) for extra in extras)
+
     def bounds_text(self) -> str:
         """The bounds, e.g. ``1 to 1000``; empty where there are none."""
         extras = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()

@@ -86,9 +86,11 @@ class Terminal:
 
     def result(self, line: str) -> None:
         """Write one result on stdout at once, so that the next program in a pipe can begin."""
-        with self._above_display(sys.stdout.isatty()):
-            click.echo(line)
-            sys.stdout.flush()
+        if self._display and sys.stdout.isatty():
+            self._display.above(line)  # both streams are the same screen: writing past the live display would garble it
+            return
+        click.echo(line)
+        sys.stdout.flush()
 
     def note(self, text: str) -> None:
         """Say something by the way, unless quiet."""
@@ -108,7 +110,9 @@ class Terminal:
 
     def raw(self, text: str) -> None:
         """Write a line on stderr."""
-        with self._above_display(True):
+        if self._display:
+            self._display.above(text)
+        else:
             click.echo(text, err=True, color=self.color)
 
     @contextmanager
@@ -139,18 +143,6 @@ class Terminal:
         if self._display:
             self._display.update(event, tally)
 
-    @contextmanager
-    def _above_display(self, needed: bool) -> Iterator[None]:
-        bars = self._display.bars if self._display and needed else None
-        if bars is None:
-            yield
-            return
-        bars.stop()
-        try:
-            yield
-        finally:
-            bars.start()
-
 
 class _Display:
     """Bars on stderr: the covers in all, and what is being done now."""
@@ -168,11 +160,18 @@ class _Display:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=Console(stderr=True, no_color=no_color or None, highlight=False),
             transient=True,
+            speed_estimate_period=300,
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._covers: TaskID = self.bars.add_task("covers", total=tally.total)
         self._now: TaskID = self.bars.add_task("starting", total=None)
+
+    def above(self, text: str) -> None:
+        """Write a line, which may carry colour codes, above the bars."""
+        from rich.text import Text
+
+        self.bars.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def update(self, event: Event, tally: Tally) -> None:
         """Move the bars."""
@@ -181,6 +180,8 @@ class _Display:
         elif isinstance(event, Progress):
             doing = f"{_DOING.get(event.task, event.task)} {event.detail}".rstrip()
             self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
+            part = event.done / event.total if event.task == "draw" and event.total else 0.0
+            self.bars.update(self._covers, completed=min(tally.settled + part, tally.total))
         else:
             self.bars.update(self._covers, completed=tally.settled)
 

@@ -1,0 +1,105 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from covergen_cli.cli.terminal import Tally, clock
+
+# Shows a few events on whatever stderr is.
+SHOW = """
+import sys
+from pathlib import Path
+from covergen_cli.cli.options import Session
+from covergen_cli.cli.terminal import Tally
+from covergen_cli.events import *
+terminal, tally = Session(no_color="plain" in sys.argv, quiet="quiet" in sys.argv).terminal(), Tally(total=2)
+song = Path("song.mp3")
+with terminal.live(tally):
+    for event in (
+        ModelLoading("starter"),
+        Progress("draw", 1, 2, "song.mp3"),
+        CoverFailed(Path("bad.mp3"), None, None, "bad.mp3: not audio", "give music"),
+        CoverFinished(song, Path("song.png"), 0, (0.0, 30.0), 2.0, 256),
+    ):
+        tally.count(event)
+        terminal.show(event, tally)
+    terminal.result("song.png")
+"""
+
+
+def on_a_terminal(*words):
+    """Run the program with stderr on a pseudo-terminal; returns stdout and what the terminal received."""
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW, *words], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(ours)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return out, seen.decode()
+
+
+def test_a_terminal_gets_bars_and_stdout_only_the_result():
+    out, err = on_a_terminal()
+    assert out == "song.png\n"
+    assert "drawing song.mp3" in err
+    assert "1/2" in err
+    assert "\x1b[31m" in err or "\x1b[1;31m" in err
+    assert "not audio" in err
+    assert err.endswith("\x1b[2K"), "the bars are gone at the end"
+
+
+def test_no_color_leaves_the_bars_plain():
+    _, err = on_a_terminal("plain")
+    assert "drawing song.mp3" in err
+    assert "\x1b[3" not in err
+    assert "\x1b[1;3" not in err
+
+
+def test_quiet_has_no_bars():
+    out, err = on_a_terminal("quiet")
+    assert out == "song.png\n"
+    assert "drawing" not in err
+    assert "not audio" in err
+
+
+def test_off_a_terminal_there_are_no_control_codes():
+    done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr.splitlines() == [
+        "error: bad.mp3: not audio",
+        "  hint: give music",
+        "[2/2] song.mp3: heard 0:00–0:30, seed 0, 2.0 s",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.9, "1:23"), (3600, "60:00")])
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("tally", "sentence"),
+    [
+        (Tally(finished=1), "1 cover"),
+        (Tally(finished=12, failed=1, skipped=2), "12 covers, 1 failed, 2 already there"),
+        (Tally(), "0 covers"),
+    ],
+)
+def test_the_closing_sentence(tally, sentence):
+    assert tally.sentence(None) == sentence
+    assert tally.sentence(Path("covers")) == f"{sentence} — in covers{os.sep}"
