@@ -19,18 +19,18 @@ SCALES: dict[str, tuple[int, ...]] = {
 }
 
 # From each chord, where harmony likes to go next and how strongly. The tonic is favoured so that the key is heard.
-_MAJOR_MOVES = {
+_MAJOR_MOVES: dict[int, dict[int, float]] = {
     0: {3: 4, 4: 4, 5: 2, 1: 1},
     1: {4: 4, 3: 1},
     3: {4: 3, 0: 3, 1: 1},
     4: {0: 5, 5: 1, 3: 1},
     5: {3: 3, 4: 2, 1: 1},
 }
-_MINOR_MOVES = {
-    0: {3: 4, 4: 3, 5: 2, 6: 1},
-    3: {0: 3, 4: 3},
+_MINOR_MOVES: dict[int, dict[int, float]] = {
+    0: {3: 4, 4: 4, 5: 1.5, 6: 0.5},
+    3: {0: 4, 4: 3},
     4: {0: 5, 5: 1},
-    5: {3: 2, 4: 3, 0: 1},
+    5: {3: 2, 4: 3, 0: 2},
     6: {0: 3, 5: 1},
 }
 
@@ -82,14 +82,14 @@ def chord_pitches(scale: str, root: int, size: int, lowest: int, key: int) -> tu
     The dominant of a minor key gets its leading note, as in tonal practice.
     """
     tones = [pitch(scale, d) for d in chord_degrees(root, size)]
-    if root % 7 == 4 and scale == "minor":
+    if root % 7 == 4 and nearest_mode(scale) == "minor":
         tones[1] = pitch(scale, root) + 4
     return tuple(sorted(lowest + (key + tone - lowest) % 12 for tone in tones))
 
 
 def motif(rng: np.random.Generator, density: float, beats: int) -> _Walk:
     """A bar of melody whose rhythm gets busier as `density` rises from 0 to 1."""
-    grid = 1.0 if density < 0.25 else 0.5 if density < 0.75 else 0.25
+    grid = 1.0 if density < 0.35 else 0.5 if density < 0.85 else 0.25
     slots = np.arange(0.0, beats, grid)
     played = rng.random(slots.size) < 0.35 + 0.4 * density
     played[0] |= rng.random() < 0.8

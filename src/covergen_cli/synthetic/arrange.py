@@ -40,10 +40,10 @@ def _drum_bar(spec: SongSpec, section: Section, bar: int, density: float) -> Ite
             if mark != ".":
                 yield i / 4, drum, int(mark) / 9
     tick = TICKS.get(spec.drums, "hat")
-    every = 4 if density < 0.3 else 2 if density < 0.7 else 1
+    every = 4 if density < 0.45 else 2 if density < 0.85 else 1
     if tick:
         for i in range(0, fill_from, every):
-            yield i / 4, tick, 0.75 if i % 4 == 0 else 0.5
+            yield i / 4, tick, 0.8 if i % 4 == 0 else 0.35
     if not PATTERNS[spec.drums]:
         return
     for i in range(fill_from, steps):
@@ -78,7 +78,7 @@ def perform(spec: SongSpec, beats: float) -> Iterator[tuple[Section, float, floa
 
 def _section_events(spec: SongSpec, section: Section, start: float, rng: np.random.Generator) -> Iterator[Event]:
     chords = spec.chorus if section.name == "chorus" else spec.verse
-    density = spec.density * (1.0 - 0.4 * spec.dynamics * (1.0 - section.intensity))
+    density = _subdivision(spec) * (1.0 - 0.4 * spec.dynamics * (1.0 - section.intensity))
     for bar in range(section.bars):
         first = start + bar * spec.beats_per_bar
         root, following = chords[bar % len(chords)], chords[(bar + 1) % len(chords)]
@@ -92,6 +92,11 @@ def _section_events(spec: SongSpec, section: Section, start: float, rng: np.rand
         if "drums" in section.roles:
             for beat, drum, velocity in _drum_bar(spec, section, bar, density):
                 yield Event("drums", drum, first + _swung(beat, spec.swing), 0.0, 0, velocity * spec.percussion)
+
+
+def _subdivision(spec: SongSpec) -> float:
+    """How finely beats are divided, 0–1: less at slow tempi, where a divided beat would pass for the beat itself."""
+    return float(np.clip(spec.density + 0.5 * np.log2(spec.bpm / 110.0), 0.0, 1.0))
 
 
 def _swung(beat: float, swing: float) -> float:

@@ -38,9 +38,9 @@ DRUMS: dict[str, tuple[float, float, float, float, float, float, float]] = {
 # Sixteen steps to a bar (twelve in 3/4); a digit is a velocity in ninths.
 PATTERNS: dict[str, dict[str, str]] = {
     "none": {},
-    "four": {"kick": "9...9...9...9...", "clap": "....8.......8...", "open hat": "..6...6...6...6."},
-    "techno": {"kick": "9...9...9...9...", "rim": "...5..5....5..5.", "open hat": "..5...5...5...5."},
-    "disco": {"kick": "9...9...9...9...", "snare": "....8.......8...", "open hat": "..7...7...7...7."},
+    "four": {"kick": "9...9...9...9...", "clap": "....8.......8...", "open hat": "..4...4...4...4."},
+    "techno": {"kick": "9...9...9...9...", "rim": "...5..5....5..5.", "open hat": "..3...3...3...3."},
+    "disco": {"kick": "9...9...9...9...", "snare": "....7.......7...", "open hat": "..4...4...4...4."},
     "rock": {"kick": "9.....5.9.......", "snare": "....9.......9..."},
     "half": {"kick": "9.....4...7.....", "snare": "........9......."},
     "metal": {"kick": "9.779.779.779.77", "snare": "....9.......9..."},

@@ -155,8 +155,9 @@ def _spectrum(voice: Voice, pitch_hz: float, cutoff_hz: float, sample_rate_hz: i
     """Amplitudes of the harmonics below 0.45 of the sampling rate, after lowpass and formants."""
     count = int(min(_MAX_HARMONICS, 0.45 * sample_rate_hz / pitch_hz))
     k = np.arange(1, max(1, count) + 1)
+    amplitude: NDArray[np.float64]
     if voice.harmonics:
-        amplitude: NDArray[np.float64] = np.zeros(k.size)
+        amplitude = np.zeros(k.size, dtype=np.float64)
         size = min(k.size, len(voice.harmonics))
         amplitude[:size] = voice.harmonics[:size]
         cutoff_hz *= 2.0  # additive voices are already dark
@@ -165,7 +166,7 @@ def _spectrum(voice: Voice, pitch_hz: float, cutoff_hz: float, sample_rate_hz: i
     amplitude = amplitude / (1.0 + (k * pitch_hz / cutoff_hz) ** 2)
     if voice.formants_hz:
         octaves = np.log2(k[:, None] * pitch_hz / np.array(voice.formants_hz))
-        amplitude *= 0.15 + np.exp(-0.5 * (octaves / 0.35) ** 2).sum(axis=1)
+        amplitude = amplitude * (0.15 + np.exp(-0.5 * (octaves / 0.35) ** 2).sum(axis=1))
     return np.asarray(amplitude / np.sqrt(0.5 * np.sum(amplitude**2)) * 0.35)
 
 

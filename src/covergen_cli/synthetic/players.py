@@ -1,4 +1,4 @@
-"""How tuned players fill one bar: sustained, strummed, broken, walking, sung …"""
+"""How tuned players fill one bar: sustained, strummed, broken, walking or sung."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Bar:
         """MIDI pitch of a chord root, within the octave above the part's lowest pitch."""
         lowest = self.part.lowest
         return lowest + (self.tone(root) - lowest) % 12
+
+    def third(self) -> int:
+        """Semitones from the chord's root to its third."""
+        leading = self.root % 7 == 4 and self.spec.mode == "minor"
+        return 4 if leading else self.tone(self.root + 2) - self.tone(self.root)
 
 
 _Played = Iterator[tuple[float, float, int, float]]
@@ -89,26 +94,26 @@ def _grid(bar: Bar, step: float) -> tuple[float, ...]:
 
 
 def _arpeggio(bar: Bar) -> _Played:
-    step = 1.0 if bar.density < 0.25 else 0.5 if bar.density < 0.65 else 0.25
+    step = 1.0 if bar.density < 0.35 else 0.5 if bar.density < 0.8 else 0.25
     chord = bar.chord()
     run = (*chord, *(midi + 12 for midi in chord))
     run = (*run, *run[-2:0:-1])
     for i, start in enumerate(_grid(bar, step)):
-        yield start, step * 1.5, run[i % len(run)], 0.8 if i % 4 == 0 else 0.6
+        yield start, step * 1.5, run[i % len(run)], 0.8 if start % 1 == 0 else 0.4
 
 
 def _rapid(bar: Bar) -> _Played:
-    step = 0.25 if bar.density < 0.5 else 0.125
+    step = 0.5 if bar.density < 0.35 else 0.25 if bar.density < 0.75 else 0.125
     chord = bar.chord()
     for i, start in enumerate(_grid(bar, step)):
-        yield start, step, chord[i % len(chord)], 0.6
+        yield start, step, chord[i % len(chord)], 0.8 if start % 1 == 0 else 0.4
 
 
 def _alberti(bar: Bar) -> _Played:
-    step = 1.0 if bar.density < 0.3 else 0.5 if bar.density < 0.8 else 0.25
+    step = 1.0 if bar.density < 0.35 else 0.5 if bar.density < 0.8 else 0.25
     chord = bar.chord()
     for i, start in enumerate(_grid(bar, step)):
-        yield start, step * 2, chord[(0, 2, 1, 2)[i % 4]], 0.75 if i % 4 == 0 else 0.55
+        yield start, step * 2, chord[(0, 2, 1, 2)[i % 4]], 0.75 if start % 1 == 0 else 0.4
 
 
 def _repeat(step_sparse: float, step_dense: float, length: float) -> _Player:
@@ -118,7 +123,7 @@ def _repeat(step_sparse: float, step_dense: float, length: float) -> _Player:
         step = step_sparse if bar.density < 0.5 else step_dense
         for start in _grid(bar, step):
             for midi in bar.chord():
-                yield start, step * length, midi, 0.85 if start % 1 == 0 else 0.6
+                yield start, step * length, midi, 0.85 if start % 1 == 0 else 0.4
 
     return play
 
@@ -126,9 +131,8 @@ def _repeat(step_sparse: float, step_dense: float, length: float) -> _Player:
 def _power(bar: Bar) -> _Played:
     root = bar.bass_tone(bar.root)
     step = 2.0 if bar.density < 0.35 else 1.0 if bar.density < 0.6 else 0.5
-    third = bar.chord()[1] if bar.spec.chord_size == 3 else root
     for start in _grid(bar, step):
-        for midi in (root, root + 7, root + 12 + (third - root) % 12 if start == 0 else root + 12):
+        for midi in (root, root + 7, root + 12 + (bar.third() if start % 2 == 0 else 0)):
             yield start, step * 0.95, midi, 0.9 if start % 2 == 0 else 0.7
 
 
@@ -138,7 +142,7 @@ def _chug(bar: Bar) -> _Played:
     for beat in range(bar.beats):
         for start in gallop:
             accent = beat % 2 == 0 and start == 0
-            for midi in (root, root + 7, root + 12) if accent else (root, root + 7):
+            for midi in (root, root + 7, root + 12, root + 12 + bar.third()) if accent else (root, root + 7):
                 yield beat + start, 0.45 if accent else 0.22, midi, 0.95 if accent else 0.7
 
 
@@ -162,23 +166,23 @@ def _roots(starts: tuple[float, ...], length: float) -> _Player:
 
 def _bass_grid(step: float, octave_offbeats: bool = False) -> _Player:
     def play(bar: Bar) -> _Played:
-        for start in _grid(bar, step):
+        for start in _grid(bar, step if bar.density > 0.35 or octave_offbeats else 1.0):
             lift = 12 if octave_offbeats and start % 1 != 0 else 0
-            yield start, step * 0.9, bar.bass_tone(bar.root) + lift, 0.95 if start % 1 == 0 else 0.75
+            yield start, step * 0.9, bar.bass_tone(bar.root) + lift, 0.95 if start % 1 == 0 else 0.5
 
     return play
 
 
 def _walking(bar: Bar) -> _Played:
     here, there = bar.bass_tone(bar.root), bar.bass_tone(bar.next_root)
-    chord = [here, here + (bar.chord()[1] - here) % 12, here + 7, there + int(bar.rng.choice([-1, 1, 2, -2]))]
+    chord = [here, here + bar.third(), here + 7, there + int(bar.rng.choice([-1, 1, 2, -2]))]
     for beat in range(bar.beats):
         yield float(beat), 0.95, chord[beat if beat < bar.beats - 1 else 3], 0.85
 
 
 def _groove(bar: Bar) -> _Played:
     root = bar.bass_tone(bar.root)
-    line = ((0.0, 0), (0.75, 0), (1.5, 12), (2.0, 0), (2.75, 7), (3.5, 10))
+    line = ((0.0, 0), (0.75, 0), (1.5, 12), (2.0, 0), (2.75, 7), (3.5, 12))
     for i, (start, shift) in enumerate(line):
         if start < bar.beats and (i in (0, 3) or bar.density > 0.15 * i):
             yield start, 0.6, root + shift, 0.95 if i == 0 else 0.75
@@ -202,7 +206,7 @@ def _melody(bar: Bar) -> _Played:
     )
     centre = 7 if phrase == 3 else 4
     for start, length, semitones in _theory.sing(walk, bar.spec.scale, bar.root, centre):
-        yield start, length * 0.95, bar.tone(0) + semitones, 0.9 if start == 0 else 0.75
+        yield start, length * 0.95, bar.tone(0) + semitones, 0.9 if start % 1 == 0 else 0.6
 
 
 PLAYERS: dict[str, _Player] = {

@@ -1,8 +1,8 @@
 """Music from a seed: `compose` plans a song, `render` plays it.
 
 The songs are simple but real music: functional harmony, a bass that follows it, motifs that come back, drums with
-fills, and a form with a clear chorus. They are the part of the training world whose truth is known: tempo, mode, loudness,
-brightness and density are drawn independently of each other, within and across genres.
+fills, and a form with a clear chorus. They are the part of the training world whose truth is known: tempo, mode,
+loudness, brightness and density are drawn independently of each other, within and across genres.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def compose(seed: int, genre: str | None = None) -> SongSpec:
     rng = np.random.default_rng([seed, 1])
     genre = GENRES[rng.integers(len(GENRES))] if genre is None else genre
     style = STYLES[genre]
-    scale = str(rng.choice(["major", "major", "major", "mixolydian", "minor", "minor", "minor", "dorian"]))
+    scale = str(rng.choice([*["major"] * 8, "mixolydian", *["minor"] * 8, "dorian"]))
     bpm = float(np.round(np.exp(rng.uniform(*np.log(style.bpm))), 1))
     meter = int(rng.choice(style.meters))
 
     def draw(bounds: tuple[float, float]) -> float:
         return float(np.round(rng.uniform(*bounds), 3))
 
-    dynamics, drums = draw(style.dynamics), str(rng.choice(style.drums))
+    dynamics, drums = draw(style.dynamics), _pattern(rng, style, bpm)
     parts = _players(rng, style)
     return SongSpec(
         seed=seed,
@@ -76,6 +76,12 @@ def compose(seed: int, genre: str | None = None) -> SongSpec:
         texture=draw(style.texture),
         level_db=draw(style.level_db),
     )
+
+
+def _pattern(rng: np.random.Generator, style: Style, bpm: float) -> str:
+    """Draw a drum pattern; half time only where the tempo leaves room for it, or it would halve the tempo heard."""
+    fitting = [name for name in style.drums if name != "half" or bpm < 110]
+    return str(rng.choice(fitting))
 
 
 def _players(rng: np.random.Generator, style: Style) -> tuple[Part, ...]:
