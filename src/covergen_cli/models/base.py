@@ -239,7 +239,8 @@ def _embed_empty_prompt(folder: Path) -> Tensor:
 
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        encoder, report = transformers.CLIPTextModel.from_pretrained(
+        loader: Any = transformers.CLIPTextModel
+        encoder, report = loader.from_pretrained(
             folder / "text_encoder",
             local_files_only=True,
             use_safetensors=True,

@@ -1,0 +1,182 @@
+"""From songs to covers, the whole of §3.4, for one song or a thousand.
+
+The next two songs are read, searched and embedded in threads of their own while the model draws in the caller's; the
+model itself loads while the first song is read. Covers are drawn one at a time, so the bytes of one never depend on its
+neighbours, and each is written as soon as it is finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import wait
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from covergen_cli.errors import CovergenError, ModelError
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.generation.identity import Models, find_models
+from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread
+from covergen_cli.generation.plan import Job, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.events import Event
+    from covergen_cli.generation.draw import Painter
+
+__all__ = ["Job", "generate", "plan"]
+
+_AHEAD = 2
+_PATIENCE_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def generate(
+    jobs: Sequence[Job], config: GenerateConfig, *, stop: threading.Event | None = None
+) -> Generator[Event, None, None]:
+    """Draw covers and tell what happens as it happens.
+
+    Every job ends in exactly one ``CoverFinished``, ``CoverSkipped`` or ``CoverFailed``; what is wrong with one song or
+    place never stops the others. No model is loaded when there is nothing to draw.
+
+    Args:
+        jobs: from :func:`plan`; the jobs of one song stand together.
+        config: how to draw.
+        stop: set it, from any thread or a signal handler, to end before the next step. Closing the iterator does the
+            same. A cover that is not finished leaves no file.
+
+    Yields:
+        events, as things happen.
+
+    Raises:
+        ModelError: a model is missing, damaged, or does not fit; nothing can be drawn.
+        ConfigError: device or scheduler make no sense.
+    """
+    stop = stop or threading.Event()
+    missing: list[Job] = []
+    for job in jobs:
+        if config.overwrite == "skip" and job.output.exists():
+            yield CoverSkipped(job.input, job.output, job.seed, "exists")
+        else:
+            missing.append(job)
+    if missing and not stop.is_set():
+        yield from _Run(config, find_models(config), stop).events(missing)
+
+
+class _Run:
+    """One call of :func:`generate` that has something to look at."""
+
+    def __init__(self, config: GenerateConfig, models: Models, stop: threading.Event) -> None:
+        self._config = config
+        self._models = models
+        self._stop = stop
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._loading: Future[Painter] | None = None
+        self._painter: Painter | None = None
+        self._listener = Listener(config, models, self._check_stop, self._start_loading)
+
+    def events(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        try:
+            for song, coming in self._listened([list(group) for _, group in groupby(jobs, key=lambda job: job.input)]):
+                yield from self._song_events(song, coming)
+        except Stopped:
+            return
+        finally:
+            self._closed.set()
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set() or self._closed.is_set():
+            raise Stopped
+
+    def _listened(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Future[Listened]]]:
+        """Give the songs in order, the next two already on their way."""
+        coming: deque[tuple[list[Job], Future[Listened]]] = deque()
+        for jobs in songs:
+            coming.append((jobs, self._listener.start(jobs)))
+            if len(coming) > _AHEAD:
+                yield coming.popleft()
+        yield from coming
+
+    def _start_loading(self) -> None:
+        """Load the models in a thread, once; called when the first song needs them."""
+        with self._lock:
+            if self._loading is None:
+                self._loading = in_thread(_load, self._config, self._models)
+
+    def _wait(self, future: Future[_T]) -> _T:
+        """Wait in short turns: a plain wait hears neither ``stop`` nor, on Windows, Ctrl-C."""
+        while True:
+            self._check_stop()
+            if wait([future], timeout=_PATIENCE_SECONDS).done:
+                return future.result()
+
+    def _song_events(self, jobs: list[Job], coming: Future[Listened]) -> Iterator[Event]:
+        yield Progress("listen", 0, 1, jobs[0].input.name)
+        try:
+            song = self._wait(coming)
+        except (Stopped, ModelError):
+            raise
+        except Exception as error:  # noqa: BLE001 — one broken song must not end a night's work
+            yield from (_failure(job, error) for job in jobs)
+            return
+        yield from (Warned(text, jobs[0].input) for text in song.warnings)
+        spent = song.seconds
+        for job, verdict, facts in zip(jobs, song.verdicts, song.facts, strict=True):
+            if verdict.action == "skip":
+                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason)
+            elif verdict.action == "refuse":
+                hint = "Use --overwrite force to replace it, or another -o."
+                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, hint)
+            else:
+                yield from self._draw_events(job, song, facts, spent)
+                spent = 0.0
+
+    def _draw_events(self, job: Job, song: Listened, facts: dict[str, Any], spent: float) -> Iterator[Event]:
+        painter = yield from self._painter_events()
+        if song.embedding is None:
+            raise AssertionError("a song that is to be drawn was not embedded")
+        started = time.monotonic()
+        provenance = {**facts, "input": job.input.name, "segment": list(song.segment)}
+        try:
+            for done, total in painter.draw(job, song.embedding, provenance, self._config):
+                yield Progress("draw", done, total, job.input.name)
+                self._check_stop()
+        except (Stopped, ModelError):
+            raise
+        except CovergenError as error:
+            yield _failure(job, error)
+            return
+        seconds = spent + time.monotonic() - started
+        yield CoverFinished(job.input, job.output, job.seed, song.segment, seconds, painter.base.native_size)
+
+    def _painter_events(self) -> Generator[Event, None, Painter]:
+        if self._painter is None:
+            self._start_loading()
+            if self._loading is None:
+                raise AssertionError("loading did not start")
+            yield ModelLoading(self._models.base_reference)
+            self._painter = self._wait(self._loading)
+            yield ModelLoaded(self._models.base_reference, self._painter.seconds)
+        return self._painter
+
+
+def _load(config: GenerateConfig, models: Models) -> Painter:
+    """Import what is heavy and load the models, both in the thread that this runs in."""
+    from covergen_cli.generation.draw import load_painter
+
+    return load_painter(config, models)
+
+
+def _failure(job: Job, error: Exception) -> CoverFailed:
+    if isinstance(error, CovergenError):
+        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint)
+    _log.error("unexpected error with %s", job.input, exc_info=error)
+    text = f"{job.input}: unexpected {type(error).__name__}: {error}"
+    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.")

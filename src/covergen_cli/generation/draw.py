@@ -1,0 +1,139 @@
+"""The second half of the way: load the models once, then draw cover after cover."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.generation.finish import finish
+from covergen_cli.generation.provenance import save_cover
+from covergen_cli.generation.sampler import denoise, make_scheduler
+from covergen_cli.models.base import Base, check_adapter_fits, load_base
+from covergen_cli.models.checkpoint import load_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import numpy.typing as npt
+
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.generation.identity import Models
+    from covergen_cli.generation.plan import Job
+    from covergen_cli.models.adapter import Adapter
+
+__all__ = ["Painter", "choose_device", "load_painter", "song_seed"]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device {name}", hint="Use auto, cpu, cuda, cuda:N or mps.") from error
+    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise ConfigError(f"this machine has no {name}", hint="Use --device cpu, or auto.")
+    return device
+
+
+def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:
+    """Mix the seed with the song: from the same noise, every song of a folder would get the same composition.
+
+    The song counts by the coarse outline of its mean embedding: sixteen values, rounded to hundredths of the largest.
+    So the mixture survives another tag, another name, and the last bits in which machines differ.
+
+    Args:
+        seed: what the user chose.
+        embedding: float32 ``(T, E)``.
+
+    Returns:
+        0 to 2^63 − 1.
+    """
+    mean = embedding.astype(np.float64).mean(axis=0)
+    chosen = mean[:: max(1, len(mean) // 16)][:16]
+    outline = np.round(chosen / max(float(np.abs(chosen).max()), 1e-12), 2) + 0.0
+    digest = hashlib.sha256(f"{seed}:{outline.tolist()}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Painter:
+    """The loaded models.
+
+    Args:
+        adapter: in evaluation mode, on the base's device.
+        base: the frozen image model.
+        seconds: wall-clock time that loading took.
+    """
+
+    adapter: Adapter
+    base: Base
+    seconds: float
+
+    def draw(
+        self,
+        job: Job,
+        embedding: npt.NDArray[np.float32],
+        provenance: dict[str, Any],
+        config: GenerateConfig,
+    ) -> Generator[tuple[int, int], None, None]:
+        """Draw one cover and write it.
+
+        Args:
+            job: where it goes, and its seed.
+            embedding: float32 ``(T, E)`` of the song.
+            provenance: what the file shall say about itself.
+            config: how to draw.
+
+        Yields:
+            ``(done, total)`` denoising steps; the file is written after the last.
+
+        Raises:
+            ModelError: the base draws something that is no picture.
+            OutputError: the file cannot be written.
+        """
+        with torch.inference_mode():
+            tokens = self.adapter(torch.from_numpy(embedding)[None].to(self.base.device))
+        seed = song_seed(job.seed, embedding)
+        latents = yield from denoise(self.base, tokens, [seed], config.steps, config.guidance, config.scheduler)
+        with torch.inference_mode():
+            decoded = self.base.decode(latents)[0].float().cpu()
+        if not bool(torch.isfinite(decoded).all()):
+            raise ModelError(
+                f"{self.base.reference} drew numbers that are no picture", hint="Try --device cpu, or less --guidance."
+            )
+        save_cover(job.output, finish(decoded, config.size, seed=seed, grain=config.grain), provenance, job.format)
+
+
+def load_painter(config: GenerateConfig, models: Models) -> Painter:
+    """Load adapter and base, and check that they fit each other and the settings.
+
+    Half precision on CUDA, where Stable Diffusion is made for it; full precision elsewhere.
+
+    Raises:
+        ModelError: a model is missing, damaged, or does not fit.
+        ConfigError: device or scheduler make no sense.
+    """
+    started = time.monotonic()
+    device = choose_device(config.device)
+    loaded = load_adapter(models.adapter_folder)
+    base = load_base(models.base_reference, device, torch.float16 if device.type == "cuda" else torch.float32)
+    check_adapter_fits(loaded, base)
+    make_scheduler(base, config.scheduler)
+    return Painter(loaded.adapter.to(device), base, time.monotonic() - started)

@@ -1,0 +1,152 @@
+"""What makes a cover the cover it is, and what to do with one that exists.
+
+Nothing here loads a model: hashes and JSON files suffice to know that a cover is up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from covergen_cli import __version__, weights
+from covergen_cli.artifacts import SCHEMA, sha256_bytes
+from covergen_cli.config import SegmentConfig
+from covergen_cli.errors import ModelError
+from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.models.facts import (
+    adapter_fingerprint,
+    adapter_folder,
+    base_fingerprint,
+    read_adapter_facts,
+    read_model_json,
+)
+
+if TYPE_CHECKING:
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.generation.plan import Job
+
+__all__ = ["Models", "Verdict", "cover_facts", "find_models", "judge"]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which models draw, without loading them.
+
+    Args:
+        adapter_folder: where the adapter is.
+        adapter_fingerprint: names it.
+        encoder_spec: the audio encoder that it was trained with.
+        base_reference: the base, as :func:`covergen_cli.models.base.load_base` takes it.
+        base_revision: the hub commit, where there is one.
+        base_fingerprint: names the base's weights.
+        scheduler_config: the base's.
+    """
+
+    adapter_folder: Path
+    adapter_fingerprint: str
+    encoder_spec: dict[str, Any]
+    base_reference: str
+    base_revision: str | None
+    base_fingerprint: str
+    scheduler_config: dict[str, Any]
+
+
+def find_models(config: GenerateConfig) -> Models:
+    """Find adapter and base, and name their content.
+
+    Raises:
+        ModelError: one of them is missing, damaged, or cannot be fetched.
+    """
+    folder = adapter_folder(weights.resolve(config.adapter, "adapter"))
+    facts = read_adapter_facts(folder)
+    reference = config.base or facts["base"].get("reference")
+    if not isinstance(reference, str):
+        raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
+    base = weights.resolve(reference)
+    return Models(
+        adapter_folder=folder,
+        adapter_fingerprint=adapter_fingerprint(facts),
+        encoder_spec=facts["encoder"],
+        base_reference=reference,
+        base_revision=weights.revision_of(base),
+        base_fingerprint=base_fingerprint(base),
+        scheduler_config=read_model_json(base / "scheduler" / "scheduler_config.json"),
+    )
+
+
+def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Models) -> dict[str, Any]:
+    """Return everything that decides a cover's pixels, JSON-able, with ``fingerprint`` over it.
+
+    The song's and the models' places on this machine are left out: covers travel.
+    """
+    facts: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "input_sha256": input_sha256,
+        "segment_asked": list(config.segment) if config.segment else None,
+        "segment_search": asdict(SegmentConfig()),
+        "seed": job.seed,
+        "steps": config.steps,
+        "guidance": config.guidance,
+        "scheduler": config.scheduler,
+        "size": config.size,
+        "format": job.format,
+        "grain": config.grain,
+        "encoder": models.encoder_spec,
+        "adapter": {"name": _portable(config.adapter), "fingerprint": models.adapter_fingerprint},
+        "base": {
+            "name": _portable(models.base_reference),
+            "revision": models.base_revision,
+            "fingerprint": models.base_fingerprint,
+            "scheduler": models.scheduler_config,
+        },
+    }
+    return {**facts, "fingerprint": _fingerprint(facts)}
+
+
+def _portable(reference: str) -> str:
+    """Keep names and hub ids; of a folder only its own name."""
+    path = Path(reference).expanduser()
+    return path.resolve().name if path.is_dir() else reference
+
+
+def _fingerprint(facts: dict[str, Any]) -> str:
+    decisive = {key: value for key, value in facts.items() if key not in {"adapter", "base"}}
+    decisive["adapter"] = facts["adapter"]["fingerprint"]
+    decisive["base"] = [facts["base"]["fingerprint"], facts["base"]["scheduler"]]
+    return sha256_bytes(json.dumps(decisive, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What shall happen to one cover.
+
+    Args:
+        action: ``draw`` it, ``skip`` it, or ``refuse`` to touch it.
+        reason: why it is skipped or refused.
+    """
+
+    action: Literal["draw", "skip", "refuse"]
+    reason: str = ""
+
+
+def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", "force"]) -> Verdict:
+    """Decide whether a cover is drawn.
+
+    Args:
+        output: where it goes.
+        fingerprint: what it would be (:func:`cover_facts`).
+        overwrite: see :class:`covergen_cli.config.GenerateConfig`.
+    """
+    if overwrite == "force" or not output.exists():
+        return Verdict("draw")
+    if overwrite == "skip":
+        return Verdict("skip", "exists")
+    made = read_provenance(output)
+    if made is None:
+        return Verdict("refuse", f"{output} exists and was not made by covergen")
+    if made.get("fingerprint") == fingerprint:
+        return Verdict("skip", "unchanged")
+    return Verdict("draw")
