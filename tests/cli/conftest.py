@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import covergen_cli.audio.io
 import covergen_cli.generation
 from covergen_cli.cli.main import run
+from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,20 @@ class FakeBatch:
     inputs: list[Path] = field(default_factory=list)
     out: Path | None = None
     config: Any = None
+    format_given: bool | None = None
     generated: bool = False
     closed: bool = False
     error: BaseException | None = None
 
-    def plan(self, inputs, out, config):
-        self.inputs, self.out, self.config = list(inputs), out, config
-        return [FakeJob(song, Path(out) / f"{song.stem}.png", config.seed) for song in self.inputs]
+    def plan(self, inputs, out, config, *, format_given):
+        self.inputs, self.out, self.config, self.format_given = list(inputs), out, config, format_given
+        if out.suffix:
+            return [FakeJob(self.inputs[0], out, config.seed)]
+        return [FakeJob(song, out / f"{song.stem}.png", config.seed) for song in self.inputs]
+
+    def probe(self, song):
+        if song.stem.startswith("bad"):
+            raise InputError(f"{song}: not audio", hint="give a music file")
 
     def generate(self, jobs, config):
         self.generated = True
@@ -50,6 +62,7 @@ class FakeBatch:
     def draw(self, job):
         name = job.input.stem
         yield Progress("draw", 1, 2, job.input.name)
+        logging.getLogger("covergen_cli.fake").error("noticed %s", name, exc_info=ValueError("inner"))
         if name.startswith("bad"):
             yield CoverFailed(job.input, job.output, job.seed, f"{job.input}: not audio", "give a music file")
         elif name.startswith("old"):
@@ -69,6 +82,7 @@ def library(monkeypatch):
     module.plan, module.generate = fake.plan, fake.generate
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(covergen_cli.generation, "batch", module, raising=False)
+    monkeypatch.setattr(covergen_cli.audio.io, "probe", fake.probe)
     return fake
 
 

@@ -45,6 +45,19 @@ def test_the_output_folder_is_passed_on_and_defaults_to_covers(covergen, library
     assert library.out == Path("covers")
 
 
+def test_a_single_cover_can_be_named(covergen, library):
+    ended = covergen("generate", "a.mp3", "-o", "art/front.jpg")
+    assert ended.out.splitlines() == [str(Path("art/front.jpg"))]
+    assert ended.err.splitlines()[-1].startswith("1 cover — in art")
+
+
+def test_the_library_learns_whether_the_format_was_asked_for(covergen, library):
+    covergen("generate", "a.mp3")
+    assert library.format_given is False
+    covergen("generate", "a.mp3", "--format", "png")
+    assert library.format_given is True
+
+
 def test_a_dash_reads_paths_from_stdin(covergen, library, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("a song.mp3\n\nb.flac\r\n"))
     assert covergen("generate", "-", "c.ogg").code == 0
@@ -126,6 +139,23 @@ def test_dry_run_lists_and_draws_nothing(covergen, library):
     assert not library.generated
     record = json.loads(covergen("generate", "--dry-run", "--json", "a.mp3").out)
     assert (record["status"], record["seconds"]) == ("planned", None)
+
+
+def test_dry_run_names_songs_that_cannot_be_read(covergen, library):
+    ended = covergen("generate", "--dry-run", "bad.mp3", "a.mp3")
+    assert ended.code == 3
+    assert ended.out.splitlines() == [str(Path("covers/a.png"))]
+    assert "error: bad.mp3: not audio" in ended.err
+    ended = covergen("generate", "--dry-run", "--json", "bad.mp3")
+    assert (ended.code, json.loads(ended.out)["status"]) == (1, "failed")
+
+
+def test_what_the_library_logs_is_shown_on_demand(covergen, library):
+    assert "noticed" not in covergen("generate", "a.mp3").err
+    verbose = covergen("generate", "a.mp3", "-v").err
+    assert "covergen_cli.fake: noticed a" in verbose
+    assert "inner" not in verbose
+    assert "ValueError: inner" in covergen("generate", "a.mp3", "--debug").err
 
 
 @pytest.mark.parametrize(("songs", "code"), [(["bad.mp3", "a.mp3"], 1), (["a.mp3", "bad.mp3", "b.mp3"], 3)])

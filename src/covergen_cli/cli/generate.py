@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ SCHEMA = 1
     default="covers",
     show_default=True,
     metavar="OUT",
-    help="Folder for the covers.",
+    help="Folder for the covers; for a single cover also its file name, ending in .png or .jpg.",
 )
 @setting_options(GenerateConfig, short={"variations": "-n"})
 @click.option(
@@ -68,13 +69,14 @@ def generate(
     INPUT is a music file, a folder of music (searched through; its tree is kept under the output folder), or - to read
     paths from stdin, one per line. The path of every cover goes to stdout, also of one that was already there.
     """
-    config = resolve(GenerateConfig, preset=preset, overrides=given_settings(context, GenerateConfig))
+    given = given_settings(context, GenerateConfig)
+    config = resolve(GenerateConfig, preset=preset, overrides=given)
     terminal = context.ensure_object(Session).terminal()
     songs = _songs(inputs)
 
     from covergen_cli.generation import batch
 
-    jobs = batch.plan(songs, output, config)
+    jobs = batch.plan(songs, output, config, format_given="format" in given)
     if dry_run:
         return _list(jobs, terminal, as_json=as_json)
     tally = Tally(total=len(jobs))
@@ -85,7 +87,7 @@ def generate(
     finally:
         if tally.settled < tally.total:
             terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
-        terminal.note(tally.sentence(output))
+        terminal.note(tally.sentence(output.parent if jobs and jobs[0].output == output else output))
     return _exit_code(tally)
 
 
@@ -160,11 +162,28 @@ def _record(
 
 
 def _list(jobs: Sequence[Job], terminal: Terminal, *, as_json: bool) -> int:
-    """Write what would be made."""
-    for job in jobs:
-        terminal.result(_record("planned", job.input, job.output, job.seed) if as_json else str(job.output))
-    terminal.note(f"{len(jobs)} cover{'' if len(jobs) == 1 else 's'} planned, none made")
-    return DONE
+    """Write what would be made, and which songs cannot be read."""
+    from covergen_cli.audio.io import probe
+
+    tally = Tally(total=len(jobs))
+    for song, covers in groupby(jobs, key=lambda job: job.input):
+        try:
+            probe(song)
+            error = None
+        except InputError as unreadable:
+            error = unreadable.message
+            terminal.error(error, unreadable.hint)
+        for job in covers:
+            tally.failed += error is not None
+            if as_json:
+                status = "planned" if error is None else "failed"
+                terminal.result(_record(status, job.input, job.output, job.seed, error=error))
+            elif error is None:
+                terminal.result(str(job.output))
+    planned = len(jobs) - tally.failed
+    tally.finished = planned
+    terminal.note(f"{planned} cover{'' if planned == 1 else 's'} planned, none made")
+    return _exit_code(tally)
 
 
 def _exit_code(tally: Tally) -> int:

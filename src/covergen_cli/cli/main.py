@@ -12,7 +12,7 @@ import click
 
 from covergen_cli import __version__
 from covergen_cli.cli import errors
-from covergen_cli.cli.options import Session, global_options
+from covergen_cli.cli.options import Session, global_options, logging_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     session = Session()
     _tolerate_any_name()
-    with errors.sigterm_as_exception(), warnings.catch_warnings():
+    with errors.sigterm_as_exception(), warnings.catch_warnings(), logging_to(session):
         _hush_libraries()
         try:
             code = cli.main(args=arguments, prog_name="covergen", standalone_mode=False, obj=session)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
@@ -14,11 +16,11 @@ from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.presets import coerce, load_preset, preset_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from covergen_cli.cli.terminal import Terminal
 
-__all__ = ["Command", "Session", "SettingOption", "given_settings", "global_options", "setting_options"]
+__all__ = ["Command", "Session", "SettingOption", "given_settings", "global_options", "logging_to", "setting_options"]
 
 Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 if TYPE_CHECKING:
@@ -46,12 +48,44 @@ class Session:
     debug: bool = False
     no_color: bool = False
     offline: bool = False
+    _terminal: Terminal | None = dataclasses.field(default=None, init=False, repr=False)
 
     def terminal(self) -> Terminal:
-        """A terminal that keeps to these options."""
-        from covergen_cli.cli.terminal import Terminal
+        """The terminal of this run, which keeps to these options."""
+        if self._terminal is None:
+            from covergen_cli.cli.terminal import Terminal
 
-        return Terminal(quiet=self.quiet, verbose=self.verbose, no_color=self.no_color)
+            self._terminal = Terminal(quiet=self.quiet, verbose=self.verbose, no_color=self.no_color)
+        return self._terminal
+
+
+class _Log(logging.Handler):
+    """Shows what the library logs; tracebacks only with ``--debug``."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record above the live display."""
+        text = f"{record.name}: {record.getMessage()}"
+        if record.exc_info and record.exc_info[1] and self._session.debug:
+            text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        self._session.terminal().raw(text)
+
+
+@contextmanager
+def logging_to(session: Session) -> Iterator[None]:
+    """While the body runs, what is logged goes to the session's terminal if ``-v`` or ``--debug`` asks for it."""
+    root, ours, handler = logging.getLogger(), logging.getLogger("covergen_cli"), _Log(session)
+    level = ours.level
+    handler.addFilter(lambda _record: session.debug or session.verbose > 0)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -64,9 +98,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
     if name == "offline":
         os.environ["HF_HUB_OFFLINE"] = "1"
     elif name == "verbose":
-        level = logging.INFO if value == 1 else logging.DEBUG
-        logging.basicConfig(format="%(name)s: %(message)s")
-        logging.getLogger("covergen_cli").setLevel(level)
+        logging.getLogger("covergen_cli").setLevel(logging.INFO if value == 1 else logging.DEBUG)
 
 
 def global_options(function: Decorated) -> Decorated:
