@@ -100,9 +100,9 @@ def _seek(
 ) -> tuple[Iterator[Any], int]:
     """Jump to a place at or before a native sample; return the frames from there and the first one's sample number.
 
-    The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Where a format cannot
-    seek, has time stamps coarser than a sample (Matroska's milliseconds), or lands behind the sample, everything is
-    decoded from the beginning.
+    The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Where a format
+    cannot seek, has time stamps coarser than a sample (Matroska's milliseconds), or lands behind the sample,
+    everything is decoded from the beginning.
     """
     origin = next(frames, None)
     if origin is None or origin.pts is None:

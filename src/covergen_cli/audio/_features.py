@@ -1,14 +1,16 @@
 """What is heard, frame by frame: the ground that the descriptors and the ``mel`` encoder share.
 
-One spectrogram (Hann window of 2048 samples, hop 512, at 22.05 kHz) gives level, mel bands, onsets, percussion, contrast and
-spectral shape; a longer window (8192) gives the pitch classes, which need finer frequencies. The clip is brought to one
-loudness first, so that everything but ``gain_db`` is the same at any volume.
+One spectrogram (Hann window of 2048 samples, hop 512, at 22.05 kHz) gives level, mel bands, onsets, percussion,
+contrast and spectral shape; a longer window (8192) gives the pitch classes, which need finer frequencies. The clip
+is brought to one loudness first, so that everything but ``gain_db`` is the same at any volume.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +77,7 @@ class Features:
 
 
 def extract(samples: Array) -> Features:
-    """Compute the features of a mono clip ``(n,)`` at 22.05 kHz; a clip shorter than one window is padded with silence."""
+    """Compute the features of a mono clip ``(n,)`` at 22.05 kHz; one shorter than a window is padded with silence."""
     samples = np.asarray(samples, dtype=np.float32)
     gain = _gain(samples)
     samples = samples * np.float32(1 / gain)
@@ -114,18 +116,20 @@ def running_mean(values: npt.NDArray[np.floating], width: int) -> Array:
     index = np.arange(len(values))
     begin, end = np.maximum(index - width // 2, 0), np.minimum(index + width - width // 2, len(values))
     count = (end - begin).reshape(-1, *[1] * (values.ndim - 1))
-    return ((sums[end] - sums[begin]) / count).astype(np.float32)
+    mean: Array = ((sums[end] - sums[begin]) / count).astype(np.float32)
+    return mean
 
 
 @lru_cache(maxsize=1)
 def mel_filters() -> Array:
     """Triangular filters ``(80, 1025)``, equally spaced in mel (2595·log10(1 + f/700)) from 30 Hz to 11 kHz, peak 1."""
-    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (30.0, RATE_HZ / 2))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (30.0, RATE_HZ / 2))
+    edges: npt.NDArray[np.float64] = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
     hertz = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)
     up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
-    return np.maximum(np.minimum(up, down), 0).astype(np.float32)
+    filters: Array = np.maximum(np.minimum(up, down), 0).astype(np.float32)
+    return filters
 
 
 def _gain(samples: Array) -> float:
@@ -144,12 +148,14 @@ def _power(samples: Array, window: int, hop: int, frames: int) -> Array:
     cut = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop][:frames]
     spectrum = np.fft.rfft(cut * hann, axis=1)
     scale = np.float32(2 / (window * float(np.sum(np.square(hann, dtype=np.float64)))))
-    return ((spectrum.real**2 + spectrum.imag**2) * scale).astype(np.float32)
+    power: Array = ((spectrum.real**2 + spectrum.imag**2) * scale).astype(np.float32)
+    return power
 
 
 def _decibels(power: Array) -> Array:
-    decibels: Array = 10 * np.log10(np.maximum(power, 1e-12)) - np.float32(20 * np.log10(_LOUDNESS))
-    return np.maximum(decibels, np.float32(FLOOR_DB))
+    decibels = 10 * np.log10(np.maximum(power, 1e-12)) - np.float32(20 * np.log10(_LOUDNESS))
+    floored: Array = np.maximum(decibels, np.float32(FLOOR_DB))
+    return floored
 
 
 def _geometric_mean(power: Array) -> Array:
@@ -158,19 +164,21 @@ def _geometric_mean(power: Array) -> Array:
 
 
 def _crest_db(samples: Array) -> float:
-    if not samples.size:
+    if samples.size < 8:
         return 0.0
-    peak = float(np.quantile(np.abs(samples[: samples.size // 8 * 8]).reshape(-1, 8).max(axis=1), 0.999)) if samples.size >= 8 else 0.0
+    # The peak of every eight samples keeps the quantile from sinking with the rate at which loud samples come.
+    peak = float(np.quantile(np.abs(samples[: samples.size // 8 * 8]).reshape(-1, 8).max(axis=1), 0.999))
     return float(20 * np.log10(max(peak, 1e-4) / _LOUDNESS))
 
 
 def _percussive(mel_power: Array) -> Array:
-    """Median filtering (Fitzgerald 2010) on mel bands: across 0.4 s for what lasts, across 13 bands for what strikes."""
+    """Median filters (Fitzgerald 2010) on mel bands: over 0.4 s for what lasts, over 13 bands for what strikes."""
     root = np.sqrt(mel_power)
     lasting = _median(root, 17, axis=0)
     striking = _median(root, 13, axis=1)
     lasting, striking = lasting**2, striking**2
-    return striking / (striking + lasting + np.float32(1e-12))
+    share: Array = striking / (striking + lasting + np.float32(1e-12))
+    return share
 
 
 def _median(values: Array, width: int, axis: int) -> Array:
@@ -181,9 +189,9 @@ def _median(values: Array, width: int, axis: int) -> Array:
 
 
 def _contrast(power: Array, hertz: Array) -> Array:
-    """Spectral contrast (Jiang et al. 2002): mean of the strongest fifth over the weakest fifth of a band's bins, in dB."""
+    """Spectral contrast (Jiang et al. 2002): strongest fifth of a band's bins over the weakest fifth, in dB."""
     bands = []
-    for low, high in zip(_CONTRAST_EDGES_HZ[:-1], _CONTRAST_EDGES_HZ[1:], strict=True):
+    for low, high in pairwise(_CONTRAST_EDGES_HZ):
         ordered = np.sort(power[:, (hertz >= low) & (hertz < high)], axis=1)
         fifth = max(1, round(0.2 * ordered.shape[1]))
         strong, weak = ordered[:, -fifth:].mean(axis=1), ordered[:, :fifth].mean(axis=1)

@@ -61,15 +61,16 @@ def tempogram(novelties: Array) -> Array:
         low = lag.astype(np.intp)
         share = (lag - low).astype(np.float32)
         total += (1 - share) * correlation[..., low] + share * correlation[..., low + 1]
-    return total / np.float32(4)
+    mean: Array = total / np.float32(4)
+    return mean
 
 
 def tempo_log2(strengths: Array) -> Array:
     """Perceived tempo, log2 of beats per minute, of tempograms ``(..., 64)``.
 
     The mean of the tempi, weighted by the fourth power of their strength and by how readily people tap them (log-normal
-    around 115 bpm, as van Noorden and Moelants 1999 found, a little wider). A mean moves little where a choice between two
-    octaves would jump. Without any repetition it is that of the preferred tempo.
+    around 115 bpm, as van Noorden and Moelants 1999 found, a little wider). A mean moves little where a choice
+    between two octaves would jump. Without any repetition it is that of the preferred tempo.
     """
     octaves = np.log2(TEMPOS_BPM)
     prior = np.exp(-0.5 * ((octaves - np.log2(_PREFERRED_BPM)) / _PREFERRED_OCTAVES) ** 2)

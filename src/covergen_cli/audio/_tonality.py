@@ -20,7 +20,8 @@ _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17
 
 def _standardised(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     centred = rows - rows.mean(axis=-1, keepdims=True)
-    return centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), 1e-6)
+    scaled: npt.NDArray[np.floating] = centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), 1e-6)
+    return scaled
 
 
 def key_correlations(chroma: Array) -> Array:
@@ -30,7 +31,8 @@ def key_correlations(chroma: Array) -> Array:
         float32 ``(..., 24)`` in [−1, 1]: C major … B major, C minor … B minor; all 0 where all pitch classes are alike.
     """
     profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
-    return (_standardised(chroma) @ _standardised(profiles).T).astype(np.float32)
+    correlations: Array = (_standardised(chroma) @ _standardised(profiles).T).astype(np.float32)
+    return correlations
 
 
 def majorness(correlations: Array) -> Array:

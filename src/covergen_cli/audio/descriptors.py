@@ -1,12 +1,12 @@
 """Seven qualities of music that people hear alike, each a number from 0 to 1.
 
 Every descriptor is a sum of measurements, each centred and scaled by what is usual in music, and then squashed:
-``1 / (1 + exp(−1.7·z))``, which for normally distributed z is almost its rank. So 0.5 is the middle of ordinary music, 0.16
-and 0.84 lie one standard deviation off, and real songs spread over the whole range. The constants are fixed; they were read
-off some 400 freely licensed recordings of many styles.
+``1 / (1 + exp(−1.7·z))``, which for normally distributed z is almost its rank. So 0.5 is the middle of ordinary
+music, 0.16 and 0.84 lie one standard deviation off, and real songs spread over the whole range. The constants are
+fixed; they were read off some 400 freely licensed recordings of many styles.
 
-The clip is brought to one loudness first, and everything is measured below 11 kHz on mono sound: volume, stereo width and the
-usual codecs change next to nothing.
+The clip is brought to one loudness first, and everything is measured below 11 kHz on mono sound: volume, stereo
+width and the usual codecs change next to nothing.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ class Descriptors:
     """How a clip sounds; every field is in [0, 1].
 
     Args:
-        tempo: slow … fast. Perceived beats per minute, a mean over the tempi at which the onsets repeat, weighted by how
-            readily people tap them, so that a choice between half and double tempo cannot flip it; and, less, onsets per
-            second. 110 bpm with four onsets a second is about 0.5.
-        mode: minor … major. Correlation of the pitch classes with the best major key, minus that with the best minor key
-            (profiles of Krumhansl and Kessler), over the clip and over eight-second windows. No difference is about 0.5.
-        energy: calm … intense. How far the loudness is pressed against the peaks (low crest factor), how strong the attacks
+        tempo: slow … fast. Perceived beats per minute, a mean over the tempi at which the onsets repeat, weighted
+        by how
+            readily people tap them, so that a choice between half and double tempo cannot flip it; and, less,
+            onsets per second. 110 bpm with four onsets a second is about 0.5.
+        mode: minor … major. Correlation of the pitch classes with the best major key, minus that with the best
+        minor key
+            (profiles of Krumhansl and Kessler), over the clip and over eight-second windows. No difference is about
+            0.5.
+        energy: calm … intense. How far the loudness is pressed against the peaks (low crest factor), how strong the
+        attacks
             are over all bands, and how fully the spectrum is filled.
         brightness: dark … bright. Median of the logarithm of the spectral centroid; 1.5 kHz is 0.5, an octave more 0.9.
         density: sparse … busy. Onsets per second, how much of the spectrum is in use, and how much it changes from one
@@ -92,21 +96,22 @@ def _scores(heard: Features) -> tuple[float, ...]:
     onsets = _usual(np.log2((len(onset_frames(onset)) + 1) * FRAME_HZ / len(onset)), 1.9, 0.55)
     attack = _usual(np.log(onset.mean() + 1e-3), -1.72, 0.37)
     fullness = _usual(heard.mel_db[sounding].mean(), -35.4, 5.4)
-    tempo = _usual(tempo_log2(tempogram(novelty(onset))), 6.78, 0.18)
+    tempo = _usual(float(tempo_log2(tempogram(novelty(onset)))), 6.78, 0.18)
     crest = _usual(heard.crest_db, 12.7, 1.75)
     return (
-        _usual(0.85 * tempo + 0.35 * onsets, 0.0, 1.0),
-        _usual(_mode(heard), 0.01, 0.15),
-        _usual(0.5 * attack - 0.6 * crest + 0.4 * fullness, 0.0, 1.0),
-        _usual(float(np.median(heard.centroid[sounding])), 10.55, 0.74),
-        _usual(0.7 * onsets + 0.3 * fullness + 0.4 * _usual(_change(heard), 3.5, 1.1), 0.0, 1.0),
+        _usual(0.85 * tempo + 0.35 * onsets, -0.1, 1.2),
+        _usual(_mode(heard), 0.01, 0.14),
+        _usual(0.5 * attack - 0.6 * crest + 0.4 * fullness, 0.0, 0.85),
+        _usual(float(np.median(heard.centroid[sounding])), 10.6, 0.7),
+        _usual(0.55 * onsets + 0.35 * fullness + 0.55 * _usual(_change(heard), 3.5, 1.1), 0.1, 0.95),
         _percussiveness(heard),
         _usual(np.log(1 + _range_db(heard)), 1.95, 0.55),
     )
 
 
 def _usual(value: float | np.floating, centre: float, spread: float) -> float:
-    return (float(value) - centre) / spread
+    """Centre and scale; odd clips stay within three spreads, so that one measurement cannot outvote the others."""
+    return min(3.0, max(-3.0, (float(value) - centre) / spread))
 
 
 def _mode(heard: Features) -> float:
@@ -126,7 +131,7 @@ def _percussiveness(heard: Features) -> float:
     total = float(amplitude.sum()) + 1e-9
     share = float((amplitude * heard.percussive).sum()) / total
     clear = float((amplitude * (heard.percussive > 0.7)).sum()) / total
-    return _usual(0.5 * _usual(share, 0.42, 0.108) + 0.5 * _usual(clear, 0.165, 0.1), 0.0, 1.0)
+    return _usual(0.5 * _usual(share, 0.42, 0.108) + 0.5 * _usual(clear, 0.165, 0.1), -0.1, 0.95)
 
 
 def _range_db(heard: Features) -> float:

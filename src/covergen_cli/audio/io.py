@@ -175,8 +175,8 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
     """Decode a file block by block.
 
-    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1], and ones that
-    are no number become 0.
+    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1], and ones
+    that are no number become 0.
 
     Args:
         path: a local file that ffmpeg can decode.
