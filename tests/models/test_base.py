@@ -1,0 +1,192 @@
+"""Bases in Stable-Diffusion layout load, or say what is wrong with them."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
+
+from covergen_cli.errors import ModelError
+from covergen_cli.models.base import check_adapter_fits, load_base
+from covergen_cli.models.checkpoint import load_adapter
+from covergen_cli.models.facts import base_fingerprint
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return tiny_base(tmp_path_factory.mktemp("models") / "flow")
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "base")
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_the_parts_of_a_base(folder):
+    base = load_base(str(folder))
+    assert base.native_size == 16
+    assert base.latent_shape == (4, 8, 8)
+    assert base.cross_attention_dim == 32
+    assert base.null_tokens.shape == (1, 8, 32)
+    assert base.scheduler_config["prediction_type"] == "flow_prediction"
+    assert base.revision is None
+    assert not base.unet.training
+    assert not any(parameter.requires_grad for part in (base.unet, base.vae) for parameter in part.parameters())
+
+
+def test_latents_are_shifted_and_scaled(folder):
+    base = load_base(str(folder))
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.inference_mode():
+        latents = base.encode(images)
+        raw = base.vae.encode(images).latent_dist.mean
+        assert torch.allclose(latents, (raw - 0.25) * 0.5, atol=1e-6)
+        assert torch.allclose(base.decode(latents), base.vae.decode(raw).sample.clamp(-1, 1), atol=1e-5)
+        assert torch.equal(base.encode(images), latents)
+        assert base.decode(latents * 1e3).abs().max() <= 1
+
+
+def test_without_a_shift(folder):
+    shutil.rmtree(folder / "vae")
+    tiny_vae(shift_factor=None).save_pretrained(folder / "vae")
+    base = load_base(str(folder))
+    images = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.allclose(base.encode(images), base.vae.encode(images).latent_dist.mean * 0.5, atol=1e-6)
+
+
+def test_a_tiny_autoencoder_will_do(folder):
+    from diffusers import AutoencoderTiny
+
+    shutil.rmtree(folder / "vae")
+    blocks = {
+        "encoder_block_out_channels": (8, 8),
+        "decoder_block_out_channels": (8, 8),
+        "num_encoder_blocks": (1, 1),
+        "num_decoder_blocks": (1, 1),
+    }
+    AutoencoderTiny(**blocks).save_pretrained(folder / "vae")
+    base = load_base(str(folder))
+    with torch.inference_mode():
+        latents = base.encode(torch.rand(1, 3, 16, 16))
+        assert latents.shape == (1, *base.latent_shape)
+        assert base.decode(latents).shape == (1, 3, 16, 16)
+
+
+def test_half_precision(folder):
+    base = load_base(str(folder), dtype=torch.bfloat16)
+    assert base.unet.dtype == base.vae.dtype == base.null_tokens.dtype == torch.bfloat16
+
+
+def test_clips_empty_prompt_is_computed_once(tmp_path, monkeypatch, isolated_home):
+    import transformers
+
+    folder = tiny_sd_base(tmp_path / "sd")
+    base = load_base(str(folder))
+    assert base.null_tokens.shape == (1, 77, 32)
+    ids = torch.tensor([[0] + [1] * 76])
+    model = transformers.CLIPTextModel.from_pretrained(folder / "text_encoder").eval()
+    with torch.inference_mode():
+        assert torch.allclose(base.null_tokens, model(ids)[0], atol=1e-5)
+    cached = list(isolated_home.rglob("null/*.safetensors"))
+    assert len(cached) == 1
+    monkeypatch.setattr(transformers, "CLIPTextModel", None)
+    again = load_base(str(folder))
+    assert torch.equal(again.null_tokens, base.null_tokens)
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, isolated_home):
+    folder = tiny_sd_base(tmp_path / "sd")
+    first = load_base(str(folder)).null_tokens
+    (cached,) = isolated_home.rglob("null/*.safetensors")
+    cached.write_bytes(b"half")
+    assert torch.equal(load_base(str(folder)).null_tokens, first)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("unet/config.json", r"unet.config\.json is missing"),
+        ("vae/diffusion_pytorch_model.safetensors", "holds no diffusion_pytorch_model"),
+        ("unet/diffusion_pytorch_model.safetensors", "holds no diffusion_pytorch_model"),
+        ("scheduler/scheduler_config.json", r"scheduler_config\.json is missing"),
+        ("null_condition/null.safetensors", "no null condition"),
+    ],
+)
+def test_a_part_is_missing(folder, missing, message):
+    (folder / missing).unlink()
+    with pytest.raises(ModelError, match=message):
+        load_base(str(folder))
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_weights_cut_short(folder, part):
+    path = folder / part / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ModelError, match=f"{part} cannot be loaded"):
+        load_base(str(folder))
+
+
+def test_pickled_weights_are_not_read(folder):
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_base(str(folder))
+
+
+def test_a_weight_is_missing(folder):
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights.pop("conv_in.weight")
+    save_file(weights, path)
+    with pytest.raises(ModelError, match="lacks 1 weights"):
+        load_base(str(folder))
+
+
+def test_another_kind_of_model(folder):
+    edit(folder / "unet" / "config.json", _class_name="FluxTransformer2DModel")
+    with pytest.raises(ModelError, match="holds a FluxTransformer2DModel"):
+        load_base(str(folder))
+
+
+def test_a_null_condition_of_another_width(folder, tmp_path):
+    other = tiny_base(tmp_path / "wide", cross_attention_dim=16)
+    shutil.copytree(other / "null_condition", folder / "null_condition", dirs_exist_ok=True)
+    with pytest.raises(ModelError, match=r"shape \(1, 8, 16\)"):
+        load_base(str(folder))
+
+
+def test_fingerprint_names_the_weights_not_the_place(made, folder, tmp_path):
+    assert base_fingerprint(folder) == base_fingerprint(made)
+    (folder / "MODEL_CARD.md").write_text("words")
+    assert base_fingerprint(folder) == base_fingerprint(made)
+    assert base_fingerprint(tiny_base(tmp_path / "other", seed=1)) != base_fingerprint(made)
+
+
+def test_the_adapter_must_fit(folder, tmp_path):
+    base = load_base(str(folder))
+    check_adapter_fits(load_adapter(tiny_adapter(tmp_path / "good", folder)), base)
+    wide = load_adapter(tiny_adapter(tmp_path / "wide", folder, output_dim=48))
+    with pytest.raises(ModelError, match="48 wide"):
+        check_adapter_fits(wide, base)
+    other = tiny_base(tmp_path / "other", seed=1)
+    foreign = load_adapter(tiny_adapter(tmp_path / "foreign", other))
+    with pytest.raises(ModelError, match="other weights") as caught:
+        check_adapter_fits(foreign, base)
+    assert str(other) in caught.value.hint
+
+
+def test_facts_are_what_an_adapter_remembers(folder):
+    base = load_base(str(folder))
+    facts = base.facts()
+    json.dumps(facts)
+    assert facts["fingerprint"] == base_fingerprint(folder)
+    loaded = SimpleNamespace(config=SimpleNamespace(output_dim=32), base=facts)
+    check_adapter_fits(loaded, base)

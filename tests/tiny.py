@@ -1,0 +1,154 @@
+"""Tiny models of the real classes, made from a seed: a base of each kind, an adapter, a song of noise."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+
+from covergen_cli.artifacts import write_bytes
+from covergen_cli.config import AdapterConfig
+from covergen_cli.models.adapter import Adapter
+from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.models.facts import base_fingerprint
+
+WIDTH = 32
+FLOW = {
+    "_class_name": "DPMSolverMultistepScheduler",
+    "num_train_timesteps": 1000,
+    "prediction_type": "flow_prediction",
+    "use_flow_sigmas": True,
+}
+EPSILON = {
+    "_class_name": "PNDMScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "clip_sample": False,
+}
+ENCODER = {"name": "fake", "version": 1}
+
+
+def write_json(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data))
+
+
+def tiny_unet(width=WIDTH, sample_size=8):
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=sample_size,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=width,
+        attention_head_dim=8,
+        norm_num_groups=4,
+    )
+
+
+def tiny_vae(**settings):
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        **{"scaling_factor": 0.5, "shift_factor": 0.25, **settings},
+    )
+
+
+def _write(folder, scheduler, width):
+    tiny_unet(width).save_pretrained(folder / "unet")
+    tiny_vae().save_pretrained(folder / "vae")
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    return folder
+
+
+def tiny_base(folder, cross_attention_dim=WIDTH, tokens=8, seed=0):
+    """A base like the starter: predicts a flow, has a learned null condition; 16×16 pixels."""
+    from safetensors.torch import save
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _write(folder, FLOW, cross_attention_dim)
+        null = save({"null": torch.randn(1, tokens, cross_attention_dim)})
+    write_bytes(folder / "null_condition" / "null.safetensors", null)
+    return folder
+
+
+def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0):
+    """A base like Stable Diffusion: predicts the noise, its null condition is CLIP's empty prompt."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _write(folder, EPSILON, cross_attention_dim)
+        _write_clip(folder, cross_attention_dim)
+    return folder
+
+
+def _write_clip(folder, width):
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    words = ["<|startoftext|>", "<|endoftext|>", "a", "a</w>", "b", "b</w>", "ab</w>"]
+    write_json(folder / "tokenizer" / "vocab.json", {word: index for index, word in enumerate(words)})
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\na b</w>\n")
+    settings = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": 77,
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+    }
+    write_json(folder / "tokenizer" / "tokenizer_config.json", settings)
+    config = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=width,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+
+
+def tiny_adapter_config(**settings):
+    return AdapterConfig(**{"hidden_dim": 16, "output_dim": WIDTH, "blocks": 1, "rank": 2, **settings})
+
+
+def tiny_adapter(folder, base, *, seed=0, encoder=ENCODER, **settings):
+    """An adapter for the base in the folder ``base``; its LoRA is random, not zero, so that it does something."""
+    config = tiny_adapter_config(**settings)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapter = Adapter(config).eval()
+        for layer in (adapter.mapper.first, adapter.mapper.final):
+            torch.nn.init.normal_(layer.lora_b)
+    facts = {
+        "reference": str(base),
+        "revision": None,
+        "fingerprint": base_fingerprint(base),
+        "cross_attention_dim": config.output_dim,
+    }
+    save_adapter(folder, adapter, encoder, facts, {"epochs": 1})
+    return folder
+
+
+def tiny_embedding(seed=0, frames=6):
+    """An embedding ``(frames, 512)``, as an encoder would give it."""
+    return np.random.default_rng(seed).standard_normal((frames, 512)).astype(np.float32)
