@@ -163,7 +163,7 @@ def test_fail_fast_stops_at_the_first_failure(covergen, library, songs, code):
     ended = covergen("generate", "--fail-fast", *songs)
     assert ended.code == code
     assert len(ended.out.splitlines()) == len(songs) - 2
-    assert "the same command goes on from here" in ended.err
+    assert "stopped at the first failure" in ended.err
     assert library.closed
 
 

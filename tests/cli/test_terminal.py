@@ -102,4 +102,5 @@ def test_clock(seconds, text):
 )
 def test_the_closing_sentence(tally, sentence):
     assert tally.sentence(None) == sentence
-    assert tally.sentence(Path("covers")) == f"{sentence} — in covers{os.sep}"
+    where = f" — in covers{os.sep}" if tally.finished else ""
+    assert tally.sentence(Path("covers")) == sentence + where

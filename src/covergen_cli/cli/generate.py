@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen_cli.cli.errors import DONE, FAILED, PARTLY
+from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
@@ -84,10 +84,12 @@ def generate(
     try:
         with terminal.live(tally), closing(batch.generate(jobs, config)) as events:
             _follow(events, tally, terminal, write, fail_fast=fail_fast)
+    except (KeyboardInterrupt, Terminated):
+        terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
+        raise
     finally:
-        if tally.settled < tally.total:
-            terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
-        terminal.note(tally.sentence(output.parent if jobs and jobs[0].output == output else output))
+        if tally.settled:
+            terminal.note(tally.sentence(output.parent if jobs[0].output == output else output))
     return _exit_code(tally)
 
 
@@ -118,6 +120,8 @@ def _follow(
         if line is not None:
             terminal.result(line)
         if fail_fast and isinstance(event, CoverFailed):
+            if tally.settled < tally.total:
+                terminal.note(f"stopped at the first failure, after {tally.settled} of {tally.total}")
             return
 
 

@@ -64,7 +64,9 @@ class Tally:
         parts = [f"{self.finished} cover{'' if self.finished == 1 else 's'}"]
         parts += [f"{self.failed} failed"] * bool(self.failed)
         parts += [f"{self.skipped} already there"] * bool(self.skipped)
-        where = "" if folder is None else f" — in {str(folder).rstrip(os.sep)}{os.sep}"
+        where = (
+            "" if folder is None or not self.finished + self.skipped else f" — in {str(folder).rstrip(os.sep)}{os.sep}"
+        )
         return ", ".join(parts) + where
 
 
