@@ -35,14 +35,14 @@ class Style:
     pad_chance: float = 0.5
     meters: tuple[int, ...] = (4,)
     chord_size: int = 3
-    brightness: _Range = (0.1, 0.9)
+    brightness: _Range = (0.0, 1.0)
     density: _Range = (0.1, 0.9)
-    percussion: _Range = (0.3, 0.9)
+    percussion: _Range = (0.2, 1.0)
     dynamics: _Range = (0.0, 1.0)
-    drive: _Range = (0.0, 0.5)
+    drive: _Range = (0.0, 0.8)
     reverb: _Range = (0.1, 0.6)
     swing: _Range = (0.0, 0.0)
-    level_db: _Range = (-26.0, -11.0)
+    level_db: _Range = (-26.0, -13.0)
     pump: bool = False
     texture: _Range = (0.0, 0.0)
 
@@ -95,7 +95,7 @@ STYLES: dict[str, Style] = {
     ),
     "strings": Style(
         bpm=(55, 180),
-        chords=("strings", "staccato"),
+        chords=("strings", "staccato", "staccato"),
         chord_patterns=("hold", "tremolo", "blocks", "arpeggio"),
         bass=("cello",),
         bass_patterns=("whole", "halves", "eighths"),
@@ -103,9 +103,9 @@ STYLES: dict[str, Style] = {
         lead_chance=0.9,
         arp=("staccato", "harp"),
         meters=(4, 4, 3),
-        drums=("none", "none", "pulse"),
-        percussion=(0.0, 0.4),
-        dynamics=(0.2, 1.0),
+        drums=("none", "pulse", "march"),
+        percussion=(0.0, 0.7),
+        dynamics=(0.1, 1.0),
         reverb=(0.3, 0.8),
         level_db=(-32, -12),
     ),
@@ -123,7 +123,7 @@ STYLES: dict[str, Style] = {
         level_db=(-28, -13),
     ),
     "lo-fi": Style(
-        bpm=(60, 115),
+        bpm=(58, 130),
         chords=("electric piano", "guitar", "piano"),
         chord_patterns=("hold", "comp", "blocks"),
         bass=("finger bass", "sub bass"),
@@ -133,9 +133,9 @@ STYLES: dict[str, Style] = {
         pad=("warm pad",),
         drums=("boom bap",),
         chord_size=4,
-        brightness=(0.0, 0.5),
+        brightness=(0.0, 0.7),
         swing=(0.1, 0.28),
-        texture=(0.05, 0.4),
+        texture=(0.02, 0.2),
         dynamics=(0.0, 0.6),
     ),
     "house": Style(
@@ -149,9 +149,9 @@ STYLES: dict[str, Style] = {
         arp=("saw pluck", "square"),
         pad=("warm pad", "supersaw"),
         drums=("four", "techno", "four"),
-        percussion=(0.6, 1.0),
+        percussion=(0.35, 1.0),
         pump=True,
-        level_db=(-20, -9),
+        level_db=(-24, -12),
     ),
     "drum and bass": Style(
         bpm=(140, 190),
@@ -163,9 +163,9 @@ STYLES: dict[str, Style] = {
         lead_chance=0.5,
         arp=("saw pluck", "square"),
         drums=("breakbeat",),
-        percussion=(0.6, 1.0),
+        percussion=(0.35, 1.0),
         density=(0.3, 1.0),
-        level_db=(-20, -9),
+        level_db=(-24, -12),
     ),
     "rock": Style(
         bpm=(70, 185),
@@ -177,9 +177,9 @@ STYLES: dict[str, Style] = {
         pad=("organ",),
         pad_chance=0.3,
         drums=("rock", "half"),
-        percussion=(0.5, 0.9),
-        drive=(0.2, 0.8),
-        level_db=(-22, -9),
+        percussion=(0.35, 1.0),
+        drive=(0.0, 1.0),
+        level_db=(-24, -12),
     ),
     "metal": Style(
         bpm=(75, 190),
@@ -192,11 +192,11 @@ STYLES: dict[str, Style] = {
         pad=("choir", "strings"),
         pad_chance=0.3,
         drums=("metal", "blast", "half"),
-        percussion=(0.5, 0.9),
+        percussion=(0.35, 1.0),
         density=(0.3, 1.0),
-        drive=(0.4, 1.0),
+        drive=(0.2, 1.0),
         reverb=(0.0, 0.3),
-        level_db=(-18, -8),
+        level_db=(-22, -11),
     ),
     "synth-pop": Style(
         bpm=(75, 165),
@@ -210,7 +210,7 @@ STYLES: dict[str, Style] = {
         arp_chance=0.8,
         pad=("warm pad",),
         drums=("rock", "four", "half"),
-        percussion=(0.4, 0.9),
+        percussion=(0.3, 1.0),
     ),
     "chiptune": Style(
         bpm=(80, 190),
@@ -222,7 +222,7 @@ STYLES: dict[str, Style] = {
         lead_chance=1.0,
         drums=("chip", "chip", "none"),
         percussion=(0.2, 0.8),
-        brightness=(0.3, 1.0),
+        brightness=(0.1, 1.0),
         reverb=(0.0, 0.1),
     ),
     "cinematic": Style(
@@ -237,9 +237,9 @@ STYLES: dict[str, Style] = {
         drums=("cinema", "march", "cinema"),
         meters=(4, 4, 3),
         percussion=(0.4, 1.0),
-        dynamics=(0.3, 1.0),
+        dynamics=(0.1, 1.0),
         reverb=(0.4, 0.9),
-        level_db=(-28, -9),
+        level_db=(-28, -12),
     ),
     "funk": Style(
         bpm=(85, 145),
@@ -251,9 +251,9 @@ STYLES: dict[str, Style] = {
         pad=("strings",),
         drums=("funk", "disco"),
         chord_size=4,
-        percussion=(0.5, 1.0),
+        percussion=(0.3, 1.0),
         swing=(0.0, 0.15),
-        level_db=(-22, -10),
+        level_db=(-24, -12),
     ),
     "industrial": Style(
         bpm=(60, 175),
@@ -264,10 +264,10 @@ STYLES: dict[str, Style] = {
         lead=("bell", "square"),
         lead_chance=0.3,
         drums=("factory", "techno"),
-        percussion=(0.5, 1.0),
-        drive=(0.5, 1.0),
+        percussion=(0.3, 1.0),
+        drive=(0.0, 1.0),
         reverb=(0.2, 0.8),
-        texture=(0.2, 1.0),
-        level_db=(-22, -8),
+        texture=(0.05, 0.6),
+        level_db=(-24, -11),
     ),
 }

@@ -102,7 +102,10 @@ def motif(rng: np.random.Generator, density: float, beats: int) -> _Walk:
 
 
 def sing(walk: _Walk, scale: str, root: int, start_degree: int) -> list[Note]:
-    """Fit a motif to a chord: notes on a beat become chord tones, the walk turns back at an octave from its centre."""
+    """Fit a motif to a chord: notes on a beat become chord tones, the walk stays near its centre.
+
+    Over a minor key's dominant the leading note is raised, as in its chord.
+    """
     tones = {d % 7 for d in chord_degrees(root, 3)}
     degree, notes = start_degree, []
     for start, length, step in zip(walk.starts, walk.lengths, walk.steps, strict=True):
@@ -111,5 +114,6 @@ def sing(walk: _Walk, scale: str, root: int, start_degree: int) -> list[Note]:
             degree = min(
                 (degree + shift for shift in (0, 1, -1, 2, -2) if (degree + shift) % 7 in tones), default=degree
             )
-        notes.append((start, length, pitch(scale, degree)))
+        raised = root % 7 == 4 and degree % 7 == 6 and nearest_mode(scale) == "minor"
+        notes.append((start, length, pitch(scale, degree) + int(raised)))
     return notes

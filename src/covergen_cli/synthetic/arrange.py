@@ -31,14 +31,20 @@ class Event:
 
 
 def _drum_bar(spec: SongSpec, section: Section, bar: int, density: float) -> Iterator[tuple[float, str, float]]:
-    """Hits of one bar as (beat, drum, velocity), with a crash to open a chorus and a fill to leave."""
+    """Hits of one bar as (beat, drum, velocity), with a crash to open a chorus and a fill to leave.
+
+    Fast songs get a kick on every beat: an unanswered backbeat would be heard at half their tempo.
+    """
     steps = 4 * spec.beats_per_bar
     last = bar == section.bars - 1 and section.bars > 1 and section.intensity > 0.5
     fill_from = steps - 4 if last and spec.drums not in ("jazz", "brushes", "pulse") else steps
+    driving = spec.bpm >= 125 and "snare" in "".join(PATTERNS[spec.drums])
     for drum, line in PATTERNS[spec.drums].items():
         for i, mark in enumerate(line[:fill_from]):
             if mark != ".":
-                yield i / 4, drum, int(mark) / 9
+                yield i / 4, drum, int(mark) / 9 * (0.6 if driving and "snare" in drum else 1.0)
+        if driving and "kick" in drum:
+            yield from ((i / 4, drum, 0.9) for i in range(0, fill_from, 4) if line[i] == ".")
     tick = TICKS.get(spec.drums, "hat")
     every = 4 if density < 0.45 else 2 if density < 0.85 else 1
     if tick:
@@ -91,7 +97,9 @@ def _section_events(spec: SongSpec, section: Section, start: float, rng: np.rand
                 yield Event(part.role, part.voice, first + _swung(beat, spec.swing), length, midi, velocity * part.gain)
         if "drums" in section.roles:
             for beat, drum, velocity in _drum_bar(spec, section, bar, density):
-                yield Event("drums", drum, first + _swung(beat, spec.swing), 0.0, 0, velocity * spec.percussion)
+                yield Event(
+                    "drums", drum, first + _swung(beat, spec.swing), 0.0, 0, velocity * 1.8 * spec.percussion**1.5
+                )
 
 
 def _subdivision(spec: SongSpec) -> float:

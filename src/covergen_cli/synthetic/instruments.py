@@ -56,7 +56,7 @@ class Voice:
 
 _SAW = Voice(detune_cents=(-9.0, 0.0, 8.0), cutoff_hz=3500)
 _STRINGS = Voice(
-    detune_cents=(-6.0, 5.0), cutoff_hz=2600, attack_seconds=0.12, release_seconds=0.25, vibrato_cents=9.0, breath=0.01
+    detune_cents=(-6.0, 5.0), cutoff_hz=2600, attack_seconds=0.07, release_seconds=0.25, vibrato_cents=9.0, breath=0.01
 )
 
 VOICES: dict[str, Voice] = {
@@ -155,15 +155,13 @@ def _spectrum(voice: Voice, pitch_hz: float, cutoff_hz: float, sample_rate_hz: i
     """Amplitudes of the harmonics below 0.45 of the sampling rate, after lowpass and formants."""
     count = int(min(_MAX_HARMONICS, 0.45 * sample_rate_hz / pitch_hz))
     k = np.arange(1, max(1, count) + 1)
-    amplitude: NDArray[np.float64]
+    lowpass = 1.0 / (1.0 + (k * pitch_hz / (2.0 * cutoff_hz if voice.harmonics else cutoff_hz)) ** 2)
     if voice.harmonics:
-        amplitude = np.zeros(k.size, dtype=np.float64)
-        size = min(k.size, len(voice.harmonics))
-        amplitude[:size] = voice.harmonics[:size]
-        cutoff_hz *= 2.0  # additive voices are already dark
+        given = np.array(voice.harmonics, dtype=np.float64)[: k.size]
+        amplitude = np.pad(given, (0, k.size - given.size)) * lowpass
     else:
-        amplitude = k**-voice.rolloff * (1.0 if voice.parity == "all" else k % 2)
-    amplitude = amplitude / (1.0 + (k * pitch_hz / cutoff_hz) ** 2)
+        odd_only = np.where(k % 2 == 1, 1.0, float(voice.parity == "all"))
+        amplitude = np.asarray(lowpass * odd_only * np.power(k.astype(np.float64), -voice.rolloff), dtype=np.float64)
     if voice.formants_hz:
         octaves = np.log2(k[:, None] * pitch_hz / np.array(voice.formants_hz))
         amplitude = amplitude * (0.15 + np.exp(-0.5 * (octaves / 0.35) ** 2).sum(axis=1))
@@ -175,7 +173,11 @@ def _table_wave(
 ) -> _Samples:
     """Detuned oscillators reading one wavetable per band of harmonics; higher bands die sooner."""
     amplitude = _spectrum(voice, pitch_hz, cutoff_hz, sample_rate_hz)
-    edges = (0, amplitude.size) if voice.decays is None else (0, 2, 7, amplitude.size)
+    edges = (
+        (0, amplitude.size)
+        if voice.decays is None
+        else (0, min(2, amplitude.size), min(7, amplitude.size), amplitude.size)
+    )
     phases = rng.uniform(0, 2 * np.pi, amplitude.size) if not voice.drive else np.zeros(amplitude.size)
     phase = np.float32(pitch_hz) * time
     if voice.vibrato_cents:
@@ -188,7 +190,7 @@ def _table_wave(
     ]
     wave = np.zeros_like(time)
     for band, (low, high) in enumerate(pairwise(edges)):
-        if low >= min(high, amplitude.size):
+        if low == high:
             continue
         bins = np.zeros(_TABLE // 2 + 1, dtype=np.complex128)
         bins[low + 1 : high + 1] = (amplitude * np.exp(1j * phases))[low:high] * (_TABLE / 2)

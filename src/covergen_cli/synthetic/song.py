@@ -56,7 +56,7 @@ class SongSpec:
         sections: the form in playing order; after the last, the song goes on from the first verse.
         brightness: 0–1, timbres and filters.
         density: 0–1, how many notes.
-        percussion: linear level of the drums, 0–1.
+        percussion: 0–1, how far the drums stand in front.
         dynamics: 0–1, how much quieter and thinner calm sections are.
         drive: saturation of the mix, 0–1.
         reverb: 0–1, share and length of the room.

@@ -42,7 +42,7 @@ def compose(seed: int, genre: str | None = None) -> SongSpec:
     rng = np.random.default_rng([seed, 1])
     genre = GENRES[rng.integers(len(GENRES))] if genre is None else genre
     style = STYLES[genre]
-    scale = str(rng.choice([*["major"] * 8, "mixolydian", *["minor"] * 8, "dorian"]))
+    scale = str(rng.choice([*["major"] * 12, "mixolydian", *["minor"] * 12, "dorian"]))
     bpm = float(np.round(np.exp(rng.uniform(*np.log(style.bpm))), 1))
     meter = int(rng.choice(style.meters))
 
@@ -115,7 +115,7 @@ def _plan_form(rng: np.random.Generator, roles: list[str], dynamics: float, bar_
     everyone = (*roles, "drums")
 
     def some(*wanted: str) -> tuple[str, ...]:
-        if dynamics < 0.3:
+        if dynamics < 0.55:
             return everyone
         return tuple(role for role in everyone if role in wanted)
 
@@ -163,7 +163,7 @@ def render(spec: SongSpec, seconds: float, sample_rate_hz: int) -> _Samples:
 
 
 def _section_gain(spec: SongSpec, section: Section) -> float:
-    return float(10.0 ** (-1.3 * spec.dynamics * (1.0 - section.intensity)))
+    return float(10.0 ** (-1.2 * spec.dynamics**1.5 * (1.0 - section.intensity)))
 
 
 def _add(
@@ -201,10 +201,10 @@ def _mix(spec: SongSpec, buses: dict[str, _Samples], shape: _Samples, sample_rat
     mix = music + buses["bass"] + np.float32(1.1) * buses["drums"]
     if spec.texture:
         mix += _noise_bed(spec, mix.size)
-    peak = float(np.sqrt(np.mean(mix * mix))) + 1e-9
+    mix = _tilt(mix, spec.brightness, sample_rate_hz)
     if spec.drive > 0.05:
-        gain = np.float32((0.5 + 5.0 * spec.drive**2) / (3.0 * peak))
-        mix = np.tanh(gain * mix)
+        level = float(np.sqrt(np.mean(mix * mix))) + 1e-9
+        mix = np.tanh(np.float32((0.1 + 1.3 * spec.drive**3) / level) * mix)
     window = max(1, int(0.03 * sample_rate_hz))
     mix *= np.asarray(scipy.signal.oaconvolve(shape, np.full(window, 1.0 / window, np.float32), "same"), np.float32)
     loudness = float(np.sqrt(np.mean(mix * mix))) + 1e-9
@@ -212,6 +212,13 @@ def _mix(spec: SongSpec, buses: dict[str, _Samples], shape: _Samples, sample_rat
     fade = min(mix.size, int(0.02 * sample_rate_hz))
     mix[mix.size - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     return np.asarray(mix, dtype=np.float32)
+
+
+def _tilt(mix: _Samples, brightness: float, sample_rate_hz: int) -> _Samples:
+    """Raise or lower everything above 1 kHz by up to 14 dB."""
+    pole = np.exp(-2 * np.pi * 1000.0 / sample_rate_hz)
+    low = scipy.signal.lfilter([1.0 - pole], [1.0, -pole], mix)
+    return np.asarray(low + 10.0 ** (1.4 * (brightness - 0.5)) * (mix - low), dtype=np.float32)
 
 
 def _duck(spec: SongSpec, count: int, sample_rate_hz: int) -> _Samples:
