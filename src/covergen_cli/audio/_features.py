@@ -124,7 +124,9 @@ def running_mean(values: npt.NDArray[np.floating], width: int) -> Array:
 def mel_filters() -> Array:
     """Triangular filters ``(80, 1025)``, equally spaced in mel (2595·log10(1 + f/700)) from 30 Hz to 11 kHz, peak 1."""
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (30.0, RATE_HZ / 2))
-    edges: npt.NDArray[np.float64] = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    edges: npt.NDArray[np.floating] = np.array(
+        [700 * (10 ** (mel / 2595) - 1) for mel in np.linspace(low, high, BANDS + 2)]
+    )
     hertz = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)
     up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
@@ -136,7 +138,7 @@ def _gain(samples: Array) -> float:
     """Loudness of a clip over 0.1: RMS of its half-second blocks that are at most 20 dB below the loudest."""
     block = RATE_HZ // 2
     padded = np.pad(samples, (0, -samples.size % block)) if samples.size else np.zeros(block, np.float32)
-    energy = np.mean(np.square(padded.reshape(-1, block)), axis=1, dtype=np.float64)
+    energy = np.square(padded.reshape(-1, block).astype(np.float64)).sum(axis=1) / block
     loud = energy[energy >= _GATE * energy.max()]
     return max(float(np.sqrt(loud.mean())), 1e-5) / _LOUDNESS
 
