@@ -29,7 +29,6 @@ SCHEDULERS = {
     "euler": "EulerDiscreteScheduler",
     "euler-a": "EulerAncestralDiscreteScheduler",
     "heun": "HeunDiscreteScheduler",
-    "deis": "DEISMultistepScheduler",
     "ddim": "DDIMScheduler",
     "ddpm": "DDPMScheduler",
     "pndm": "PNDMScheduler",
@@ -37,7 +36,8 @@ SCHEDULERS = {
 """Short names of diffusers' schedulers."""
 
 _FLOW_TWINS = {"euler": "FlowMatchEulerDiscreteScheduler", "heun": "FlowMatchHeunDiscreteScheduler"}
-_FLOW_NAMES = ("dpm++", "unipc", "deis", "euler", "heun")
+_FLOW_NAMES = ("dpm++", "unipc", "euler", "heun")
+_ALSO_FIT = frozenset({*_FLOW_TWINS.values(), "LCMScheduler", "TCDScheduler"})
 
 
 def is_flow(scheduler_config: dict[str, Any]) -> bool:
@@ -90,17 +90,16 @@ def _class_name(name: str | None, config: dict[str, Any], *, flow: bool) -> str:
 
 
 def _scheduler_class(name: str) -> Any:
+    """Return one of the schedulers that diffusers gives for Stable Diffusion; those of other models work differently."""
     import diffusers
+    from diffusers.schedulers import KarrasDiffusionSchedulers
 
-    kind = getattr(diffusers.schedulers, name, None) if name.endswith("Scheduler") else None
-    if kind is None:
-        raise ConfigError(f"there is no scheduler {name}", hint=f"Use {', '.join(SCHEDULERS)}, or a diffusers class.")
-    if not hasattr(kind, "set_timesteps") or not hasattr(kind, "scale_model_input"):
-        # Schedulers of other kinds of models lack parts of the common interface; FlowMatch ones scale nothing.
-        if name.startswith("FlowMatch"):
-            return kind
-        raise ConfigError(f"{name} is not a scheduler for this kind of model", hint=f"Use {', '.join(SCHEDULERS)}.")
-    return kind
+    if name not in KarrasDiffusionSchedulers.__members__ and name not in _ALSO_FIT:
+        raise ConfigError(
+            f"there is no scheduler {name} for this kind of model",
+            hint=f"Use {', '.join(SCHEDULERS)}, or a diffusers class for Stable Diffusion.",
+        )
+    return getattr(diffusers, name)
 
 
 def _flow_settings(config: dict[str, Any], known: Any) -> dict[str, Any]:
