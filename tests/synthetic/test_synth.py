@@ -101,7 +101,8 @@ def test_the_rate_changes_only_the_resolution():
     spec = compose(2, "piano")
     low, high = render(spec, 4, 16000), render(spec, 4, 32000)
     assert high.size == 2 * low.size
-    assert np.corrcoef(np.abs(low[:60000]), np.abs(high[:120000:2]))[0, 1] > 0.3
+    loudness = [np.sqrt(np.mean(np.square(samples.reshape(40, -1)), axis=1)) for samples in (low, high)]
+    assert np.corrcoef(loudness)[0, 1] > 0.9
 
 
 def test_chorus_is_louder_where_dynamics_are_wide():

@@ -178,7 +178,8 @@ def _table_wave(
         if voice.decays is None
         else (0, min(2, amplitude.size), min(7, amplitude.size), amplitude.size)
     )
-    phases = rng.uniform(0, 2 * np.pi, amplitude.size) if not voice.drive else np.zeros(amplitude.size)
+    # As many phases at every sampling rate, so that a note keeps its shape; driven waves keep their edges.
+    phases = rng.uniform(0, 0 if voice.drive else 2 * np.pi, _MAX_HARMONICS)[: amplitude.size]
     phase = np.float32(pitch_hz) * time
     if voice.vibrato_cents:
         depth = pitch_hz * (2.0 ** (voice.vibrato_cents / 1200.0) - 1.0) / (2 * np.pi * 5.5)

@@ -23,6 +23,7 @@ __all__ = ["GENRES", "SongSpec", "compose", "render"]
 GENRES: tuple[str, ...] = tuple(STYLES)
 
 _Samples = NDArray[np.float32]
+_ROOM_RATE_HZ = 12000
 _LOWEST = {"chords": 52, "bass": 33, "lead": 60, "arp": 60, "pad": 48}
 
 
@@ -228,12 +229,12 @@ def _duck(spec: SongSpec, count: int, sample_rate_hz: int) -> _Samples:
 
 
 def _room(dry: _Samples, amount: float, sample_rate_hz: int) -> _Samples:
-    """Reverberation: convolution with decaying noise that darkens slightly."""
+    """Reverberation: convolution with decaying noise."""
     seconds = 0.5 + 2.0 * amount
-    time = np.arange(int(seconds * sample_rate_hz), dtype=np.float32) / np.float32(sample_rate_hz)
-    rng = np.random.default_rng(7)
-    tail = rng.standard_normal(time.size, dtype=np.float32) * np.exp(np.float32(-6.9 / seconds) * time)
-    tail[1:] += tail[:-1]
+    # Drawn at one fixed rate and then resampled: the same room at every sampling rate, and none of its air above 6 kHz.
+    time = np.arange(int(seconds * _ROOM_RATE_HZ)) / _ROOM_RATE_HZ
+    noise = np.random.default_rng(7).standard_normal(time.size) * np.exp(-6.9 / seconds * time)
+    tail = np.asarray(scipy.signal.resample(noise, int(seconds * sample_rate_hz)), dtype=np.float32)
     tail /= np.float32(np.sqrt(np.sum(tail * tail)))
     return np.asarray(scipy.signal.oaconvolve(dry, tail)[: dry.size], dtype=np.float32)
 
