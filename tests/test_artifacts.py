@@ -37,12 +37,9 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
     final = tmp_path / "cover.png"
     final.write_bytes(b"old")
 
-    def fail():
-        with artifacts.atomic_path(final) as temporary:
-            temporary.write_bytes(b"half")
-            raise KeyboardInterrupt
-
-    pytest.raises(KeyboardInterrupt, fail)
+    with pytest.raises(KeyboardInterrupt), artifacts.atomic_path(final) as temporary:  # noqa: PT012
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
     assert final.read_bytes() == b"old"
     assert names(tmp_path) == ["cover.png"]
 

@@ -36,8 +36,10 @@ def hub(tmp_path, monkeypatch):
 
     class Hub:
         folder = tmp_path / "hub" / "snapshots" / COMMIT
-        calls: list = []
         reachable = True
+
+        def __init__(self):
+            self.calls = []
 
         def download(self, repo_id, *, revision, allow_patterns, local_files_only):
             self.calls = [*self.calls, (repo_id, revision, tuple(allow_patterns), local_files_only)]

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import tiny_adapter, tiny_base, tiny_embedding
 
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
@@ -19,6 +18,7 @@ from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelL
 from covergen_cli.generation import batch
 from covergen_cli.generation.draw import choose_device, song_seed
 from covergen_cli.generation.provenance import read_provenance
+from tiny import tiny_adapter, tiny_base, tiny_embedding
 
 
 @dataclass(frozen=True)

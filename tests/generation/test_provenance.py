@@ -35,11 +35,11 @@ def test_the_file_is_marked_as_made_by_a_model(tmp_path, image, kind, name):
 
 
 def test_the_xmp_is_well_formed(tmp_path, image):
-    from xml.etree import ElementTree as Tree
+    from xml.etree import ElementTree as ET
 
     save_cover(tmp_path / "x.png", image, FACTS, "png")
     with Image.open(tmp_path / "x.png") as saved:
-        root = Tree.fromstring(saved.info["xmp"].decode())
+        root = ET.fromstring(saved.info["xmp"].decode())  # noqa: S314 — written three lines above
     attributes = {key: value for node in root.iter() for key, value in node.attrib.items()}
     name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
     assert attributes[name] == DIGITAL_SOURCE_TYPE

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from tiny import tiny_base, tiny_sd_base
 
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.generation.sampler import SCHEDULERS, denoise, make_scheduler, sample
 from covergen_cli.models.base import load_base
+from tiny import tiny_base, tiny_sd_base
 
 
 @pytest.fixture(scope="module")

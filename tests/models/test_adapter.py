@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_adapter_config, tiny_unet
 
 from covergen_cli.config import AdapterConfig
 from covergen_cli.errors import ConfigError
@@ -16,6 +15,7 @@ from covergen_cli.models.adapter import (
     LoRALinear,
     ResidualBlock,
 )
+from tiny import tiny_adapter_config, tiny_unet
 
 BOTH = [{"pooling": "attention", "tokens": 1}, {"pooling": "resampler", "tokens": 3}]
 

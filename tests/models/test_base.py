@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.facts import base_fingerprint
+from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +190,28 @@ def test_facts_are_what_an_adapter_remembers(folder):
     assert facts["fingerprint"] == base_fingerprint(folder)
     loaded = SimpleNamespace(config=SimpleNamespace(output_dim=32), base=facts)
     check_adapter_fits(loaded, base)
+
+
+def test_a_text_encoder_with_the_names_of_stable_diffusion(tmp_path):
+    """Its file calls every weight ``text_model.…`` and holds ``position_ids``, whatever transformers writes today."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_sd_base(tmp_path / "sd")
+    path = folder / "text_encoder" / "model.safetensors"
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
+    tensors["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    expected = load_base(str(folder)).null_tokens
+    save_file(tensors, path, metadata={"format": "pt"})
+    assert torch.allclose(load_base(str(folder)).null_tokens, expected, atol=1e-6)
+
+
+def test_a_text_encoder_that_lacks_weights(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_sd_base(tmp_path / "sd")
+    path = folder / "text_encoder" / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop(next(name for name in tensors if name.endswith("final_layer_norm.weight")))
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="lacks 1 weights"):
+        load_base(str(folder))

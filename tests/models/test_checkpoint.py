@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from tiny import ENCODER, tiny_adapter_config
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.checkpoint import load_adapter, save_adapter
+from tiny import ENCODER, tiny_adapter_config
 
 BASE = {"reference": "starter", "revision": None, "fingerprint": "f" * 64, "cross_attention_dim": 32}
 

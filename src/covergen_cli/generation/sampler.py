@@ -90,9 +90,9 @@ def _class_name(name: str | None, config: dict[str, Any], *, flow: bool) -> str:
 
 
 def _scheduler_class(name: str) -> Any:
-    """Return one of the schedulers that diffusers gives for Stable Diffusion; those of other models work differently."""
+    """Return a scheduler that diffusers gives for Stable Diffusion; those of other models work differently."""
     import diffusers
-    from diffusers.schedulers import KarrasDiffusionSchedulers
+    from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
     if name not in KarrasDiffusionSchedulers.__members__ and name not in _ALSO_FIT:
         raise ConfigError(
