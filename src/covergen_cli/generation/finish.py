@@ -17,7 +17,7 @@ __all__ = ["finish"]
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (ITU-R BT.709, which sRGB shares)."""
-_GRAIN_STD = 0.07
+_GRAIN_STD = 0.05
 """Standard deviation of the strongest grain at middle grey, of a range of 1."""
 _SHARPEN = 0.35
 
