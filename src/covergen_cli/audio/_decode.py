@@ -12,10 +12,14 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Damage", "native_blocks"]
+__all__ = ["CannotSeekError", "Damage", "native_blocks"]
 
 _FRAMES_PER_BLOCK = 32
 _MAX_BAD_PACKETS_AT_START = 200
+
+
+class CannotSeekError(Exception):
+    """A file cannot be entered exactly at a later place; never leaves this package."""
 
 
 @dataclass
@@ -40,10 +44,15 @@ def native_blocks(
         container: an open PyAV input container, at its beginning.
         audio: its audio stream.
         damage: filled in on the way.
-        first_sample: number of native samples to leave out at the beginning; they are jumped over where the format can.
+        first_sample: number of native samples to jump over at the beginning.
 
     Yields:
         (sample rate in Hz, float32 ``(n,)``), the channels averaged; integer formats are scaled to [−1, 1].
+
+    Raises:
+        CannotSeekError: before the first block: the samples cannot be jumped over exactly. The container is then
+        not at its
+            beginning any more.
     """
     frames = _frames(container, audio, damage)
     position = 0
@@ -100,35 +109,28 @@ def _seek(
 ) -> tuple[Iterator[Any], int]:
     """Jump to a place at or before a native sample; return the frames from there and the first one's sample number.
 
-    The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Where a format
-    cannot seek, has time stamps coarser than a sample (Matroska's milliseconds), or lands behind the sample,
-    everything is decoded from the beginning.
+    The first frame's time stamp is sample 0: encoder delay makes it differ from 0 in some formats. Formats whose time
+    stamps are coarser than a sample (Matroska's milliseconds) cannot say exactly where a jump ended.
     """
     origin = next(frames, None)
-    if origin is None or origin.pts is None:
-        return _restarted(container, audio, damage), 0
+    if origin is None:
+        return iter(()), 0
     rate_hz = origin.sample_rate
-    if origin.time_base * rate_hz > 1:
-        return _restarted(container, audio, damage), 0
-    target = origin.pts + int(first_sample / rate_hz / origin.time_base)
+    if origin.pts is None or origin.time_base * rate_hz > 1:
+        raise CannotSeekError
     try:
-        container.seek(target, stream=audio)
-    except (av.error.FFmpegError, OSError):
-        return _restarted(container, audio, damage), 0
+        container.seek(origin.pts + int(first_sample / rate_hz / origin.time_base), stream=audio)
+    except (av.error.FFmpegError, OSError) as error:
+        raise CannotSeekError from error
     frames = _frames(container, audio, damage)
     landed = next(frames, None)
     if landed is None or landed.pts is None or landed.sample_rate != rate_hz:
-        return _restarted(container, audio, damage), 0
+        raise CannotSeekError
     position = round((landed.pts - origin.pts) * origin.time_base * rate_hz)
     if position > first_sample:
-        return _restarted(container, audio, damage), 0
+        raise CannotSeekError
     # A decoder that starts amid a stream needs a frame or two to get right; the caller's preroll covers them.
     return _chain(landed, frames), position
-
-
-def _restarted(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:
-    container.seek(0)
-    return _frames(container, audio, damage)
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TEMPOS_BPM", "autocorrelation", "novelty", "onset_frames", "tempo_log2", "tempogram"]
 
-TEMPOS_BPM = (40.0 * 2 ** (np.arange(64) * 3 / 64)).astype(np.float32)
-"""64 tempi from 40 to 306 beats per minute, equally spaced on a logarithmic scale."""
+_PER_OCTAVE = 21
+TEMPOS_BPM = (40.0 * 2 ** (np.arange(64) / _PER_OCTAVE)).astype(np.float32)
+"""64 tempi from 40 to 320 beats per minute, equally spaced on a logarithmic scale."""
 
+_BETWEEN = 5
 _PREFERRED_BPM = 115.0
-_PREFERRED_OCTAVES = 0.7
+_PREFERRED_OCTAVES = 0.6
 _SHARPNESS = 4.0
+_MULTIPLE = 0.4
 
 
 def novelty(onset: Array) -> Array:
@@ -52,28 +55,38 @@ def autocorrelation(novelties: Array, lags: int) -> Array:
 
 
 def tempogram(novelties: Array) -> Array:
-    """How strongly curves ``(..., T)`` repeat at each of the 64 tempi: mean autocorrelation at 1, 2, 3 and 4 beats."""
-    beat = 60 * FRAME_HZ / TEMPOS_BPM
-    correlation = autocorrelation(novelties, int(4 * beat[0]) + 3)
-    total = np.zeros((*novelties.shape[:-1], len(TEMPOS_BPM)), np.float32)
+    """How strongly curves ``(..., T)`` repeat at each of the 64 tempi, in ``(..., 64)``, at most 1.
+
+    That is the mean of the autocorrelation at 1, 2, 3 and 4 beats; of five tempi around each of the 64 the best one
+    counts, since four beats of a slow tempo miss their peak by a difference that is small on the scale of tempi.
+    """
+    offsets = (np.arange(_BETWEEN) - _BETWEEN // 2) / _BETWEEN / _PER_OCTAVE
+    beat = 60 * FRAME_HZ / (TEMPOS_BPM[:, None] * 2**offsets)
+    correlation = autocorrelation(novelties, int(4 * beat.max()) + 3)
+    total = np.zeros((*novelties.shape[:-1], *beat.shape), np.float32)
     for beats in (1, 2, 3, 4):
         lag = beats * beat
         low = lag.astype(np.intp)
         share = (lag - low).astype(np.float32)
         total += (1 - share) * correlation[..., low] + share * correlation[..., low + 1]
-    mean: Array = total / np.float32(4)
-    return mean
+    best: Array = total.max(axis=-1) / np.float32(4)
+    return best
 
 
 def tempo_log2(strengths: Array) -> Array:
     """Perceived tempo, log2 of beats per minute, of tempograms ``(..., 64)``.
 
-    The mean of the tempi, weighted by the fourth power of their strength and by how readily people tap them (log-normal
-    around 115 bpm, as van Noorden and Moelants 1999 found, a little wider). A mean moves little where a choice
-    between two octaves would jump. Without any repetition it is that of the preferred tempo.
+    A tempo whose double or triple repeats as well is probably a bar, not a beat, and loses a part of theirs. Then
+    comes the mean of the tempi, weighted by the fourth power of their strength and by how readily people tap them
+    (log-normal around 115 bpm, near what van Noorden and Moelants found in 1999). A mean moves little where a
+    choice between two octaves would jump. Without any repetition it is the preferred tempo.
     """
     octaves = np.log2(TEMPOS_BPM)
     prior = np.exp(-0.5 * ((octaves - np.log2(_PREFERRED_BPM)) / _PREFERRED_OCTAVES) ** 2)
-    weights = np.maximum(strengths, 0) ** _SHARPNESS * prior + np.float32(1e-6) * prior
+    beats = np.maximum(strengths, 0)
+    faster = np.zeros_like(beats)
+    for steps in (_PER_OCTAVE, round(_PER_OCTAVE * np.log2(3))):
+        faster[..., :-steps] = np.maximum(faster[..., :-steps], beats[..., steps:])
+    weights = np.maximum(beats - _MULTIPLE * faster, 0) ** _SHARPNESS * prior + np.float32(1e-6) * prior
     centre: Array = ((weights @ octaves) / weights.sum(axis=-1)).astype(np.float32)
     return centre

@@ -37,7 +37,7 @@ class Descriptors:
         tempo: slow … fast. Perceived beats per minute, a mean over the tempi at which the onsets repeat, weighted
         by how
             readily people tap them, so that a choice between half and double tempo cannot flip it; and, less,
-            onsets per second. 110 bpm with four onsets a second is about 0.5.
+            onsets per second. 120 bpm with four onsets a second is about 0.5.
         mode: minor … major. Correlation of the pitch classes with the best major key, minus that with the best
         minor key
             (profiles of Krumhansl and Kessler), over the clip and over eight-second windows. No difference is about
@@ -96,14 +96,14 @@ def _scores(heard: Features) -> tuple[float, ...]:
     onsets = _usual(np.log2((len(onset_frames(onset)) + 1) * FRAME_HZ / len(onset)), 1.9, 0.55)
     attack = _usual(np.log(onset.mean() + 1e-3), -1.72, 0.37)
     fullness = _usual(heard.mel_db[sounding].mean(), -35.4, 5.4)
-    tempo = _usual(float(tempo_log2(tempogram(novelty(onset)))), 6.78, 0.18)
+    tempo = _usual(float(tempo_log2(tempogram(novelty(onset)))), 6.92, 0.27)
     crest = _usual(heard.crest_db, 12.7, 1.75)
     return (
-        _usual(0.85 * tempo + 0.35 * onsets, -0.1, 1.2),
+        _usual(0.85 * tempo + 0.35 * onsets, 0.0, 1.0),
         _usual(_mode(heard), 0.01, 0.14),
         _usual(0.5 * attack - 0.6 * crest + 0.4 * fullness, 0.0, 0.85),
         _usual(float(np.median(heard.centroid[sounding])), 10.6, 0.7),
-        _usual(0.55 * onsets + 0.35 * fullness + 0.55 * _usual(_change(heard), 3.5, 1.1), 0.1, 0.95),
+        _usual(0.55 * onsets + 0.35 * fullness + 0.55 * _usual(_change(heard), 3.5, 1.1), 0.2, 1.0),
         _percussiveness(heard),
         _usual(np.log(1 + _range_db(heard)), 1.95, 0.55),
     )

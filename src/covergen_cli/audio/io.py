@@ -20,7 +20,7 @@ import numpy.typing as npt
 import soxr
 
 from covergen_cli.artifacts import atomic_path
-from covergen_cli.audio._decode import Damage, native_blocks
+from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks
 from covergen_cli.errors import InputError
 
 __all__ = [
@@ -205,7 +205,7 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
         end_seconds: end of the part; ``None``, or a time after the end of the file, is the end of the file.
 
     Returns:
-        The clip. The warning that a file ends early is only given when it was decoded to its end.
+        The clip. The warning that a file is incomplete is only given when it was decoded to its end.
 
     Raises:
         InputError: as :func:`stream`, or the part lies outside the file.
@@ -214,29 +214,14 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
     if start_seconds < 0 or (end_seconds is not None and end_seconds <= start_seconds):
         raise InputError(
             f"cannot read {path} from {start_seconds:g} s to {end_seconds} s",
-            hint="give a start that lies before the end",
+            hint="Give a start that lies before the end.",
         )
-    damage = Damage()
-    with _opened(path) as (container, audio):
-        first = round(start_seconds * sample_rate_hz)
-        last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
-        skipped, blocks = _from(container, audio, damage, sample_rate_hz, start_seconds)
-        pieces, total, ended = [], skipped, True
-        for piece in _resampled(blocks, sample_rate_hz):
-            begin, total = total, total + piece.size
-            pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
-            if last is not None and total >= last:
-                ended = False
-                break
-        if not total:
-            raise _no_sound(path)
-        samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-        if not samples.size:
-            raise InputError(
-                f"{path} has no sound at {start_seconds:g} s", hint=f"it ends after {total / sample_rate_hz:.1f} s"
-            )
-        declared = _declared_seconds(container, audio) if ended else None
-        return Clip(samples, sample_rate_hz, _warnings(path, total / sample_rate_hz, declared, damage))
+    first = round(start_seconds * sample_rate_hz)
+    last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
+    try:
+        return _load(path, sample_rate_hz, first, last, jump=start_seconds >= _SEEK_FROM_SECONDS)
+    except CannotSeekError:
+        return _load(path, sample_rate_hz, first, last, jump=False)
 
 
 def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
@@ -267,35 +252,35 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="Check its permissions.") from error
     with file:
         try:
             container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise InputError(
-                f"{path} is not audio, or is damaged", hint="give a file that a music player can play"
+                f"{path} is not audio, or is damaged", hint="Give a file that a music player can play."
             ) from error
         with container:
             audio: Any = container.streams.best("audio")
             if audio is None:
                 what = "a picture or a video without sound" if container.streams.video else "no sound in it"
-                raise InputError(f"{path} has no audio stream: {what}", hint="give a file with sound")
+                raise InputError(f"{path} has no audio stream: {what}", hint="Give a file with sound.")
             if not audio.codec_context or not audio.codec_context.sample_rate or not audio.codec_context.channels:
                 raise InputError(
-                    f"{path} has an audio stream that cannot be decoded", hint="convert it to flac or mp3 first"
+                    f"{path} has an audio stream that cannot be decoded", hint="Convert it to flac or mp3 first."
                 )
             yield container, audio
 
 
 def _check(path: Path) -> None:
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not an audio file", hint="name a file inside it")
+        raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
     if not path.exists():
-        raise InputError(f"{path} does not exist", hint="check the spelling of the path")
+        raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")
     if not path.is_file():
-        raise InputError(f"{path} is not a regular file", hint="save the sound to a file first")
+        raise InputError(f"{path} is not a regular file", hint="Save the sound to a file first.")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty", hint="download or copy it again")
+        raise InputError(f"{path} is empty", hint="Download or copy it again.")
 
 
 def _declared_seconds(container: Any, audio: Any) -> float | None:
@@ -305,7 +290,9 @@ def _declared_seconds(container: Any, audio: Any) -> float | None:
 
 
 def _no_sound(path: Path) -> InputError:
-    return InputError(f"{path} has no sound that can be decoded", hint="the file is damaged; download or copy it again")
+    return InputError(
+        f"{path} has no sound that can be decoded", hint="The file is damaged; download or copy it again."
+    )
 
 
 def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
@@ -314,9 +301,9 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
         found.append(f"{path} is damaged in {damage.packets} places; the rest was used")
     # A variable bit rate without an index makes ffmpeg guess the duration, so small differences say nothing.
     if declared is not None and seconds < 0.95 * declared - 0.5:
-        found.append(f"{path} ends early: {seconds:.1f} of {declared:.1f} s could be decoded")
+        found.append(f"{path} is incomplete: {seconds:.1f} of {declared:.1f} s could be decoded")
     elif damage.ended:
-        found.append(f"{path} ends early: decoding stopped after {seconds:.1f} s")
+        found.append(f"{path} is incomplete: decoding stopped after {seconds:.1f} s")
     return tuple(found)
 
 
@@ -357,14 +344,28 @@ def _rebuffered(pieces: Iterator[npt.NDArray[np.float32]], block: int) -> Iterat
         yield np.concatenate(held)
 
 
-def _from(
-    container: Any, audio: Any, damage: Damage, rate_hz: int, start_seconds: float
-) -> tuple[int, Iterator[tuple[int, npt.NDArray[np.float32]]]]:
-    """Seek to a little before a time; return the number of output samples that were jumped over, and what follows."""
-    if start_seconds < _SEEK_FROM_SECONDS:
-        return 0, native_blocks(container, audio, damage)
-    native_hz = audio.codec_context.sample_rate
-    # Only where both rates have a sample at the same time does the resampled grid stay the same.
-    shared = gcd(native_hz, rate_hz)
-    steps = int((start_seconds - _PREROLL_SECONDS) * shared)
-    return steps * (rate_hz // shared), native_blocks(container, audio, damage, steps * (native_hz // shared))
+def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
+    """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
+    damage = Damage()
+    with _opened(path) as (container, audio):
+        native_hz = audio.codec_context.sample_rate
+        # Only where both rates have a sample at the same time does the resampled grid stay the same.
+        shared = gcd(native_hz, rate_hz)
+        steps = int((first / rate_hz - _PREROLL_SECONDS) * shared) if jump else 0
+        blocks = native_blocks(container, audio, damage, steps * (native_hz // shared))
+        total = steps * (rate_hz // shared)
+        pieces, ended = [np.zeros(0, np.float32)], True
+        for piece in _resampled(blocks, rate_hz):
+            begin, total = total, total + piece.size
+            pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
+            if last is not None and total >= last:
+                ended = False
+                break
+        if not total:
+            raise _no_sound(path)
+        samples = np.concatenate(pieces)
+        declared = _declared_seconds(container, audio)
+        if not samples.size:
+            length = total / rate_hz if declared is None or not jump else declared
+            raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")
+        return Clip(samples, rate_hz, _warnings(path, total / rate_hz, declared if ended else None, damage))

@@ -65,9 +65,9 @@ GROUPS: tuple[tuple[str, int, float, float], ...] = (
     ("chroma_turned", 12, 1 / 12, 0.036),
     ("keys", 24, 0.0, 0.4),
     ("tonality", 4, 0.59, 0.215),
-    ("tempogram", 64, 0.0, 0.136),
-    ("tempogram_low", 32, 0.0, 0.118),
-    ("tempogram_high", 32, 0.0, 0.135),
+    ("tempogram", 64, 0.065, 0.165),
+    ("tempogram_low", 32, 0.052, 0.138),
+    ("tempogram_high", 32, 0.065, 0.163),
     ("scalars", _SCALARS, 0.0, 1.0),
 )
 """Name, width, and the mean and standard deviation over ordinary music that bring each group to about 0 and 1."""
@@ -200,7 +200,7 @@ def _scalars(heard: Features, centres: npt.NDArray[np.intp], columns: dict[str, 
     found += _spread(level, centres)
     found += _change(heard, centres)
     found += _pulse(columns)
-    found.append(_all(len(centres), float(tempo_log2(tempogram(novelty(onset)))), 6.78, 0.18))
+    found.append(_all(len(centres), float(tempo_log2(tempogram(novelty(onset)))), 6.92, 0.27))
     return np.stack(found, axis=1).astype(np.float32)
 
 
@@ -231,13 +231,11 @@ def _change(heard: Features, centres: npt.NDArray[np.intp]) -> list[Array]:
 
 def _pulse(columns: dict[str, Array]) -> list[Array]:
     """Perceived tempo and clearness of the pulse in all bands, in the bass and in the treble; the strongest tempo."""
-    octaves = np.log2(TEMPOS_BPM)
     found = []
-    for name, every in (("tempogram", 1), ("tempogram_low", 2), ("tempogram_high", 2)):
-        strength = np.zeros((len(columns[name]), len(octaves)), np.float32)
-        strength[:, ::every] = columns[name]
-        found += [_usual(tempo_log2(strength), 6.78, 0.25), _usual(columns[name].max(axis=1), 0.4, 0.2)]
-    return [*found, _usual(octaves[columns["tempogram"].argmax(axis=1)], 6.8, 0.75)]
+    for name in ("tempogram", "tempogram_low", "tempogram_high"):
+        strength = np.repeat(columns[name], len(TEMPOS_BPM) // columns[name].shape[1], axis=1)
+        found += [_usual(tempo_log2(strength), 6.92, 0.33), _usual(strength.max(axis=1), 0.5, 0.22)]
+    return [*found, _usual(np.log2(TEMPOS_BPM)[columns["tempogram"].argmax(axis=1)], 6.1, 0.6)]
 
 
 class _Means:

@@ -80,7 +80,7 @@ def find_segment(path: str | Path, config: SegmentConfig) -> Segment:
     decoder = stream(path, ANALYSIS_RATE_HZ, _BLOCK_SECONDS)
     rms, contrast, peak = _measure(decoder)
     if peak <= SILENCE_PEAK:
-        raise InputError(f"{path} is silent", hint="give a file with audible sound")
+        raise InputError(f"{path} is silent", hint="Give a file with audible sound.")
     duration = decoder.samples / ANALYSIS_RATE_HZ
     starts = _window_starts(duration, config.clip_seconds, config.hop_seconds)
     scores = _window_means(rms, starts, config.clip_seconds) * _window_means(contrast, starts, config.clip_seconds)
