@@ -1,4 +1,4 @@
-"""From an open container to mono blocks at the file's own rate; private to :mod:`covergen_cli.audio.io`."""
+"""From an open container to mono blocks at any rate; private to :mod:`covergen_cli.audio.io`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CannotSeekError", "Damage", "native_blocks"]
+__all__ = ["CannotSeekError", "Damage", "native_blocks", "rebuffered", "resampled"]
 
 _FRAMES_PER_BLOCK = 32
 _MAX_BAD_PACKETS_AT_START = 200
@@ -75,6 +76,42 @@ def native_blocks(
         held.append(frame)
     if held:
         yield held[0].sample_rate, _mono(held)
+
+
+def resampled(blocks: Iterator[tuple[int, npt.NDArray[np.float32]]], rate_hz: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Resample (rate, mono block) pairs to one rate; the file's own rate may change midway (chained ogg streams)."""
+    resampler, native_hz = None, 0
+    for block_hz, block in blocks:
+        if block_hz != native_hz:
+            if resampler is not None:
+                yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            native_hz = block_hz
+            resampler = None if native_hz == rate_hz else soxr.ResampleStream(native_hz, rate_hz, 1, dtype="float32")
+        yield _clean(block if resampler is None else resampler.resample_chunk(block))
+    if resampler is not None:
+        yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+
+
+def _clean(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if not np.isfinite(samples).all():
+        samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.clip(samples, -1.0, 1.0)
+
+
+def rebuffered(pieces: Iterator[npt.NDArray[np.float32]], block: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Cut pieces into blocks of one size; the last may be shorter."""
+    held: list[npt.NDArray[np.float32]] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += piece.size
+        if size >= block:
+            joined = np.concatenate(held)
+            full = size - size % block
+            yield from np.split(joined[:full], full // block)
+            held, size = [joined[full:]], size - full
+    if size:
+        yield np.concatenate(held)
 
 
 def _frames(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import soxr
 
 from covergen_cli.artifacts import atomic_path
-from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks
+from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
 from covergen_cli.errors import InputError
 
 __all__ = [
@@ -164,7 +164,7 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
         with _opened(path) as (container, audio):
-            for piece in _rebuffered(_resampled(native_blocks(container, audio, damage), rate_hz), block):
+            for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
             if not self.samples:
@@ -307,43 +307,6 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
     return tuple(found)
 
 
-def _resampled(
-    blocks: Iterator[tuple[int, npt.NDArray[np.float32]]], rate_hz: int
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Resample (rate, mono block) pairs to one rate; the file's own rate may change midway (chained ogg streams)."""
-    resampler, native_hz = None, 0
-    for block_hz, block in blocks:
-        if block_hz != native_hz:
-            if resampler is not None:
-                yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-            native_hz = block_hz
-            resampler = None if native_hz == rate_hz else soxr.ResampleStream(native_hz, rate_hz, 1, dtype="float32")
-        yield _clean(block if resampler is None else resampler.resample_chunk(block))
-    if resampler is not None:
-        yield _clean(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-
-
-def _clean(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if not np.isfinite(samples).all():
-        samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    return np.clip(samples, -1.0, 1.0)
-
-
-def _rebuffered(pieces: Iterator[npt.NDArray[np.float32]], block: int) -> Iterator[npt.NDArray[np.float32]]:
-    held: list[npt.NDArray[np.float32]] = []
-    size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += piece.size
-        if size >= block:
-            joined = np.concatenate(held)
-            full = size - size % block
-            yield from np.split(joined[:full], full // block)
-            held, size = [joined[full:]], size - full
-    if size:
-        yield np.concatenate(held)
-
-
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
@@ -355,7 +318,7 @@ def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool)
         blocks = native_blocks(container, audio, damage, steps * (native_hz // shared))
         total = steps * (rate_hz // shared)
         pieces, ended = [np.zeros(0, np.float32)], True
-        for piece in _resampled(blocks, rate_hz):
+        for piece in resampled(blocks, rate_hz):
             begin, total = total, total + piece.size
             pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
             if last is not None and total >= last:
