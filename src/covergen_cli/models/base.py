@@ -159,7 +159,7 @@ def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | st
     if name not in classes:
         raise ModelError(f"{folder} holds a {name}; CoverGen reads {' or '.join(classes)}")
     variant = weight_files(folder).variant
-    import diffusers  # noqa: PLC0415
+    import diffusers
 
     try:
         model, report = getattr(diffusers, name).from_pretrained(
@@ -235,7 +235,7 @@ def _cached_empty_prompt(folder: Path, fingerprint: str) -> Tensor:
 
 
 def _embed_empty_prompt(folder: Path) -> Tensor:
-    import transformers  # noqa: PLC0415
+    import transformers
 
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)

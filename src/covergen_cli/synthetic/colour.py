@@ -1,6 +1,7 @@
 """OKLab colour: the space in which palettes are chosen and covers are measured.
 
-Formulas and matrices: Björn Ottosson, "A perceptual color space for image processing" (2020); the sRGB transfer curve: IEC 61966-2-1.
+Formulas and matrices: Björn Ottosson, "A perceptual color space for image processing" (2020); the sRGB transfer
+curve: IEC 61966-2-1.
 """
 
 from __future__ import annotations

@@ -1,21 +1,27 @@
 """Paint a cover from what was heard: the picture half of the synthetic world.
 
-A painting is a *field* over the picture (hills, rings, flowing bands, rays, arches, orbs, a mesh of colour), cut into layers like
-coloured paper, each layer shaded where the next one lies on it, in a palette of one temperature with one accent. The music decides
-colour, contrast, number of layers and how sharp and angular they are; the seed decides the layout. Sources of the matches: see
+A painting is a *field* over the picture (hills, rings, flowing bands, rays, arches, orbs, a mesh of colour), cut into
+layers like
+coloured paper, each layer shaded where the next one lies on it, in a palette of one temperature with one accent. The
+music decides
+colour, contrast, number of layers and how sharp and angular they are; the seed decides the layout. Sources of the
+matches: see
 :mod:`covergen_cli.synthetic.qualities`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.synthetic.colour import Array, oklab_to_srgb, oklch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["FAMILIES", "paint"]
 
@@ -50,7 +56,9 @@ class Traits:
         heard = dict(zip(NAMES, np.clip(descriptors, 0, 1).tolist(), strict=True))
         return cls(
             warmth=0.55 * heard["mode"] + 0.45 * heard["tempo"],
-            lightness=float(np.clip(0.62 * heard["brightness"] + 0.38 * heard["mode"] + 0.12 - 0.2 * heard["energy"], 0, 1)),
+            lightness=float(
+                np.clip(0.62 * heard["brightness"] + 0.38 * heard["mode"] + 0.12 - 0.2 * heard["energy"], 0, 1)
+            ),
             saturation=heard["energy"],
             contrast=0.85 * heard["energy"] + 0.15 * heard["dynamics"],
             count=heard["density"],
@@ -62,7 +70,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything a family needs to lay out one picture: coordinates in [−1, 1] (y down), the seed's dice, the traits."""
+    """What a family needs to lay out one picture: coordinates in [−1, 1] (y down), the seed's dice, the traits."""
 
     x: Array
     y: Array
@@ -86,14 +94,16 @@ class Scene:
             angle, frequency = self.uniform(0, 2 * np.pi), self.uniform(0.6, 1.2 + 1.4 * roughness)
             along = frequency * np.pi * (u * np.float32(np.cos(angle)) + v * np.float32(np.sin(angle)))
             total += np.sin(along + np.float32(self.uniform(0, 2 * np.pi)))
-        return total / np.float32(np.sqrt(waves))
+        surface: Array = total / np.float32(np.sqrt(waves))
+        return surface
 
 
 def _fold(phase: Array, hardness: float) -> Array:
     """A wave of period 2π and range ±1 that goes from a sine (0) to a zigzag (1)."""
     sine = np.sin(phase)
     zigzag = (2 / np.pi) * np.arcsin(np.clip(sine, -1, 1))
-    return ((1 - hardness) * sine + hardness * zigzag).astype(np.float32)
+    wave: Array = ((1 - hardness) * sine + hardness * zigzag).astype(np.float32)
+    return wave
 
 
 def _radius(u: Array, v: Array, hardness: float, corners: int, turn: float) -> Array:
@@ -102,12 +112,13 @@ def _radius(u: Array, v: Array, hardness: float, corners: int, turn: float) -> A
     sector = 2 * np.pi / corners
     angle = np.mod(np.arctan2(v, u) - turn, sector) - sector / 2
     straight = round_ * np.cos(angle) / np.cos(sector / 4)
-    return ((1 - hardness) * round_ + hardness * straight).astype(np.float32)
+    radius: Array = ((1 - hardness) * round_ + hardness * straight).astype(np.float32)
+    return radius
 
 
 def _hills(scene: Scene) -> tuple[Array, float]:
     """Ridges behind ridges under a sky: the field counts the ridges that lie above a point."""
-    traits, layers = scene.traits, int(round(2 + 8 * scene.traits.count))
+    traits, layers = scene.traits, round(2 + 8 * scene.traits.count)
     horizon = scene.uniform(-0.25, 0.3)
     field = np.zeros_like(scene.x)
     lean = scene.uniform(-1, 1) * 0.35 * traits.tilt
@@ -153,7 +164,7 @@ def _rays(scene: Scene) -> tuple[Array, float]:
     """Rays that turn around a focal point; light and dark alternate."""
     traits, (cx, cy) = scene.traits, scene.focus()
     u, v = scene.x - np.float32(cx), scene.y - np.float32(cy * 1.4 + 0.2)
-    rays = int(round(4 + 14 * traits.count))
+    rays = round(4 + 14 * traits.count)
     radius = np.hypot(u, v)
     twist = scene.rng.choice([-1, 1]) * scene.uniform(0.4, 2.2) * (1 - 0.8 * traits.hardness)
     phase = np.arctan2(v, u) * rays + np.float32(twist * np.sqrt(rays)) * radius + np.float32(scene.uniform(0, 6.28))
@@ -221,8 +232,10 @@ def _choose_family(rng: np.random.Generator, traits: Traits) -> str:
 def _palette(rng: np.random.Generator, traits: Traits) -> tuple[Array, Array]:
     """Choose five colours ``(5, 3)`` from dark to light and an accent ``(3,)``, all OKLab.
 
-    The hue runs from blue (232°) through violet, red and orange to yellow (422°) as warmth rises, and hurries through violet,
-    where most music would end up otherwise; the way through green looks sickly. Lighter colours turn towards yellow and darker ones towards blue, as they do in daylight.
+    The hue runs from blue (232°) through violet, red and orange to yellow (422°) as warmth rises, and hurries
+    through violet,
+    where most music would end up otherwise; the way through green looks sickly. Lighter colours turn towards
+    yellow and darker ones towards blue, as they do in daylight.
     """
     warmth = 0.5 + 0.5 * np.tanh(3.2 * (traits.warmth - 0.5)) / np.tanh(1.6)
     hue = 232 + 190 * warmth + rng.uniform(-12, 12)
@@ -232,7 +245,10 @@ def _palette(rng: np.random.Generator, traits: Traits) -> tuple[Array, Array]:
     chroma = 0.045 + 0.135 * traits.saturation
     steps = np.linspace(-1, 1, 5)
     lights = np.clip(middle + spread * steps, 0.10, 0.965)
-    colours = [oklch(float(light), chroma * (1 - 0.25 * abs(step)), hue + turn * step) for light, step in zip(lights, steps, strict=True)]
+    colours = [
+        oklch(float(light), chroma * (1 - 0.25 * abs(step)), hue + turn * step)
+        for light, step in zip(lights, steps, strict=True)
+    ]
     away = rng.choice([150, 180, -60, 60]) + rng.uniform(-12, 12)
     light = float(np.clip(middle + rng.choice([-1, 1, 1]) * (0.14 + spread * 0.8), 0.15, 0.95))
     garish = 0.55 if 95 < (hue + away) % 360 < 200 else 1.0
@@ -240,7 +256,7 @@ def _palette(rng: np.random.Generator, traits: Traits) -> tuple[Array, Array]:
 
 
 def _cut(field: Array, layers: float, softness: float) -> tuple[Array, Array]:
-    """Cut a field into layers: position in the palette's cycle, and the shade that each layer casts on the one below."""
+    """Cut a field into layers: the level of each pixel, and the shade that each layer casts on the one below."""
     level = np.floor(field)
     inside = field - level
     blend = np.clip(inside / np.float32(softness), 0, 1)
@@ -260,7 +276,10 @@ def _mix(colours: Array, position: Array) -> Array:
 
 
 def _order(rng: np.random.Generator, levels: int, count: float) -> Array:
-    """Choose which palette colour each layer takes: a ramp up or down, or light against dark, likelier the busier the music."""
+    """Choose which palette colour each layer takes.
+
+    A ramp up or down, or light against dark, likelier the busier the music.
+    """
     ramp = np.linspace(0, 4, max(levels, 2))
     if rng.random() < 0.5:
         ramp = ramp[::-1]
@@ -271,7 +290,9 @@ def _order(rng: np.random.Generator, levels: int, count: float) -> Array:
 
 def _disc(scene: Scene, lab: Array, accent: Array, family: str) -> Array:
     """Hang a disc of the accent colour with a soft glow: the focal point of hills, and now and then of the others."""
-    chance = {"hills": 0.9, "mesh": 0.55, "dunes": 0.35, "bands": 0.35, "arches": 0.3, "rays": 0.75, "rings": 0.0}[family]
+    chance = {"hills": 0.9, "mesh": 0.55, "dunes": 0.35, "bands": 0.35, "arches": 0.3, "rays": 0.75, "rings": 0.0}[
+        family
+    ]
     if scene.rng.random() >= chance:
         return lab
     cx, cy = scene.focus()

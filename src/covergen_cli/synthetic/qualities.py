@@ -1,7 +1,9 @@
 """What can be measured on a cover, so that "it follows the music" is a number and not an opinion.
 
-Each quality is the visible counterpart of something heard; the pairs come from what people match (Palmer, Schloss, Xu and
-Prado-León, PNAS 2013; Whiteford et al., i-Perception 2018): faster and major with lighter, warmer and more saturated, louder and
+Each quality is the visible counterpart of something heard; the pairs come from what people match (Palmer, Schloss, Xu
+and
+Prado-León, PNAS 2013; Whiteford et al., i-Perception 2018): faster and major with lighter, warmer and more saturated,
+louder and
 harsher with more saturated and more contrast, busier with more edges.
 """
 
@@ -25,8 +27,10 @@ class Qualities:
         lightness: mean OKLab L, [0, 1].
         saturation: mean OKLab chroma, about [0, 0.3].
         contrast: standard deviation of OKLab L, about [0, 0.4].
-        warmth: chroma-weighted mean sine of the hue angle, [−1, 1]; −1 is blue, 1 is yellow, violet and red lie between.
-        edge_density: mean gradient of colour per pixel over the image's colour deviation; high where forms are many, whatever
+        warmth: chroma-weighted mean sine of the hue angle, [−1, 1]; −1 is blue, 1 is yellow, violet and red
+        lie between.
+        edge_density: mean gradient of colour per pixel over the image's colour deviation; high where forms
+        are many, whatever
             their contrast. Measured at 256 pixels per side.
     """
 
@@ -54,7 +58,7 @@ EXPECTED: tuple[tuple[str, str], ...] = (
 
 
 def measure(image: npt.NDArray[np.uint8]) -> Qualities:
-    """Measure an sRGB image ``(H, W, 3)``, square, with sides that are multiples of 256 (larger ones are averaged down first)."""
+    """Measure a square sRGB image ``(H, H, 3)``; from 512 pixels on it is averaged down to about 256 first."""
     factor = max(1, image.shape[0] // 256)
     side = image.shape[0] // factor
     lab = srgb_to_oklab(image[: side * factor, : side * factor])

@@ -1,0 +1,73 @@
+"""Last stage of the starter: write what was trained in the layout that every base has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from covergen_cli.artifacts import atomic_path, sha256_file, write_json
+from covergen_cli.audio.encoders import get_encoder
+from covergen_cli.models.base import load_base
+from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.starter.unet import SCHEDULER_CONFIG
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covergen_cli.models.adapter import Adapter
+
+__all__ = ["seal", "write_bundle"]
+
+
+def _half(model: Any, folder: Path) -> None:
+    """Save a diffusers model as float16 without changing it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {k: v for k, v in model.config.items() if not k.startswith("_name_or_path")}
+    write_json(folder / "config.json", {"_class_name": type(model).__name__, **config})
+    tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
+    with atomic_path(folder / "diffusion_pytorch_model.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def seal(folder: Path) -> None:
+    """Write ``sha256.json``: the hash of every other file in the bundle, checked whenever the starter is loaded."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in {".json", ".safetensors"})
+    hashes = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files if path.name != "sha256.json"}
+    write_json(folder / "sha256.json", hashes)
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    vae: Any = None,
+    unet: Any = None,
+    null: Tensor | None = None,
+    adapter: Adapter | None = None,
+    training: dict[str, object] | None = None,
+) -> None:
+    """Write the parts that are given, half precision, and seal the bundle.
+
+    Args:
+        folder: made if it is not there.
+        vae: the autoencoder.
+        unet: the U-Net.
+        null: the learned null condition ``(1, 8, 128)``.
+        adapter: needs the base, which is read from ``folder``, to be there already.
+        training: facts about the adapter's training.
+    """
+    if vae is not None:
+        _half(vae, folder / "vae")
+    if unet is not None:
+        _half(unet, folder / "unet")
+    if null is not None:
+        write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER_CONFIG)
+        (folder / "null_condition").mkdir(exist_ok=True)
+        with atomic_path(folder / "null_condition" / "null.safetensors") as temporary:
+            save_file({"null": null.detach().to(torch.float16).contiguous()}, temporary)
+    if adapter is not None:
+        facts = load_base(str(folder)).facts() | {"reference": "starter"}
+        save_adapter(folder / "adapter", adapter, get_encoder("mel").spec(), facts, training or {}, dtype=torch.float16)
+    seal(folder)
