@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     import numpy.typing as npt
+    from PIL import Image
+    from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.identity import Models
@@ -108,9 +110,32 @@ class Painter:
             ModelError: the base draws something that is no picture.
             OutputError: the file cannot be written.
         """
+        image = yield from self.paint(self.listen(embedding), song_seed(job.seed, embedding), config)
+        save_cover(job.output, image, provenance, job.format)
+
+    def listen(self, embedding: npt.NDArray[np.float32]) -> Tensor:
+        """Turn the embedding ``(T, E)`` of a song into conditioning tokens ``(1, K, D)``."""
         with torch.inference_mode():
-            tokens = self.adapter(torch.from_numpy(embedding)[None].to(self.base.device))
-        seed = song_seed(job.seed, embedding)
+            tokens: Tensor = self.adapter(torch.from_numpy(embedding)[None].to(self.base.device))
+        return tokens
+
+    def paint(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Generator[tuple[int, int], None, Image.Image]:
+        """Draw one picture.
+
+        Args:
+            tokens: ``(1, K, D)``.
+            seed: of the noise and of the grain, 0 to 2^63 − 1; :func:`song_seed` makes it.
+            config: how to draw.
+
+        Yields:
+            ``(done, total)`` denoising steps.
+
+        Returns:
+            The finished picture, RGB, ``config.size`` pixels per side.
+
+        Raises:
+            ModelError: the base draws something that is no picture.
+        """
         latents = yield from denoise(self.base, tokens, [seed], config.steps, config.guidance, config.scheduler)
         with torch.inference_mode():
             decoded = self.base.decode(latents)[0].float().cpu()
@@ -118,7 +143,7 @@ class Painter:
             raise ModelError(
                 f"{self.base.reference} drew numbers that are no picture", hint="Try --device cpu, or less --guidance."
             )
-        save_cover(job.output, finish(decoded, config.size, seed=seed, grain=config.grain), provenance, job.format)
+        return finish(decoded, config.size, seed=seed, grain=config.grain)
 
 
 def load_painter(config: GenerateConfig, models: Models) -> Painter:

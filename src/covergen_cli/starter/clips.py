@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import ANALYSIS_RATE_HZ, load, probe
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
+from covergen_cli.starter.workers import mapping
 from covergen_cli.synthetic.synth import compose, render
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def _hear(job: Job) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]] |
 def hear_all(folder: Path, jobs: Sequence[Job], *, workers: int) -> Iterator[Progress | Warned]:
     """Listen to every job and keep the result in ``folder/NNNNN.npz``, sixteen a file; goes on where it was stopped."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers) as pool:
+    with mapping(workers) as each:
         for start in range(0, len(jobs), _CHUNK):
             path = folder / f"{start:05d}.npz"
             chunk = jobs[start : start + _CHUNK]
             if not path.exists():
-                heard = list(zip(chunk, pool.map(_hear, chunk), strict=True))
+                heard = list(zip(chunk, each(_hear, chunk), strict=True))
                 good = [(name, *result) for (name, _), result in heard if result is not None]
                 for (name, at), result in heard:
                     if result is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -75,7 +76,9 @@ def _load(
             states.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
     ema = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-    facts: dict[str, float] = json.loads((folder / "facts.json").read_text())
+    # Not from facts.json, which a kill between the two writes leaves one checkpoint behind.
+    with safe_open(folder / "state.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+        facts: dict[str, float] = json.loads(file.metadata()["facts"])
     return ema, facts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.events import Progress
+from covergen_cli.starter.workers import mapping
 from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int) -
     mode = "r+" if path.exists() else "w+"
     pictures = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=(count, size, size, 3))
     starts = range(done, count, _CHUNK)
-    with ProcessPoolExecutor(workers) as pool:
+    with mapping(workers) as each:
         jobs = (descriptors[start : start + _CHUNK] for start in starts)
         firsts = [seed * 1_000_003 + start for start in starts]
-        for start, chunk in zip(starts, pool.map(_paint_chunk, jobs, firsts, [size] * len(firsts)), strict=True):
+        for start, chunk in zip(starts, each(_paint_chunk, jobs, firsts, [size] * len(firsts)), strict=True):
             pictures[start : start + len(chunk)] = chunk
             pictures.flush()
             counter.write_text(str(start + len(chunk)))

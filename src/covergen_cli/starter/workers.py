@@ -1,0 +1,28 @@
+"""Spread work over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["mapping"]
+
+
+@contextmanager
+def mapping(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Give a function that works as the built-in ``map`` does, results in order, but in ``workers`` processes.
+
+    Args:
+        workers: with 1 it is ``map`` itself, and nothing is started.
+    """
+    if workers <= 1:
+        yield map
+        return
+    # Started anew, not forked: torch may have threads by now, and a fork of a program with threads can hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
