@@ -12,7 +12,16 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-__all__ = ["AdapterConfig", "Between", "GenerateConfig", "Matches", "SegmentConfig", "field_docs", "stage_of"]
+__all__ = [
+    "AdapterConfig",
+    "Between",
+    "EmbedConfig",
+    "GenerateConfig",
+    "Matches",
+    "SegmentConfig",
+    "field_docs",
+    "stage_of",
+]
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,30 @@ class SegmentConfig:
 
     clip_seconds: Annotated[float, Between(0.1, 3600)] = 30.0
     hop_seconds: Annotated[float, Between(0.01, 3600)] = 1.0
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """How music becomes embeddings (§3.2).
+
+    Args:
+        encoder: which audio encoder: ``mel`` needs no weights, ``openl3`` is the paper's.
+        hop_seconds: distance between two rows of an embedding; without it, the encoder's own. That of ``mel`` is fixed.
+        device: where ``openl3`` computes; ``auto`` takes a GPU where there is one. ``mel`` always takes the CPU.
+        dtype: numbers that ``openl3`` computes with; the file always holds float32.
+        batch_size: windows, of one clip or of several, that ``openl3`` computes at once.
+        workers: threads that read audio (with ``ray``: actors, when there is no GPU); without it, one per core.
+        engine: ``local`` is this machine, ``ray`` a Ray cluster: the one that ``RAY_ADDRESS`` names, else one that is
+            started here for the run.
+    """
+
+    encoder: Literal["mel", "openl3"] = "mel"
+    hop_seconds: Annotated[float | None, Between(0.001, 60)] = None
+    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Between(1, 65536)] = 64
+    workers: Annotated[int | None, Between(1, 1024)] = None
+    engine: Literal["local", "ray"] = "local"
 
 
 @dataclass(frozen=True)

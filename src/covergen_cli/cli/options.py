@@ -144,7 +144,7 @@ class SettingType(_ParamType):
         self.choices = get_args(bare) if get_origin(bare) is Literal else ()
         words = {int: "integer", float: "float", str: "text", bool: "boolean"}
         kinds = [part for part in get_args(bare) if part in words]
-        self.name = words.get(bare, "text" if kinds == [str] else "start-end")
+        self.name = words.get(bare) or (words[kinds[0]] if kinds else "start-end")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002
         """``[png|jpg]`` for a choice."""

@@ -151,5 +151,5 @@ def _text(value: object) -> str | None:
 
 def _check(value: Any, extras: tuple[Any, ...], name: str) -> None:
     for extra in extras:
-        if isinstance(extra, (Between, Matches)) and value not in extra:
+        if value is not None and isinstance(extra, (Between, Matches)) and value not in extra:
             raise ConfigError(f"{name} is {value}; it takes {extra}")
