@@ -24,12 +24,19 @@ LATENT_NOISE = 0.06
 """Noise on the latents while the decoder learns, in standard deviations: samples of the U-Net are never exact."""
 
 
+CHANNEL_STD = 0.5
+"""Least standard deviation of a latent channel.
+
+Fine detail comes out of training faint, and would drown in the noise of every diffusion step but the last; the
+decoder's clamp (3·tanh(x/3)) is still nearly linear there."""
+
+
 def build_autoencoder() -> Any:
     """Make the untrained ``AutoencoderTiny``: 256 px → 16×16×8, 64 channels throughout; 2 M parameters.
 
-    It has no normalisation: group norm takes the mean colour of a picture away, which then takes thousands of steps to
-    come back. Without it the start matters: convolutions keep the variance (He et al., 2015), and the last one of every
-    block is zero, so that each block begins as the identity.
+    Hue is what a small autoencoder learns last, and group norm makes that worse. So there is no norm, and the start is
+    a thumbnail: three channels carry the mean colour of each 16×16 patch through every layer and back, and training has
+    only to add what a thumbnail lacks.
     """
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.autoencoders.vae import AutoencoderTinyBlock  # type: ignore[attr-defined]
@@ -42,14 +49,39 @@ def build_autoencoder() -> Any:
         latent_channels=8,
     )
     for module in vae.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-    for module in vae.modules():
         if isinstance(module, AutoencoderTinyBlock):
-            nn.init.kaiming_normal_(module.conv[0].weight, nonlinearity="relu")
-            nn.init.kaiming_normal_(module.conv[2].weight, nonlinearity="relu")
             nn.init.zeros_(module.conv[4].weight)
+            nn.init.zeros_(module.conv[4].bias)
+    _carry_colour(vae)
     return vae
+
+
+def _carry_colour(vae: Any) -> None:
+    """Let channels 0 to 2 of every convolution outside the blocks carry RGB in [0, 1]; latents hold 4·RGB − 2.
+
+    Zero-initialised blocks are the identity for values that are not negative, as these are.
+    """
+    blur = torch.tensor([1.0, 2.0, 1.0]) / 4
+    smooth = blur[:, None] * blur[None, :]
+    point = torch.zeros(3, 3)
+    point[1, 1] = 1
+    for part in (vae.encoder, vae.decoder):
+        convolutions = [layer for layer in part.layers if isinstance(layer, nn.Conv2d)]
+        for number, layer in enumerate(convolutions):
+            inner = 0 < number < len(convolutions) - 1
+            kernel = smooth if inner else point
+            with torch.no_grad():
+                layer.weight[:3] = 0
+                for channel in range(3):
+                    layer.weight[channel, channel] = kernel
+                if layer.bias is not None:
+                    layer.bias[:3] = 0
+    with torch.no_grad():
+        last, first = vae.encoder.layers[-1], vae.decoder.layers[0]
+        last.weight[:3] *= 4
+        last.bias[:3] -= 2
+        first.weight[:3] /= 4
+        first.bias[:3] += 0.5
 
 
 def _to_tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
@@ -101,12 +133,24 @@ def train_autoencoder(
         return loss
 
     yield from fit(folder, vae, loss_of, budget, task="autoencoder", seed=seed)
+    vae.eval()
     with torch.inference_mode():
         latents = torch.cat([vae.encode(_to_tensor(paintings[i : i + 16])).latents for i in range(0, 256, 16)])
-    write_json(
-        folder / "latents.json", {"scaling_factor": float(1 / latents.std()), "shift_factor": float(latents.mean())}
-    )
+    spread = latents.std(dim=(0, 2, 3))
+    gains = (CHANNEL_STD / spread).clamp(min=1)
+    latents = latents * gains[:, None, None]
+    facts = {"scaling_factor": float(1 / latents.std()), "shift_factor": float(latents.mean()), "gains": gains.tolist()}
+    write_json(folder / "latents.json", facts)
     restore(folder, vae)
+
+
+def _amplify(vae: Any, gains: Tensor) -> None:
+    """Multiply the latent channels by ``gains`` ``(8,)`` where the encoder ends, and divide where the decoder begins."""
+    last, first = vae.encoder.layers[-1], vae.decoder.layers[0]
+    with torch.no_grad():
+        last.weight *= gains[:, None, None, None]
+        last.bias *= gains
+        first.weight /= gains[:, None, None]
 
 
 def restore(folder: Path, vae: Any) -> None:
@@ -115,7 +159,9 @@ def restore(folder: Path, vae: Any) -> None:
     It is frozen and in evaluation mode afterwards.
     """
     vae.load_state_dict(averaged(folder))
-    vae.register_to_config(**json.loads((folder / "latents.json").read_text(encoding="utf-8")))
+    facts = json.loads((folder / "latents.json").read_text(encoding="utf-8"))
+    _amplify(vae, torch.tensor(facts.pop("gains")))
+    vae.register_to_config(**facts)
     vae.requires_grad_(False).eval()
 
 

@@ -53,11 +53,11 @@ class Recipe:
 
     seed: int = 0
     threads: int = 2
-    paintings: int = 30000
+    paintings: int = 20000
     songs: int = 800
     excerpts: int = 2
-    autoencoder_minutes: float = 13
-    unet_minutes: float = 60
+    autoencoder_minutes: float = 10
+    unet_minutes: float = 50
     decoder_minutes: float = 15
     tokens_minutes: float = 6
     noise_minutes: float = 6
