@@ -67,7 +67,7 @@ def offline() -> bool:
 
 def starter_folder() -> Path:
     """Return the folder of the starter inside the package."""
-    return Path(__file__).parent / "starter" / "bundle"
+    return Path(__file__).parents[1] / "starter" / "bundle"
 
 
 def resolve(reference: str, kind: Literal["base", "adapter"] = "base") -> Path:
