@@ -77,7 +77,7 @@ def _load(
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
     ema = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     # Not from facts.json, which a kill between the two writes leaves one checkpoint behind.
-    with safe_open(folder / "state.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(folder / "state.safetensors", "pt") as file:
         facts: dict[str, float] = json.loads(file.metadata()["facts"])
     return ema, facts
 

@@ -1,0 +1,82 @@
+"""The U-Net and what it listens to."""
+
+import numpy as np
+import pytest
+import torch
+
+from covergen_cli.starter.fit import Budget
+from covergen_cli.starter.unet import TOKEN_DIM, TOKENS, ConditionEncoder, build_unet, restore, train_unet
+
+
+def heard(count=3):
+    return torch.linspace(0, 1, count * 7).reshape(count, 7)
+
+
+def test_descriptors_become_tokens():
+    tokens = ConditionEncoder()(heard())
+    assert tokens.shape == (3, TOKENS, TOKEN_DIM) == (3, 8, 128)
+    assert torch.isfinite(tokens).all()
+
+
+def test_a_token_of_one_descriptor_hears_that_one_only_and_the_last_hears_all():
+    condition = ConditionEncoder().eval()
+    changed = heard(1)
+    changed[0, 2] = 0.9
+    with torch.inference_mode():
+        moved = (condition(heard(1)) - condition(changed)).abs().amax(dim=-1)[0] > 1e-4
+    assert moved.tolist() == [False, False, True, False, False, False, False, True]
+
+
+def test_songs_do_not_depend_on_their_batch():
+    condition = ConditionEncoder().eval()
+    with torch.inference_mode():
+        assert torch.allclose(condition(heard())[1:2], condition(heard()[1:2]), atol=1e-6)
+
+
+def test_the_prediction_has_the_shape_of_the_latent():
+    unet, tokens = build_unet(), torch.zeros(2, TOKENS, TOKEN_DIM)
+    with torch.inference_mode():
+        predicted = unet(torch.zeros(2, 8, 16, 16), torch.tensor([10.0, 900.0]), encoder_hidden_states=tokens).sample
+    assert predicted.shape == (2, 8, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unet")
+    torch.manual_seed(0)
+    unet, condition = build_unet(), ConditionEncoder()
+    start = condition.null.detach().clone()
+    latents = np.random.default_rng(0).standard_normal((4, 8, 16, 16)).astype(np.float16)
+    budget = Budget(steps=3, minutes=1e6, learning_rate=1e-2)
+    list(train_unet(folder, unet, condition, latents, heard(4).numpy(), budget, seed=1, batch=16))
+    return folder, unet, condition, start
+
+
+def test_training_teaches_the_null_condition_too(trained):
+    _, _, condition, start = trained
+    assert condition.null.shape == (1, TOKENS, TOKEN_DIM)
+    assert not torch.equal(condition.null, start)
+
+
+def test_what_was_trained_can_be_restored_frozen(trained):
+    folder, unet, condition, _ = trained
+    other, listener = build_unet(), ConditionEncoder()
+    restore(folder, other, listener)
+    for here, there in ((unet, other), (condition, listener)):
+        pairs = zip(here.state_dict().values(), there.state_dict().values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+        assert not there.training
+        assert not any(parameter.requires_grad for parameter in there.parameters())
+
+
+def test_what_is_told_changes_what_is_predicted(trained):
+    _, unet, condition, _ = trained
+    noise = torch.randn(1, 8, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    def predict(tokens):
+        return unet(noise, torch.tensor([500.0]), encoder_hidden_states=tokens).sample
+
+    with torch.inference_mode():
+        told, other, silent = predict(condition(heard()[:1])), predict(condition(heard()[2:])), predict(condition.null)
+    assert not torch.allclose(told, other, atol=1e-5)
+    assert not torch.allclose(told, silent, atol=1e-5)
