@@ -13,7 +13,7 @@ BUDGET = Budget(steps=60, minutes=1e6, learning_rate=1e-2, ema_decay=0.9, checkp
 WANTED = torch.tensor([[1.0, -2.0, 0.5]])
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -28,7 +28,7 @@ def loss_of(net, stop_at=None):
     def loss(generator):
         steps.append(1)
         if stop_at is not None and len(steps) > stop_at:
-            raise Stopped
+            raise StoppedError
         values = torch.randn(16, 3, generator=generator)
         return (net(values) - values @ WANTED.T).square().mean()
 
@@ -42,7 +42,7 @@ def train(folder, net, budget=BUDGET, **settings):
 def test_a_stopped_stage_goes_on_bit_for_bit(tmp_path):
     whole, stopped = model(), model()
     train(tmp_path / "whole", whole)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(tmp_path / "stopped", stopped, stop_at=23)
     again = model()
     events = train(tmp_path / "stopped", again)
@@ -57,7 +57,7 @@ def test_a_stopped_stage_goes_on_bit_for_bit(tmp_path):
 def test_a_kill_between_the_two_files_of_a_checkpoint_loses_nothing(tmp_path):
     whole, stopped = model(), model()
     train(tmp_path / "whole", whole)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(tmp_path / "stopped", stopped, stop_at=20)
     old = json.loads((tmp_path / "stopped" / "facts.json").read_text())
     (tmp_path / "stopped" / "facts.json").write_text(json.dumps(old | {"step": 19}))

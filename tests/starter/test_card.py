@@ -1,0 +1,168 @@
+"""The model card: what it measures, shows and says, on a tiny bundle that paints next to noise."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covergen_cli.audio.encoders import get_encoder
+from covergen_cli.audio.io import save_mp3
+from covergen_cli.config import GenerateConfig
+from covergen_cli.errors import InputError
+from covergen_cli.events import Progress, Warned
+from covergen_cli.starter import card, card_measure
+from covergen_cli.starter.card import Inquiry, make_card
+from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED
+from covergen_cli.starter.card_text import source_rows
+from covergen_cli.synthetic.qualities import EXPECTED
+from covergen_cli.synthetic.synth import compose, render
+from tiny import tiny_adapter, tiny_base
+
+RATE_HZ = 22050
+QUICK = GenerateConfig(steps=1, guidance=1.0, size=64, device="cpu")
+SOURCES = [
+    {
+        "package": "some-songs",
+        "version": "1.0",
+        "files": ["music/0.mp3", "music/1.mp3", "music/gone.ogg"],
+        "licence": "CC-BY-4.0",
+        "authors": "2004, Jo Doe <jo@example.org>; A | B",
+        "artist_tags": ["Jo"],
+    },
+    {"package": "other", "version": "2", "files": ["x.ogg"], "licence": "CC0-1.0", "authors": "N", "artist_tags": []},
+]
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("held") / "music"
+    for seed in range(3):
+        save_mp3(folder / f"{seed}.mp3", render(compose(seed), 6.0, RATE_HZ), RATE_HZ)
+    (folder / "broken.mp3").write_bytes(b"no music")
+    (folder.parent / "sources.json").write_text(json.dumps(SOURCES))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    tiny_base(folder)
+    tiny_adapter(folder / "adapter", folder, encoder=get_encoder("mel").spec())
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Seeds of the songs that are composed for the card; the songs are short."""
+    seeds = []
+
+    def composed(seed):
+        seeds.append(seed)
+        return compose(seed)
+
+    monkeypatch.setattr(card_measure, "_SONG_SECONDS", 6.0)
+    monkeypatch.setattr(card_measure, "compose", composed)
+    return seeds
+
+
+@pytest.fixture
+def made(bundle, music, asked, tmp_path):
+    """A card of three recordings and four synthesised songs, its events and its folder."""
+    work = tmp_path / "work"
+    for path, text in (
+        ("paintings/painted.txt", "30000"),
+        ("unet/facts.json", '{"step": 1234, "seconds": 3600.0, "loss": 0.5}'),
+    ):
+        (work / path).parent.mkdir(parents=True)
+        (work / path).write_text(text)
+    inquiry = Inquiry(
+        bundle, sorted(music.glob("*.mp3")), 4, work, music.parent / "sources.json", "an abacus", config=QUICK
+    )
+    return list(make_card(tmp_path / "out", inquiry)), tmp_path / "out", inquiry
+
+
+def test_a_card_with_figures_and_pictures(made, asked, bundle):
+    events, out, inquiry = made
+    assert sorted(path.name for path in out.iterdir()) == [
+        "MODEL_CARD.md",
+        "grid.png",
+        "metrics.json",
+        "sweep.png",
+        "variations.png",
+    ]
+    warned = [event for event in events if isinstance(event, Warned)]
+    assert [event.path.name for event in warned] == ["broken.mp3"]
+    assert {event.task for event in events if isinstance(event, Progress)} >= {"hear", "compose", "draw", "paint"}
+    assert asked == [FIRST_HELD_OUT_SEED + i for i in range(4)]
+
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["recorded"]["songs"], metrics["synthetic"]["songs"]) == (3, 4)
+    for measured in (metrics["recorded"], metrics["synthetic"]):
+        assert [(pair["heard"], pair["seen"]) for pair in measured["agreement"]] == list(EXPECTED)
+        for pair in measured["agreement"]:
+            for who in ("covers", "painter", "shuffled"):
+                assert -1 <= pair[who]["low"] <= pair[who]["high"] <= 1
+        assert measured["diversity"]["smallest"] <= measured["diversity"]["between_songs"]
+    assert metrics["recorded"]["diversity"]["pairs"] == 3
+    assert metrics["seconds"]["draw"] > 0
+    for name, (columns, rows, cell) in {
+        "grid.png": (2, 2, 320),
+        "variations.png": (4, 3, 240),
+        "sweep.png": (7, 4, 240),
+    }.items():
+        with Image.open(out / name) as image:
+            assert image.size == (columns * (cell + 8) - 8, rows * (cell + 8) - 8)
+            assert np.asarray(image.convert("RGB"))[:cell, :cell].std() > 1
+
+    text = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "$" not in text
+    assert not any(str(path) in text for path in (bundle, out, inquiry.work, inquiry.sources.parent))
+    assert "| unet | U-Net and condition encoder, from the paintings' latents and descriptors | 1,234 | 60 |" in text
+    assert "30,000 paintings" in text
+    assert "an abacus" in text
+    assert "| some-songs 1.0 | 1 | 2 | CC-BY-4.0 | 2004, Jo Doe; A / B; Jo |" in text
+    assert "| other 2 | 1 | 0 | CC0-1.0 | N |" in text
+    for name in ("grid", "variations", "sweep"):
+        assert f"]({name}.png)" in text
+
+
+def test_the_ends_of_a_sweep_are_the_calmest_and_the_most_intense_song(made):
+    _, out, inquiry = made
+    encoder = get_encoder("mel")
+    songs = [card_measure.hear(path, encoder) for path in inquiry.recordings if path.stem != "broken"]
+    energies = {song.name: song.descriptors[2] for song in songs}
+    low, high = json.loads((out / "metrics.json").read_text())["pictures"]["sweep"][0]
+    assert (low, high) == (min(energies, key=energies.get), max(energies, key=energies.get))
+
+
+def test_the_same_seed_gives_the_same_pictures(made, tmp_path):
+    _, out, inquiry = made
+    list(make_card(tmp_path / "again", inquiry))
+    for path in out.glob("*.png"):
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_without_a_usable_recording_there_is_no_card(bundle, music, tmp_path):
+    inquiry = Inquiry(bundle, [music / "broken.mp3"], config=QUICK)
+    with pytest.raises(InputError, match="none of the recordings"):
+        list(make_card(tmp_path / "out", inquiry))
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_are_counted_as_trained_on_or_held_out():
+    rows = source_rows(SOURCES, frozenset({"music/0.mp3"}))
+    assert [(row["used"], row["held_out"]) for row in rows] == [(2, 1), (1, 0)]
+
+
+def test_the_command_line_says_what_to_measure(monkeypatch, tmp_path, music):
+    (tmp_path / "held.txt").write_text(str(music / "0.mp3"))
+    asked = []
+    monkeypatch.setattr(card, "make_card", lambda out, inquiry: asked.append((out, inquiry)) or [])
+    line = ["card", "BUNDLE", "--recordings", str(tmp_path / "held.txt"), "-o", "OUT", "--songs", "7", "--seed", "3"]
+    monkeypatch.setattr(sys, "argv", line)
+    card.main()
+    ((out, inquiry),) = asked
+    assert (str(out), str(inquiry.bundle), inquiry.songs, inquiry.config.seed) == ("OUT", "BUNDLE", 7, 3)
+    assert inquiry.recordings == [music / "0.mp3"]
