@@ -18,6 +18,7 @@ __all__ = [
     "EmbedConfig",
     "GenerateConfig",
     "Matches",
+    "OpenL3Config",
     "SegmentConfig",
     "field_docs",
     "stage_of",
@@ -111,8 +112,11 @@ class EmbedConfig:
         encoder: which audio encoder: ``mel`` needs no weights, ``openl3`` is the paper's.
         hop_seconds: distance between two rows of an embedding; without it, the encoder's own. That of ``mel`` is fixed.
         device: where ``openl3`` computes; ``auto`` takes a GPU where there is one. ``mel`` always takes the CPU.
-        dtype: numbers that ``openl3`` computes with; the file always holds float32.
-        batch_size: windows, of one clip or of several, that ``openl3`` computes at once.
+        dtype: precision with which ``openl3`` computes; the file always holds float32.
+        batch_size: windows, of one clip or of several, that ``openl3`` computes at once; without it, what keeps the
+            device busy.
+        openl3_weights: file of weights for ``openl3``, ``.h5``, ``.h5.gz`` or ``.safetensors``; without it, the
+            published ones, from the cache or the network.
         workers: threads that read audio (with ``ray``: actors, when there is no GPU); without it, one per core.
         engine: ``local`` is this machine, ``ray`` a Ray cluster: the one that ``RAY_ADDRESS`` names, else one that is
             started here for the run.
@@ -121,8 +125,9 @@ class EmbedConfig:
     encoder: Literal["mel", "openl3"] = "mel"
     hop_seconds: Annotated[float | None, Between(0.001, 60)] = None
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch_size: Annotated[int, Between(1, 65536)] = 64
+    dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    batch_size: Annotated[int | None, Between(1, 65536)] = None
+    openl3_weights: str | None = None
     workers: Annotated[int | None, Between(1, 1024)] = None
     engine: Literal["local", "ray"] = "local"
 
@@ -169,8 +174,8 @@ class GenerateConfig:
         seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
         steps: denoising steps.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        scheduler: which sampler: a diffusers scheduler class, or its short name (``dpm++``, ``unipc``, ``euler``,
-            ``ddim``); without it, the base's own.
+        scheduler: which sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, a diffusers scheduler class, or ``own`` for
+            the one that the base names.
         size: pixels per side of the file.
         format: file format of the cover.
         grain: strength of the film grain that finishes an enlarged cover.
@@ -187,7 +192,7 @@ class GenerateConfig:
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     steps: Annotated[int, Between(1, 1000)] = 30
     guidance: Annotated[float, Between(0, 50)] = 7.5
-    scheduler: str | None = None
+    scheduler: str = "dpm++"
     size: Annotated[int, Between(64, 4096)] = 512
     format: Literal["png", "jpg"] = "png"
     grain: Annotated[float, Between(0, 1)] = 0.25
@@ -195,3 +200,20 @@ class GenerateConfig:
     save_segment: bool = False
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
     overwrite: Literal["changed", "skip", "force"] = "changed"
+
+
+@dataclass(frozen=True)
+class OpenL3Config:
+    """The audio encoder ``openl3`` (§3.2).
+
+    Args:
+        input_repr: spectrogram that the network looks at; each has weights of its own.
+        content: what the network was trained on: ``music``, or ``env``, sounds of the environment.
+        hop_seconds: distance between two rows of an embedding.
+        center: whether a row's second of sound is centred on its time, or begins there.
+    """
+
+    input_repr: Literal["mel256", "mel128"] = "mel256"
+    content: Literal["music", "env"] = "music"
+    hop_seconds: Annotated[float, Between(0.001, 60)] = 0.1
+    center: bool = True

@@ -35,6 +35,9 @@ SCHEDULERS = {
 }
 """Short names of diffusers' schedulers."""
 
+OWN = "own"
+"""Stands for the scheduler that the base names."""
+
 _FLOW_TWINS = {"euler": "FlowMatchEulerDiscreteScheduler", "heun": "FlowMatchHeunDiscreteScheduler"}
 _FLOW_NAMES = ("dpm++", "unipc", "euler", "heun")
 _ALSO_FIT = frozenset({*_FLOW_TWINS.values(), "LCMScheduler", "TCDScheduler"})
@@ -46,12 +49,12 @@ def is_flow(scheduler_config: dict[str, Any]) -> bool:
     return scheduler_config.get("prediction_type") == "flow_prediction" or name.startswith("FlowMatch")
 
 
-def make_scheduler(base: Base, name: str | None = None) -> Any:
+def make_scheduler(base: Base, name: str = OWN) -> Any:
     """Make a scheduler for a base.
 
     Args:
         base: its scheduler configuration says what the U-Net predicts and how noise was added in training.
-        name: a short name (:data:`SCHEDULERS`), a diffusers class name, or ``None`` for the base's own.
+        name: a short name (:data:`SCHEDULERS`), a diffusers class name, or ``own`` for the one that the base names.
 
     Raises:
         ConfigError: there is no such scheduler.
@@ -77,8 +80,8 @@ def make_scheduler(base: Base, name: str | None = None) -> Any:
     return kind(**settings)
 
 
-def _class_name(name: str | None, config: dict[str, Any], *, flow: bool) -> str:
-    if name is None:
+def _class_name(name: str, config: dict[str, Any], *, flow: bool) -> str:
+    if name == OWN:
         own = config.get("_class_name")
         if not isinstance(own, str):
             raise ModelError("the base's scheduler_config.json has no _class_name", hint="Name a scheduler.")
@@ -115,7 +118,7 @@ def denoise(
     seeds: Sequence[int],
     steps: int,
     guidance: float,
-    scheduler_name: str | None = None,
+    scheduler_name: str = OWN,
 ) -> Generator[tuple[int, int], None, Tensor]:
     """Denoise step by step; between two steps the caller may look at the clock, show progress, or stop.
 
@@ -164,7 +167,7 @@ def sample(
     seeds: Sequence[int],
     steps: int,
     guidance: float,
-    scheduler_name: str | None = None,
+    scheduler_name: str = OWN,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Denoise to the end; see :func:`denoise`.

@@ -85,7 +85,8 @@ def _carry_colour(vae: Any) -> None:
 
 
 def _to_tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    # A copy: pictures may come from a file that is mapped for reading only.
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _batch(paintings: npt.NDArray[np.uint8], size: int, generator: torch.Generator) -> Tensor:
@@ -145,7 +146,7 @@ def train_autoencoder(
 
 
 def _amplify(vae: Any, gains: Tensor) -> None:
-    """Multiply the latent channels by ``gains`` ``(8,)`` where the encoder ends, and divide where the decoder begins."""
+    """Multiply the latent channels by ``gains`` ``(8,)`` where the encoder ends, divide where the decoder begins."""
     last, first = vae.encoder.layers[-1], vae.decoder.layers[0]
     with torch.no_grad():
         last.weight *= gains[:, None, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,8 @@ __all__ = ["seal", "write_bundle"]
 def _half(model: Any, folder: Path) -> None:
     """Save a diffusers model as float16 without changing it."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {k: v for k, v in model.config.items() if not k.startswith("_name_or_path")}
+    known = inspect.signature(type(model).__init__).parameters
+    config = {name: value for name, value in model.config.items() if name in known}
     write_json(folder / "config.json", {"_class_name": type(model).__name__, **config})
     tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
     with atomic_path(folder / "diffusion_pytorch_model.safetensors") as temporary:
