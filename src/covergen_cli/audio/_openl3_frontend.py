@@ -11,9 +11,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
 import torch
 
+from covergen_cli.audio._resample import resample
 from covergen_cli.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def to_mono(audio: npt.NDArray[np.floating], sample_rate_hz: int) -> npt.NDArray
     if not np.isfinite(samples).all():
         raise InputError("the sound holds samples that are no numbers")
     if sample_rate_hz != RATE_HZ:
-        samples = soxr.resample(samples, sample_rate_hz, RATE_HZ)
+        samples = resample(samples, sample_rate_hz, RATE_HZ)
     return samples if samples.size else np.zeros(1, np.float32)
 
 

@@ -9,6 +9,7 @@ from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -50,27 +51,47 @@ class Encoder(Protocol):
         ...
 
 
-ENCODERS: dict[str, Callable[[], Encoder]] = {"mel": MelEncoder}
+def _openl3() -> Encoder:
+    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
+
+    return OpenL3Encoder()
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {"mel": MelEncoder, "openl3": _openl3}
 """Every encoder there is, by name."""
 
 
-def get_encoder(spec_or_name: str | Mapping[str, object]) -> Encoder:
+def get_encoder(
+    spec_or_name: str | Mapping[str, object], *, weights_file: Path | None = None, device: str = "cpu"
+) -> Encoder:
     """Make the encoder of this name, or exactly the one that a spec describes.
 
     Args:
         spec_or_name: a name out of :data:`ENCODERS`, or what :meth:`Encoder.spec` returned, from an adapter's config.
+        weights_file: weights of ``openl3`` to use instead of those in the cache.
+        device: where ``openl3`` computes.
 
     Raises:
-        ModelError: there is no such encoder, or it is not the version that the spec describes.
+        ModelError: there is no such encoder, it is not the version that the spec describes, or its weights are missing
+            or damaged.
     """
-    name = spec_or_name if isinstance(spec_or_name, str) else spec_or_name.get("name")
+    spec = {"name": spec_or_name} if isinstance(spec_or_name, str) else dict(spec_or_name)
+    name = spec.get("name")
     known = ", ".join(ENCODERS)
     if not isinstance(name, str) or name not in ENCODERS:
         raise ModelError(f"there is no audio encoder {name!r}", hint=f"Known encoders: {known}.")
-    encoder = ENCODERS[name]()
-    if not isinstance(spec_or_name, str) and dict(spec_or_name) != encoder.spec():
+    encoder = _make(spec, weights_file, device) if name == "openl3" else ENCODERS[name]()
+    if not isinstance(spec_or_name, str) and spec != encoder.spec():
         raise ModelError(
             f"the adapter was trained with another version of the audio encoder {name!r}",
             hint="Train the adapter again, or use the release of CoverGen that it was trained with.",
         )
     return encoder
+
+
+def _make(spec: Mapping[str, object], weights_file: Path | None, device: str) -> Encoder:
+    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
+
+    if spec.keys() == {"name"}:
+        return OpenL3Encoder(weights_file=weights_file, device=device)
+    return OpenL3Encoder.from_spec(spec, weights_file=weights_file, device=device)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+    import httpx
 
 __all__ = ["download", "git_blob_id"]
 
@@ -60,23 +62,33 @@ def download(url: str, partial: Path, *, most_bytes: int, task: str = "fetch") -
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         with httpx.Client(follow_redirects=True, timeout=_TIMEOUT_SECONDS) as client:
-            for attempt in range(_TRIES):
-                try:
-                    yield from _attempt(client, url, partial, most_bytes, task)
-                except (_BrokenOffError, httpx.TransportError) as error:
-                    if attempt + 1 == _TRIES:
-                        raise ModelError(
-                            f"{url} cannot be fetched: {_reason(error)}", hint="Check the network, and try again."
-                        ) from error
-                else:
-                    return
-    except httpx.HTTPError as error:
-        raise ModelError(f"{url} cannot be fetched: {_reason(error)}", hint="Try again later.") from error
+            whole, tries = False, 0
+            while not whole:
+                tries += 1
+                whole = yield from _attempt(client, url, partial, most_bytes, task, last=tries == _TRIES)
+    except (httpx.HTTPError, httpx.InvalidURL, _BrokenOffError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{url} cannot be fetched: {reason}", hint="Check the network, and try again.") from error
     except OSError as error:
         raise OutputError(f"cannot write {partial}: {error.strerror or error}") from error
 
 
-def _attempt(client: Any, url: str, partial: Path, most_bytes: int, task: str) -> Iterator[Progress]:
+def _attempt(
+    client: httpx.Client, url: str, partial: Path, most_bytes: int, task: str, *, last: bool
+) -> Generator[Progress, None, bool]:
+    """Fetch what is missing; return whether the file is complete. A broken connection is an error in the last try."""
+    import httpx
+
+    try:
+        yield from _receive(client, url, partial, most_bytes, task)
+    except (_BrokenOffError, httpx.TransportError):
+        if last:
+            raise
+        return False
+    return True
+
+
+def _receive(client: httpx.Client, url: str, partial: Path, most_bytes: int, task: str) -> Iterator[Progress]:
     begin = partial.stat().st_size if partial.exists() else 0
     # Compression on the way would make sizes and offsets speak of other bytes than those of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
@@ -101,7 +113,3 @@ def _attempt(client: Any, url: str, partial: Path, most_bytes: int, task: str) -
                 yield Progress(task, done, total, partial.stem)
         if total is not None and done < total:
             raise _BrokenOffError(f"the connection ended after {done} of {total} bytes")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

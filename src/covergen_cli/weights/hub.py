@@ -20,7 +20,19 @@ from covergen_cli.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KNOWN", "STARTER", "HubModel", "offline", "resolve", "revision_of", "starter_folder", "verify_hashes"]
+__all__ = [
+    "KNOWN",
+    "STARTER",
+    "HubModel",
+    "hub_model",
+    "missing_parts",
+    "offline",
+    "resolve",
+    "revision_of",
+    "snapshot",
+    "starter_folder",
+    "verify_hashes",
+]
 
 STARTER = "starter"
 
@@ -37,6 +49,18 @@ _BASE_PATTERNS = (
     "text_encoder/model.safetensors",
     "null_condition/null.safetensors",
 )
+_REFINER_PATTERNS = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer_2/*.json",
+    "tokenizer_2/*.txt",
+    "text_encoder_2/config.json",
+    "text_encoder_2/model.fp16.safetensors",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.fp16.safetensors",
+)
 _ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -48,14 +72,28 @@ class HubModel:
     Args:
         repo_id: ``OWNER/NAME``.
         revision: a commit, tag or branch; ``None`` for the default branch.
+        patterns: the files that are fetched; empty for those of a base or an adapter, whichever is asked for.
+        parts: folders with weights, without which it is not whole.
     """
 
     repo_id: str
     revision: str | None
+    patterns: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ("unet", "vae")
 
 
 KNOWN: dict[str, HubModel] = {
-    "sd15": HubModel("stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"),
+    "sd15": HubModel(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        parts=("unet", "vae", "text_encoder"),
+    ),
+    "sdxl-refiner": HubModel(
+        "stabilityai/stable-diffusion-xl-refiner-1.0",
+        "5d4cfe854c9a9a87939ff3653551c2b3c99a4356",
+        _REFINER_PATTERNS,
+        parts=("unet", "vae", "text_encoder_2"),
+    ),
 }
 """Short names of hub models, each pinned to a commit."""
 
@@ -90,15 +128,23 @@ def resolve(reference: str, kind: Literal["base", "adapter"] = "base") -> Path:
     path = Path(reference).expanduser()
     if path.is_dir():
         return path
-    if reference in KNOWN:
-        return _from_hub(KNOWN[reference], reference, _patterns(kind))
-    if path.exists() or not _HUB_ID.fullmatch(reference) or reference.startswith("."):
+    model = hub_model(reference)
+    if model is None or path.exists():
         known = ", ".join([STARTER, *KNOWN])
         raise ModelError(
             f"there is no {kind} {reference}", hint=f"Give {known}, a folder, or a hub id such as OWNER/NAME."
         )
+    return _from_hub(model, reference, model.patterns or _patterns(kind))
+
+
+def hub_model(reference: str) -> HubModel | None:
+    """Return the hub model that a reference names: a short name, or ``OWNER/NAME`` with or without ``@REVISION``."""
+    if reference in KNOWN:
+        return KNOWN[reference]
+    if not _HUB_ID.fullmatch(reference) or reference.startswith("."):
+        return None
     repo_id, _, revision = reference.partition("@")
-    return _from_hub(HubModel(repo_id, revision or None), reference, _patterns(kind))
+    return HubModel(repo_id, revision or None)
 
 
 def revision_of(folder: Path) -> str | None:
@@ -141,36 +187,44 @@ def _names(names: Iterable[str]) -> str:
 
 def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...]) -> Path:
     """Return the snapshot of a hub model: from the cache when it is whole there, else fetched."""
-    cached = _snapshot(model, patterns, local_only=True)
-    if cached is not None and (_is_whole(cached, patterns) or offline()):
+    cached = snapshot(model, patterns, local_only=True)
+    if cached is not None and (_is_whole(cached, model, patterns) or offline()):
         return cached
     if offline():
         raise ModelError(
             f"{reference} is not on this machine, and the network is off",
             hint=f"Once online, run: covergen models pull {reference}",
         )
-    fetched = _snapshot(model, patterns, local_only=False)
+    fetched = snapshot(model, patterns, local_only=False)
     if fetched is None:
         raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")
     return fetched
 
 
-def _is_whole(folder: Path, patterns: tuple[str, ...]) -> bool:
+def _is_whole(folder: Path, model: HubModel, patterns: tuple[str, ...]) -> bool:
     """Tell whether the main files are there: an interrupted download leaves a snapshot with holes."""
     if "adapter.json" in patterns:
         return any((folder / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
-    parts = (folder / "unet", folder / "vae")
-    return all(any(part.glob("*.safetensors")) and (part / "config.json").is_file() for part in parts)
+    return not missing_parts(folder, model)
 
 
-def _snapshot(model: HubModel, patterns: tuple[str, ...], *, local_only: bool) -> Path | None:
+def missing_parts(folder: Path, model: HubModel) -> list[str]:
+    """Names of the parts of a model that lack weights or their description."""
+    return [
+        part
+        for part in model.parts
+        if not (any((folder / part).glob("*.safetensors")) and (folder / part / "config.json").is_file())
+    ]
+
+
+def snapshot(model: HubModel, patterns: tuple[str, ...], *, local_only: bool) -> Path | None:
     """Ask huggingface_hub for a snapshot; ``None`` when a local one is wanted and there is none.
 
     Raises:
         ModelError: the hub says no, or cannot be reached.
     """
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(

@@ -31,6 +31,8 @@ __all__ = [
     "OpenL3File",
     "Stored",
     "cache_folder",
+    "content_sha256",
+    "custom_openl3",
     "fetch_openl3",
     "find_openl3",
     "load_openl3",
@@ -115,6 +117,12 @@ def find_openl3(name: str) -> Path | None:
         return None
     load_openl3(path)
     return path
+
+
+def custom_openl3(input_repr: str, sha256: str) -> Path | None:
+    """Return weights that once came from a user's file, by the hash of their content; ``None`` when not here."""
+    path = cache_folder() / f"{input_repr}-{sha256[:16]}.safetensors"
+    return path if path.exists() else None
 
 
 def openl3_weights(name: str = "openl3", file: Path | None = None) -> Path:

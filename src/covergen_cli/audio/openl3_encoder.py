@@ -1,0 +1,134 @@
+"""The encoder ``openl3``: the network as an audio encoder that an adapter can be trained with (§3.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from covergen_cli.audio.openl3 import RATE_HZ, WINDOW, OpenL3
+from covergen_cli.config import OpenL3Config
+from covergen_cli.errors import ModelError
+from covergen_cli.weights.openl3 import OPENL3, custom_openl3, openl3_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from covergen_cli.audio.openl3 import Precision
+
+__all__ = ["OpenL3Encoder"]
+
+VERSION = 1
+"""Raise this whenever any number that reaches an embedding changes."""
+
+_SIZE = 512
+
+
+class OpenL3Encoder:
+    """Encoder with the paper's network; loads its weights when it is made.
+
+    Args:
+        config: which network, and how far apart the rows are.
+        weights_file: weights to use instead of those in the cache; see
+            :func:`covergen_cli.weights.openl3.openl3_weights`.
+        device: where to compute.
+        dtype: precision of the convolutions.
+        batch_size: windows at a time; ``None`` for what suits the device.
+
+    Attributes:
+        name: ``"openl3"``.
+        sample_rate_hz: 48000.
+        embedding_dim: 512.
+        config: as given.
+        network: the network; a pipeline across clips feeds it itself.
+        batch_size: as given.
+
+    Raises:
+        ModelError: the weights are not here and cannot be fetched, or are damaged.
+        OutputError: the cache cannot be written to.
+    """
+
+    name = "openl3"
+    sample_rate_hz = RATE_HZ
+    embedding_dim = _SIZE
+
+    def __init__(
+        self,
+        config: OpenL3Config | None = None,
+        *,
+        weights_file: Path | None = None,
+        device: str | torch.device = "cpu",
+        dtype: Precision = "fp32",
+        batch_size: int | None = None,
+    ) -> None:
+        self.config = config or OpenL3Config()
+        self.batch_size = batch_size
+        path = openl3_weights(_weights_name(self.config), weights_file)
+        self.network = OpenL3.from_safetensors(path, _SIZE).to(device, dtype)
+
+    @classmethod
+    def from_spec(
+        cls, spec: Mapping[str, object], *, weights_file: Path | None = None, device: str | torch.device = "cpu"
+    ) -> OpenL3Encoder:
+        """Make the encoder that a spec describes, with the weights that it names where they are in the cache.
+
+        Raises:
+            ModelError: the spec is damaged, or other weights are here than those that it names.
+        """
+        fields: dict[str, Any] = {key: spec.get(key) for key in ("input_repr", "content", "hop_seconds", "center")}
+        names = {(file.input_repr, file.content) for file in OPENL3.values()}
+        hop = fields["hop_seconds"]
+        if (fields["input_repr"], fields["content"]) not in names or not isinstance(hop, (int, float)) or hop <= 0:
+            raise ModelError("the adapter's description of its audio encoder is damaged")
+        config = OpenL3Config(**fields)
+        wanted = str(spec.get("weights"))
+        encoder = cls(config, weights_file=weights_file or custom_openl3(config.input_repr, wanted), device=device)
+        here = encoder.network.weights_sha256
+        if here != wanted:
+            raise ModelError(
+                f"the adapter was trained with other weights of openl3 ({wanted[:12]}) than those here ({here[:12]})",
+                hint="Give those weights with --openl3-weights FILE.",
+            )
+        return encoder
+
+    def spec(self) -> dict[str, object]:
+        """Return what an adapter must know to be given the same embeddings again; JSON-able."""
+        facts: dict[str, object] = {
+            "name": self.name,
+            "version": VERSION,
+            "sample_rate_hz": RATE_HZ,
+            "embedding_dim": _SIZE,
+            "input_repr": self.config.input_repr,
+            "content": self.config.content,
+            "window_seconds": WINDOW / RATE_HZ,
+            "hop_seconds": self.config.hop_seconds,
+            "center": self.config.center,
+            "weights": self.network.weights_sha256,
+        }
+        return facts | {"hash": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]}
+
+    def embed(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
+        """Embed a clip.
+
+        Args:
+            samples: mono ``(n,)``.
+            sample_rate_hz: their rate; other rates than 48 kHz are resampled.
+
+        Returns:
+            float32 ``(T, 512)``, a row per ``hop_seconds``, at least one.
+
+        Raises:
+            InputError: there are no samples, or some are no numbers.
+        """
+        hop, center = self.config.hop_seconds, self.config.center
+        return self.network.embed(samples, sample_rate_hz, hop, center, self.batch_size)[0]
+
+
+def _weights_name(config: OpenL3Config) -> str:
+    wanted = (config.input_repr, config.content)
+    return next(name for name, file in OPENL3.items() if (file.input_repr, file.content) == wanted)
