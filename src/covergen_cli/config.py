@@ -217,20 +217,3 @@ class OpenL3Config:
     content: Literal["music", "env"] = "music"
     hop_seconds: Annotated[float, Between(0.001, 60)] = 0.1
     center: bool = True
-
-
-@dataclass(frozen=True)
-class OpenL3Config:
-    """The audio encoder ``openl3`` (§3.2).
-
-    Args:
-        input_repr: spectrogram that the network looks at; each has weights of its own.
-        content: what the network was trained on: ``music``, or ``env``, sounds of the environment.
-        hop_seconds: distance between two rows of an embedding.
-        center: whether a row's second of sound is centred on its time, or begins there.
-    """
-
-    input_repr: Literal["mel256", "mel128"] = "mel256"
-    content: Literal["music", "env"] = "music"
-    hop_seconds: Annotated[float, Between(0.001, 60)] = 0.1
-    center: bool = True
