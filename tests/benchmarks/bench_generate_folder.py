@@ -1,9 +1,9 @@
 """Covers per minute over a folder of eight songs, beside a plain loop over the same parts.
 
 Run by hand: ``python tests/benchmarks/bench_generate_folder.py [-n 3]``. The loop calls the parts song by song: find
-the segment, read it, embed it, draw, write. Ours reads ahead in threads and loads the models while it listens. Both run in
-this process, take turns, and load the models in every round; one round before the first is not counted. Both must draw
-the same pictures.
+the segment, read it, embed it, draw, write. Ours reads ahead in threads and loads the models while it listens. Both
+run in this process, take turns, and load the models in every round; one round before the first is not counted.
+Both must draw the same pictures.
 """
 
 from __future__ import annotations

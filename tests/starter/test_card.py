@@ -53,8 +53,8 @@ def bundle(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def asked(monkeypatch):
+@pytest.fixture(scope="module")
+def asked():
     """Seeds of the songs that are composed for the card; the songs are short."""
     seeds = []
 
@@ -62,15 +62,17 @@ def asked(monkeypatch):
         seeds.append(seed)
         return compose(seed)
 
-    monkeypatch.setattr(card_measure, "_SONG_SECONDS", 6.0)
-    monkeypatch.setattr(card_measure, "compose", composed)
-    return seeds
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(card_measure, "_SONG_SECONDS", 6.0)
+        patched.setattr(card_measure, "compose", composed)
+        yield seeds
 
 
-@pytest.fixture
-def made(bundle, music, asked, tmp_path):
+@pytest.fixture(scope="module")
+def made(bundle, music, asked, tmp_path_factory):
     """A card of three recordings and four synthesised songs, its events and its folder."""
-    work = tmp_path / "work"
+    place = tmp_path_factory.mktemp("card")
+    work = place / "work"
     for path, text in (
         ("paintings/painted.txt", "30000"),
         ("unet/facts.json", '{"step": 1234, "seconds": 3600.0, "loss": 0.5}'),
@@ -80,7 +82,7 @@ def made(bundle, music, asked, tmp_path):
     inquiry = Inquiry(
         bundle, sorted(music.glob("*.mp3")), 4, work, music.parent / "sources.json", "an abacus", config=QUICK
     )
-    return list(make_card(tmp_path / "out", inquiry)), tmp_path / "out", inquiry
+    return list(make_card(place / "out", inquiry)), place / "out", inquiry
 
 
 def test_a_card_with_figures_and_pictures(made, asked, bundle):
@@ -95,7 +97,7 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     warned = [event for event in events if isinstance(event, Warned)]
     assert [event.path.name for event in warned] == ["broken.mp3"]
     assert {event.task for event in events if isinstance(event, Progress)} >= {"hear", "compose", "draw", "paint"}
-    assert asked == [FIRST_HELD_OUT_SEED + i for i in range(4)]
+    assert asked[:4] == [FIRST_HELD_OUT_SEED + i for i in range(4)]
 
     metrics = json.loads((out / "metrics.json").read_text())
     assert (metrics["recorded"]["songs"], metrics["synthetic"]["songs"]) == (3, 4)
