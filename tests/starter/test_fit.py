@@ -1,6 +1,7 @@
 """The training loop: a stage that was stopped ends as one that was not, and leaves its averaged weights."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from covergen_cli.starter.fit import Budget, averaged, fit
 
-BUDGET = Budget(steps=60, minutes=1e6, learning_rate=1e-2, ema_decay=0.9, checkpoint_minutes=0.0)
+BUDGET = Budget(steps=60, minutes=1e6, learning_rate=1e-2, ema_decay=0.9)
+SAVED_AT_EVERY_STEP = replace(BUDGET, checkpoint_minutes=0.0)
 WANTED = torch.tensor([[1.0, -2.0, 0.5]])
 
 
@@ -43,7 +45,7 @@ def test_a_stopped_stage_goes_on_bit_for_bit(tmp_path):
     whole, stopped = model(), model()
     train(tmp_path / "whole", whole)
     with pytest.raises(StoppedError):
-        train(tmp_path / "stopped", stopped, stop_at=23)
+        train(tmp_path / "stopped", stopped, SAVED_AT_EVERY_STEP, stop_at=23)
     again = model()
     events = train(tmp_path / "stopped", again)
     assert [event.done for event in events] == [40, 60]
@@ -58,7 +60,7 @@ def test_a_kill_between_the_two_files_of_a_checkpoint_loses_nothing(tmp_path):
     whole, stopped = model(), model()
     train(tmp_path / "whole", whole)
     with pytest.raises(StoppedError):
-        train(tmp_path / "stopped", stopped, stop_at=20)
+        train(tmp_path / "stopped", stopped, SAVED_AT_EVERY_STEP, stop_at=20)
     old = json.loads((tmp_path / "stopped" / "facts.json").read_text())
     (tmp_path / "stopped" / "facts.json").write_text(json.dumps(old | {"step": 19}))
     again = model()
