@@ -1,10 +1,8 @@
 """Build the starter from nothing: ``python -m covergen_cli.starter.build WORK [--recordings FOLDER …]``.
 
 Stages, each of which goes on where it was stopped: paint pictures, train the autoencoder, encode the paintings, train
-the U-Net on
-them, train the decoder further, listen to music, train the adapter, write the bundle. Everything is drawn from one
-seed; how far a
-stage gets depends on its minutes and on the machine.
+the U-Net on them, train the decoder further, listen to music, train the adapter, write the bundle. Everything is drawn
+from one seed; how far a stage gets depends on its minutes and on the machine.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Stage 5 of the starter: the adapter learns to tell the frozen base, from audio, what a painter would have painted.
 
 First it learns the base's own language: the tokens that the condition encoder gives for what was heard in the clip,
-which in the
-synthetic world is known. Then it is trained as every adapter is (§3.3), by the noise that the frozen U-Net predicts
-on a painting
-of the clip.
+which in the synthetic world is known. Then it is trained as every adapter is (§3.3), by the noise that the frozen U-Net
+predicts on a painting of the clip.
 """
 
 from __future__ import annotations

@@ -49,9 +49,8 @@ SCHEDULER_CONFIG: dict[str, Any] = {
 class ConditionEncoder(nn.Module):
     """Descriptors ``(B, 7)`` in [0, 1] → tokens ``(B, 8, 128)``: one for each descriptor and one for all together.
 
-    What a text encoder is to Stable Diffusion. It is not needed to generate: the adapter learns to speak its
-    language from audio.
-    ``null`` ``(1, 8, 128)`` is the learned null condition.
+    What a text encoder is to Stable Diffusion. It is not needed to generate: the adapter learns to speak its language
+    from audio. ``null`` ``(1, 8, 128)`` is the learned null condition.
     """
 
     frequencies: Tensor

@@ -1,10 +1,8 @@
 """What can be measured on a cover, so that "it follows the music" is a number and not an opinion.
 
 Each quality is the visible counterpart of something heard; the pairs come from what people match (Palmer, Schloss, Xu
-and
-Prado-León, PNAS 2013; Whiteford et al., i-Perception 2018): faster and major with lighter, warmer and more saturated,
-louder and
-harsher with more saturated and more contrast, busier with more edges.
+and Prado-León, PNAS 2013; Whiteford et al., i-Perception 2018): faster and major with lighter, warmer and more
+saturated, louder and harsher with more saturated and more contrast, busier with more edges.
 """
 
 from __future__ import annotations

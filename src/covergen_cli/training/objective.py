@@ -1,8 +1,7 @@
 """What training minimises: the error of the noise that a frozen base predicts (§3.3.1, steps 4 and 5).
 
 Stable Diffusion predicts the noise ε itself; the starter predicts the velocity of a straight path from noise to image
-(rectified
-flow). :func:`add_noise` and :func:`target_of` hold the difference, so that one loss serves every base.
+(rectified flow). :func:`add_noise` and :func:`target_of` hold the difference, so that one loss serves every base.
 """
 
 from __future__ import annotations
