@@ -87,7 +87,7 @@ def test_off_a_terminal_there_are_no_control_codes():
     ]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.9, "1:23"), (3600, "60:00")])
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.9, "1:23"), (3600, "1:00:00")])
 def test_clock(seconds, text):
     assert clock(seconds) == text
 

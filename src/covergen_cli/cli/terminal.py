@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.cli.pace import Pace, clock
+from covergen_cli.events import (
+    ClipEmbedded,
+    ClipFailed,
+    CoverFailed,
+    CoverFinished,
+    CoverSkipped,
+    EmbedPlanned,
+    ModelLoaded,
+    ModelLoading,
+    Progress,
+    Warned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,42 +38,43 @@ __all__ = ["Tally", "Terminal", "clock"]
 _DOING = {"listen": "listening to", "draw": "drawing", "decode": "listening to", "embed": "listening to"}
 
 
-def clock(seconds: float) -> str:
-    """``83.5`` → ``1:23``; the fraction is dropped."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+_PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 
 
 @dataclass
 class Tally:
-    """How many covers came to what.
+    """How many things came to what.
 
     Args:
-        total: covers in all.
-        finished: drawn in this run.
+        total: things in all.
+        finished: made in this run.
         skipped: already there.
         failed: not made.
+        noun: what they are called.
     """
 
     total: int = 0
     finished: int = 0
     skipped: int = 0
     failed: int = 0
+    noun: str = "cover"
 
     @property
     def settled(self) -> int:
-        """Covers that nothing more will happen to."""
+        """Those that nothing more will happen to."""
         return self.finished + self.skipped + self.failed
 
     def count(self, event: Event) -> None:
         """Take note of one event."""
-        self.finished += isinstance(event, CoverFinished)
+        if isinstance(event, EmbedPlanned):
+            self.total, self.skipped = event.total, event.present
+        self.finished += isinstance(event, (CoverFinished, ClipEmbedded))
         self.skipped += isinstance(event, CoverSkipped)
-        self.failed += isinstance(event, CoverFailed)
+        self.failed += isinstance(event, (CoverFailed, ClipFailed))
 
     def sentence(self, folder: Path | None) -> str:
         """``12 covers, 1 failed, 2 already there — in covers/``."""
-        parts = [f"{self.finished} cover{'' if self.finished == 1 else 's'}"]
+        parts = [f"{self.finished} {self.noun}{'' if self.finished == 1 else 's'}"]
         parts += [f"{self.failed} failed"] * bool(self.failed)
         parts += [f"{self.skipped} already there"] * bool(self.skipped)
         where = (
@@ -85,6 +98,7 @@ class Terminal:
         self.color = False if no_color or os.environ.get("NO_COLOR") else None
         self.interactive = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._display: _Display | None = None
+        self._pace = Pace(_LIVE_SECONDS if self.interactive else _PLAIN_SECONDS)
 
     def result(self, line: str) -> None:
         """Write one result on stdout at once, so that the next program in a pipe can begin."""
@@ -133,7 +147,7 @@ class Terminal:
         place = f"[{tally.settled}/{tally.total}] "
         if isinstance(event, Warned):
             self.warn(f"{event.path}: {event.message}" if event.path else event.message)
-        elif isinstance(event, CoverFailed):
+        elif isinstance(event, (CoverFailed, ClipFailed)):
             self.error(event.error, event.hint)
         elif isinstance(event, CoverSkipped):
             self.note(f"{place}{event.input.name}: already there ({event.reason}), seed {event.seed}")
@@ -144,6 +158,21 @@ class Terminal:
             self.note(f"loaded {event.name} in {event.seconds:.1f} s")
         if self._display:
             self._display.update(event, tally)
+        self._show_embedding(event, tally, place)
+
+    def _show_embedding(self, event: Event, tally: Tally, place: str) -> None:
+        """Of embeddings there are many, so that each is told only on demand, and the pace now and then."""
+        if isinstance(event, EmbedPlanned):
+            self._pace.start(tally.settled)
+            self.note(f"{event.total} rows, {event.present} embedded already")
+        elif isinstance(event, ClipEmbedded) and self.verbose:
+            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
+            self.note(f"{place}{event.id}: heard {heard}, {event.frames} rows")
+        if isinstance(event, (ClipEmbedded, ClipFailed)) and (line := self._pace.line(tally.settled, tally.total)):
+            if self._display:
+                self._display.say(line)
+            else:
+                self.note(f"{place}{line}")
 
 
 class _Display:
@@ -166,7 +195,7 @@ class _Display:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._covers: TaskID = self.bars.add_task("covers", total=tally.total)
+        self._covers: TaskID = self.bars.add_task(f"{tally.noun}s", total=tally.total or None)
         self._now: TaskID = self.bars.add_task("starting", total=None)
 
     def above(self, text: str) -> None:
@@ -174,6 +203,10 @@ class _Display:
         from rich.text import Text
 
         self.bars.console.print(Text.from_ansi(text), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Show a text beside what is being done now."""
+        self.bars.update(self._now, description=_short(text), completed=0, total=None)
 
     def update(self, event: Event, tally: Tally) -> None:
         """Move the bars."""
@@ -185,7 +218,7 @@ class _Display:
             part = event.done / event.total if event.task == "draw" and event.total else 0.0
             self.bars.update(self._covers, completed=min(tally.settled + part, tally.total))
         else:
-            self.bars.update(self._covers, completed=tally.settled)
+            self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
 
 
 def _short(text: str, width: int = 48) -> str:

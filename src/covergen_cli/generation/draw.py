@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.errors import ModelError
 from covergen_cli.generation.finish import finish
 from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.sampler import denoise, make_scheduler
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
+from covergen_cli.weights.device import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,28 +31,6 @@ if TYPE_CHECKING:
     from covergen_cli.models.adapter import Adapter
 
 __all__ = ["Painter", "choose_device", "load_painter", "song_seed"]
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ConfigError: this machine has no such device.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"there is no device {name}", hint="Use auto, cpu, cuda, cuda:N or mps.") from error
-    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise ConfigError(f"this machine has no {name}", hint="Use --device cpu, or auto.")
-    return device
 
 
 def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:

@@ -1,0 +1,120 @@
+"""Windows of many clips through one network, in batches of one shape; private to this package.
+
+Every batch has the same number of windows: one batch holds the end of a clip and the beginning of the next, the very
+last is filled up with silence. So the device has always the same work, and a window's numbers depend neither on what
+it is computed with nor on whether a run was stopped in between.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+__all__ = ["WindowNetwork", "in_batches"]
+
+_Key = TypeVar("_Key")
+
+
+class WindowNetwork(Protocol):
+    """A network that looks at windows one by one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    def forward_windows(self, windows: Tensor) -> Tensor:
+        """Embed windows ``(B, samples)``; return float32 ``(B, D)``."""
+        ...
+
+
+class _Clip:
+    def __init__(self, key: object, windows: int) -> None:
+        self.key, self.missing = key, windows
+        self.rows: list[Tensor] = []
+
+    def embedding(self) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = torch.cat(self.rows).cpu().numpy()
+        return found
+
+
+class _Batch:
+    """The batch that is being filled.
+
+    Args:
+        network: what computes it.
+        size: its number of windows.
+    """
+
+    def __init__(self, network: WindowNetwork, size: int) -> None:
+        self._network, self._size = network, size
+        self._parts: list[tuple[_Clip, Tensor]] = []
+        self.room = size
+
+    def add(self, clip: _Clip, windows: Tensor) -> None:
+        self._parts.append((clip, windows))
+        self.room -= len(windows)
+
+    def launch(self) -> list[_Clip]:
+        """Start the computation and return the clips that it completes; a device goes on by itself."""
+        parts = [windows for _, windows in self._parts]
+        if self.room:
+            parts.append(parts[0].new_zeros(self.room, parts[0].shape[1]))
+        rows = self._network.forward_windows(torch.cat(parts))
+        complete, begin = [], 0
+        for clip, windows in self._parts:
+            clip.rows.append(rows[begin : begin + len(windows)])
+            begin += len(windows)
+            clip.missing -= len(windows)
+            if not clip.missing:
+                complete.append(clip)
+        self._parts, self.room = [], self._size
+        return complete
+
+
+def in_batches(
+    clips: Iterable[tuple[_Key, npt.NDArray[np.float32] | None]], network: WindowNetwork, size: int
+) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
+    """Embed clips.
+
+    Args:
+        clips: pairs of a key and windows ``(n, samples)``, n ≥ 1, evenly spaced views of one array; a pair without
+            windows is handed through.
+        network: what embeds.
+        size: windows per batch.
+
+    Yields:
+        pairs of a key and float32 ``(n, D)``, in the order of the clips, those without windows earlier.
+    """
+    batch = _Batch(network, size)
+    computing: list[_Clip] = []
+    for key, windows in clips:
+        if windows is None:
+            yield key, None
+            continue
+        clip, placed = _Clip(key, len(windows)), _placed(windows, network.device)
+        while len(placed):
+            fitting, placed = placed[: batch.room], placed[batch.room :]
+            batch.add(clip, fitting)
+            if not batch.room:
+                # What the batch before completes is fetched only now, when the device has its next batch.
+                complete, computing = computing, batch.launch()
+                yield from ((done.key, done.embedding()) for done in complete)  # type: ignore[misc]
+    last = batch.launch() if batch.room < size else []
+    yield from ((done.key, done.embedding()) for done in (*computing, *last))  # type: ignore[misc]
+
+
+def _placed(windows: npt.NDArray[np.float32], device: torch.device) -> Tensor:
+    """Put the sound on the device, once, and cut it there: overlapping windows would be many times as much."""
+    count, length = windows.shape
+    hop = windows.strides[0] // windows.itemsize if count > 1 else length
+    sound = np.lib.stride_tricks.as_strided(windows, ((count - 1) * hop + length,), (windows.itemsize,))
+    return torch.from_numpy(sound.copy()).to(device).unfold(0, length, hop)

@@ -1,0 +1,66 @@
+"""The part of a music file that an encoder gets: a preview whole, of a song the salient part (§3.4.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen_cli.audio.io import is_silent, load, probe
+from covergen_cli.audio.segment import find_segment
+from covergen_cli.config import SegmentConfig
+from covergen_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["WHOLE_SECONDS", "Heard", "hear"]
+
+WHOLE_SECONDS = 35.0
+"""Up to this length a file is a preview and is used whole; of a longer one, the salient part is."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The part of a file that is embedded.
+
+    Args:
+        samples: mono float32 ``(n,)`` in [−1, 1].
+        sample_rate_hz: their rate.
+        segment: start and end in the file, in seconds.
+        warnings: sentences about what was wrong with the file.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate_hz: int
+    segment: tuple[float, float]
+    warnings: tuple[str, ...]
+
+
+def hear(path: Path, sample_rate_hz: int) -> Heard:
+    """Decode what is embedded of a file: a preview whole, of a song the salient part (§3.4.1).
+
+    Memory does not grow with the length of the file.
+
+    Args:
+        path: a local audio file.
+        sample_rate_hz: rate of the samples.
+
+    Raises:
+        InputError: the file cannot be used (see :func:`covergen_cli.audio.io.load`), or is silent.
+    """
+    declared = probe(path).duration_seconds
+    if declared is None or declared <= WHOLE_SECONDS:
+        # What a file declares can be wrong; a second more than a preview has tells one from a song.
+        clip = load(path, sample_rate_hz, 0.0, WHOLE_SECONDS + 1)
+        if clip.samples.size <= WHOLE_SECONDS * sample_rate_hz:
+            if is_silent(clip.samples):
+                raise InputError(f"{path} is silent", hint="Give a file with audible sound.")
+            return Heard(clip.samples, sample_rate_hz, (0.0, clip.samples.size / sample_rate_hz), clip.warnings)
+    found = find_segment(path, SegmentConfig())
+    clip = load(path, sample_rate_hz, found.start_seconds, found.end_seconds)
+    end = min(found.end_seconds, found.start_seconds + clip.samples.size / sample_rate_hz)
+    warnings = tuple(dict.fromkeys((*found.warnings, *clip.warnings)))
+    return Heard(clip.samples, sample_rate_hz, (found.start_seconds, end), warnings)

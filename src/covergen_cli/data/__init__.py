@@ -1,0 +1,1 @@
+"""Dataset folders: what is in them, and what fills them."""
