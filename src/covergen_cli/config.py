@@ -118,7 +118,7 @@ class EmbedConfig:
         openl3_weights: file of weights for ``openl3``, ``.h5``, ``.h5.gz`` or ``.safetensors``; without it, the
             published ones, from the cache or the network.
         workers: threads that read audio (with ``ray``: actors, when there is no GPU); without it, one per core.
-        engine: ``local`` is this machine, ``ray`` a Ray cluster: the one that ``RAY_ADDRESS`` names, else one that is
+        engine: where it runs: ``local``, or on a Ray cluster, the one that ``RAY_ADDRESS`` names, else one that is
             started here for the run.
     """
 
