@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "cli", "run"]
 
-COMMANDS = {"generate": "covergen_cli.cli.generate:generate"}
+COMMANDS = {
+    "generate": "covergen_cli.cli.generate:generate",
+    "embed": "covergen_cli.cli.embed:embed",
+}
 """Name → ``module:attribute`` of every command that works."""
 
 
