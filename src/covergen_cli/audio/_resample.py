@@ -1,4 +1,4 @@
-"""Band-limited interpolation with the filter that OpenL3's authors used, so that the top octave sounds as it did to them.
+"""Band-limited interpolation with the filter of OpenL3's authors, so that the top octave sounds as it did to them.
 
 The filter is a sinc under a Kaiser window (Smith, "Digital Audio Resampling", 2002) with 64 zero crossings: resampy's
 ``kaiser_best``.

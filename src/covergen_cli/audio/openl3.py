@@ -9,7 +9,7 @@ window.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,12 @@ __all__ = ["RATE_HZ", "WINDOW", "OpenL3", "Precision", "frame"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 """How the convolutions compute; the spectrogram is always float32. ``tf32`` differs from ``fp32`` on CUDA only."""
 
-_TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_TYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 _NORM_EPSILON = 1e-3
 _POOLED_AFTER = (2, 4, 6)
 _POOLS = {("mel256", 512): (32, 24), ("mel128", 512): (16, 24), ("mel256", 6144): (8, 8), ("mel128", 6144): (4, 8)}
@@ -150,7 +155,8 @@ class OpenL3:
             self.forward_windows(torch.from_numpy(windows[begin : begin + size].copy())).cpu().numpy()
             for begin in range(0, len(windows), size)
         ]
-        return np.concatenate(parts), np.arange(len(windows)) * hop_seconds
+        times: npt.NDArray[np.float64] = np.arange(len(windows), dtype=np.float64) * hop_seconds
+        return np.concatenate(parts), times
 
     @torch.inference_mode()
     def forward_windows(self, windows: Tensor) -> Tensor:
@@ -183,10 +189,10 @@ class OpenL3:
 
 
 def _precision(dtype: Precision | torch.dtype) -> Precision:
-    name = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, dtype)  # type: ignore[call-overload]
-    if name not in get_args(Precision):
-        raise ConfigError(f"OpenL3 does not compute in {dtype}", hint=f"Give {', '.join(get_args(Precision))}.")
-    return name  # type: ignore[no-any-return]
+    for name, kind in _TYPES.items():
+        if dtype in (name, kind):
+            return name
+    raise ConfigError(f"OpenL3 does not compute in {dtype}", hint=f"Give {', '.join(_TYPES)}.")
 
 
 def _scale_and_shift(arrays: Mapping[str, npt.NDArray[np.float32]], index: int) -> tuple[float, float]:

@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "cli", "run"]
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
     "embed": "covergen_cli.cli.embed:embed",
+    "models": "covergen_cli.cli.models:models",
 }
 """Name → ``module:attribute`` of every command that works."""
 
@@ -85,5 +86,6 @@ def _hush_libraries() -> None:
         ("DIFFUSERS_VERBOSITY", "error"),
         ("TRANSFORMERS_VERBOSITY", "error"),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("HF_HUB_VERBOSITY", "error"),
     ):
         os.environ.setdefault(variable, value)

@@ -65,12 +65,22 @@ def reference() -> str:
 def _command(command: click.Command, context: click.Context) -> list[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     text = inspect.cleandoc(command.help or "")
+    if isinstance(command, click.Group):
+        parts = [f"## {context.command_path}\n", f"```\n{usage}\n```\n", f"{text}\n"]
+        for name, member in command.commands.items():
+            parts += _command(member, click.Context(member, info_name=name, parent=context))
+        return parts
     options = [
         option
         for option in _options(command, context)
         if option.name not in GLOBAL_NAMES and "--help" not in option.opts
     ]
-    return [f"## {context.command_path}\n", f"```\n{usage}\n```\n", f"{text}\n", _table(options)]
+    return [
+        f"## {context.command_path}\n",
+        f"```\n{usage}\n```\n",
+        f"{text}\n",
+        *([_table(options)] if options else []),
+    ]
 
 
 def _options(command: click.Command, context: click.Context) -> list[click.Option]:

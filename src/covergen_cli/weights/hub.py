@@ -24,6 +24,7 @@ __all__ = [
     "KNOWN",
     "STARTER",
     "HubModel",
+    "fetch_model",
     "hub_model",
     "missing_parts",
     "offline",
@@ -147,6 +148,23 @@ def hub_model(reference: str) -> HubModel | None:
     return HubModel(repo_id, revision or None)
 
 
+def fetch_model(model: HubModel, reference: str) -> Path:
+    """Fetch what a hub model lacks here, be it a base or an adapter, and return its folder.
+
+    Raises:
+        ModelError: the network is off, or the hub says no or cannot be reached.
+    """
+    if offline():
+        raise ModelError(f"{reference} cannot be fetched: the network is off", hint="Leave out --offline.")
+    patterns = model.patterns or (*_BASE_PATTERNS, *_ADAPTER_PATTERNS)
+    if reference in KNOWN and not model.patterns:
+        patterns = _BASE_PATTERNS
+    folder = snapshot(model, patterns, local_only=False)
+    if folder is None:
+        raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")
+    return folder
+
+
 def revision_of(folder: Path) -> str | None:
     """Return the commit that a folder of the hub's cache (``…/snapshots/COMMIT``) holds; ``None`` for other folders."""
     return folder.name if folder.parent.name == "snapshots" and re.fullmatch("[0-9a-f]{40}", folder.name) else None
@@ -210,11 +228,12 @@ def _is_whole(folder: Path, model: HubModel, patterns: tuple[str, ...]) -> bool:
 
 def missing_parts(folder: Path, model: HubModel) -> list[str]:
     """Names of the parts of a model that lack weights or their description."""
-    return [
-        part
-        for part in model.parts
-        if not (any((folder / part).glob("*.safetensors")) and (folder / part / "config.json").is_file())
-    ]
+    return [part for part in model.parts if not _has_weights(folder / part)]
+
+
+def _has_weights(part: Path) -> bool:
+    # In the cache files are links, and a link can be there without what it leads to.
+    return (part / "config.json").is_file() and any(file.is_file() for file in part.glob("*.safetensors"))
 
 
 def snapshot(model: HubModel, patterns: tuple[str, ...], *, local_only: bool) -> Path | None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from covergen_cli import weights
 from covergen_cli.errors import ModelError
+from covergen_cli.weights import hub as hub_module
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -24,7 +26,7 @@ def bundle(tmp_path, monkeypatch):
     write(folder / "vae" / "w.safetensors", b"vae")
     hashes = {f"{part}/w.safetensors": hashlib.sha256(part.encode()).hexdigest() for part in ("unet", "vae")}
     (folder / "sha256.json").write_text(json.dumps(hashes))
-    monkeypatch.setattr(weights, "starter_folder", lambda: folder)
+    monkeypatch.setattr(hub_module, "starter_folder", lambda: folder)
     return folder
 
 
@@ -49,9 +51,10 @@ def hub(tmp_path, monkeypatch):
             elif not self.reachable:
                 raise LocalEntryNotFoundError("no network")
             else:
-                for part in ("unet", "vae"):
+                for part, stem in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
                     write(self.folder / part / "config.json")
-                    write(self.folder / part / "diffusion_pytorch_model.safetensors")
+                    write(self.folder / part / f"{stem}.safetensors")
+                shutil.copytree(self.folder / "unet", self.folder / "vae", dirs_exist_ok=True)
             return str(self.folder)
 
     fake = Hub()
@@ -61,7 +64,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_the_starter_is_in_the_package():
-    assert weights.starter_folder() == Path(weights.__file__).parent / "starter" / "bundle"
+    assert weights.starter_folder() == Path(weights.__file__).parents[1] / "starter" / "bundle"
 
 
 def test_a_whole_starter_is_used(bundle):
@@ -111,10 +114,20 @@ def test_a_known_model_is_fetched_once(hub):
     assert [call for call in hub.calls if not call[-1]] == fetched
 
 
-def test_a_download_with_holes_is_completed(hub):
-    write(hub.folder / "unet" / "config.json")
+@pytest.mark.parametrize("hole", ["unet", "vae", "text_encoder"])
+def test_a_download_with_holes_is_completed(hub, hole):
     weights.resolve("sd15")
-    assert (hub.folder / "vae" / "config.json").is_file()
+    shutil.rmtree(hub.folder / hole)
+    weights.resolve("sd15")
+    assert (hub.folder / hole / "config.json").is_file()
+
+
+def test_of_the_refiner_half_the_precision_is_fetched(hub):
+    hub_module.fetch_model(weights.KNOWN["sdxl-refiner"], "sdxl-refiner")
+    _, revision, patterns, _ = hub.calls[-1]
+    assert revision == "5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
+    assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
+    assert all(pattern.endswith((".json", ".txt", ".fp16.safetensors")) for pattern in patterns)
 
 
 def test_a_revision_can_be_named(hub):

@@ -1,0 +1,187 @@
+"""``covergen models``: what models there are, where they are, and whether they are whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen_cli.cli.errors import DONE, FAILED
+from covergen_cli.cli.options import Command, Session, global_options
+from covergen_cli.cli.transfer import size_text, transfer
+from covergen_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from covergen_cli.cli.terminal import Terminal
+    from covergen_cli.weights.catalogue import State
+
+__all__ = ["SCHEMA", "models"]
+
+SCHEMA = 1
+"""Version of the objects that ``--json`` writes."""
+
+_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object per model on stdout.")
+
+
+@click.group()
+@global_options
+def models() -> None:
+    """Look after models: list, fetch, find, check and remove them.
+
+    NAME is one that covergen models list shows, or the hub id of a base or an adapter, OWNER/NAME.
+    """
+
+
+def _subcommand(function: Callable[..., int]) -> click.Command:
+    name = function.__name__.lstrip("_")
+    command = click.command(name, cls=Command)(global_options(click.pass_context(function)))
+    models.add_command(command)
+    return command
+
+
+@_subcommand
+@_JSON
+def _list(context: click.Context, /, as_json: bool) -> int:
+    """List every model that has a name: what for, how large, licence, whole or not, where."""
+    from covergen_cli.weights import catalogue
+
+    states = [catalogue.inspect(name) for name in catalogue.CATALOGUE]
+    _write(states, _terminal(context), as_json=as_json)
+    return DONE
+
+
+@_subcommand
+@_NAMES
+@_JSON
+def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
+    """Fetch models into the cache, so that they can be used offline.
+
+    An interrupted download goes on where it stopped. What came is checked before it is used. The path of each model
+    goes to stdout, also of one that was here already.
+    """
+    from covergen_cli.weights import catalogue
+
+    terminal = _terminal(context)
+    for name in names:
+        before = catalogue.inspect(name)
+        if before.status != "whole":
+            size = f", about {size_text(before.model.about_bytes)}" if before.model.about_bytes else ""
+            terminal.note(f"fetching {name} from {before.model.source}{size}; licence {before.model.licence}")
+        with transfer(terminal, before.model.about_bytes) as show:
+            for event in catalogue.pull(name):
+                show(event)
+        _result(catalogue.inspect(name), terminal, as_json=as_json)
+    return DONE
+
+
+@_subcommand
+@_NAMES
+@_JSON
+def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
+    """Say where models are on this machine; one that is not here, or not whole, is an error."""
+    from covergen_cli.weights import catalogue
+
+    for name in names:
+        state = catalogue.inspect(name)
+        if state.status != "whole":
+            problem = state.problem or f"{name} is not on this machine"
+            raise ModelError(problem, hint=f"Run: covergen models pull {name}")
+        _result(state, _terminal(context), as_json=as_json)
+    return DONE
+
+
+@_subcommand
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@_JSON
+def _verify(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
+    """Read models through and compare every file with its hash; without a name, all that are here.
+
+    Damage, and a model that was named and is not here, end with exit code 1.
+    """
+    from covergen_cli.weights import catalogue
+
+    terminal = _terminal(context)
+    states = [catalogue.inspect(name, thoroughly=True) for name in names or catalogue.CATALOGUE]
+    if not names:
+        states = [state for state in states if state.status != "missing"]
+    _write(states, terminal, as_json=as_json)
+    bad = [state for state in states if state.status != "whole"]
+    for state in bad:
+        name = state.model.name
+        hint = "reinstall covergen-cli" if name == "starter" else f"run: covergen models pull {name}"
+        terminal.error(state.problem or f"{name} is not on this machine", hint)
+    return FAILED if bad else DONE
+
+
+@_subcommand
+@_NAMES
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def _rm(context: click.Context, /, names: tuple[str, ...], yes: bool) -> int:
+    """Remove models from this machine; asks first. What ships with the package stays."""
+    from covergen_cli.weights import catalogue
+
+    terminal = _terminal(context)
+    states = [catalogue.inspect(name) for name in names]
+    if any(state.model.name == "starter" for state in states):
+        raise ModelError("the starter is part of the package", hint="remove it with the package: pip uninstall")
+    here = [state for state in states if state.status != "missing"]
+    if here and not yes:
+        _ask(here, context)
+    for state in states:
+        if state in here:
+            terminal.note(f"removed {state.model.name}, {size_text(catalogue.remove(state.model.name))} are free again")
+        else:
+            terminal.note(f"{state.model.name} was not here")
+    return DONE
+
+
+def _ask(states: Sequence[State], context: click.Context) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("rm asks first, and there is nobody to ask; give --yes", context)
+    listed = ", ".join(f"{state.model.name} ({size_text(state.size_bytes)})" for state in states)
+    click.confirm(f"Remove {listed}?", abort=True, err=True)
+
+
+def _terminal(context: click.Context) -> Terminal:
+    return context.ensure_object(Session).terminal()
+
+
+def _record(state: State) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "name": state.model.name,
+        "role": state.model.role,
+        "licence": state.model.licence,
+        "source": state.model.source,
+        "status": state.status,
+        "path": None if state.path is None else str(state.path),
+        "size_bytes": state.size_bytes or None,
+        "about_bytes": state.model.about_bytes or None,
+        "error": state.problem or None,
+    }
+
+
+def _result(state: State, terminal: Terminal, *, as_json: bool) -> None:
+    terminal.result(json.dumps(_record(state)) if as_json else str(state.path))
+
+
+def _write(states: Sequence[State], terminal: Terminal, *, as_json: bool) -> None:
+    """One line per model: a JSON object, or columns."""
+    if as_json:
+        for state in states:
+            terminal.result(json.dumps(_record(state)))
+        return
+    rows = [("NAME", "STATUS", "SIZE", "LICENCE", "FOR", "WHERE")]
+    for state in states:
+        model = state.model
+        size = size_text(state.size_bytes) if state.path else "~" + size_text(model.about_bytes)
+        rows.append((model.name, state.status, size, model.licence, model.role, str(state.path or "–")))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        terminal.result("  ".join([*cells, row[5]]))

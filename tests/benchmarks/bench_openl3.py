@@ -1,0 +1,166 @@
+"""Windows per second of OpenL3, ours beside a plain PyTorch loop of the same network.
+
+Run by hand: ``python tests/benchmarks/bench_openl3.py [-n 3] [--threads 2] [--windows 32]``. The loop is what one would
+write first: batches of 32, contiguous tensors, batch norms as layers of their own. Weights are random (their values do
+not matter for speed), the input is noise; both take turns, one round before the first is not counted, and both must give
+the same embedding. With CUDA, ours runs at every precision, beside the speed of a large matrix product at the same one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import machine
+import numpy as np
+import torch
+from openl3_files import recipe_arrays
+from torch import nn
+
+from covergen_cli.audio._openl3_frontend import LogMel
+from covergen_cli.audio.openl3 import OpenL3
+
+FLOP_PER_WINDOW = 2 * 10.2e9
+PLAIN_BATCH = 32
+MATRIX = 8192
+
+
+class Plain(nn.Module):
+    """The network, layer by layer."""
+
+    def __init__(self, arrays):
+        super().__init__()
+        channels = (1, 64, 64, 128, 128, 256, 256, 512, 512)
+        layers = [nn.BatchNorm2d(1, eps=1e-3)]
+        for index in range(1, 9):
+            layers.append(nn.Conv2d(channels[index - 1], channels[index], 3, padding=1))
+            if index < 8:
+                layers += [nn.BatchNorm2d(channels[index], eps=1e-3), nn.ReLU()]
+            if index in {2, 4, 6}:
+                layers.append(nn.MaxPool2d(2))
+        self.layers = nn.Sequential(*layers, nn.MaxPool2d((32, 24)))
+        self.log_mel = LogMel(256, torch.device("cpu"))
+        self._fill(arrays)
+        self.eval()
+
+    def _fill(self, arrays):
+        convolutions = (layer for layer in self.layers if isinstance(layer, nn.Conv2d))
+        norms = (layer for layer in self.layers if isinstance(layer, nn.BatchNorm2d))
+        names = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
+        with torch.no_grad():
+            for index, layer in enumerate(convolutions, start=1):
+                layer.weight.copy_(torch.from_numpy(arrays[f"conv{index}.kernel"]))
+                layer.bias.copy_(torch.from_numpy(arrays[f"conv{index}.bias"]))
+            for index, layer in enumerate(norms):
+                for theirs, ours in names.items():
+                    getattr(layer, theirs).copy_(torch.from_numpy(arrays[f"norm{index}.{ours}"]))
+
+    @torch.inference_mode()
+    def run(self, windows):
+        parts = [self.layers(self.log_mel(batch).unsqueeze(1)).flatten(1) for batch in windows.split(PLAIN_BATCH)]
+        return torch.cat(parts)
+
+
+def batches(network, windows, size):
+    return torch.cat([network.forward_windows(batch) for batch in windows.split(size)])
+
+
+def seconds(work, device):
+    """Wall-clock seconds of one run, and its result."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    result = work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def measure(runs, rounds, device):
+    """Run everything in turns: name → seconds of each counted round, name → result."""
+    times, results = {name: [] for name in runs}, {}
+    for counted in [False] + [True] * rounds:
+        for name, work in runs.items():
+            took, results[name] = seconds(work, device)
+            if counted:
+                times[name].append(took)
+    return times, results
+
+
+def report(times, results, windows, peaks, reference):
+    head = "| what | windows/s | TFLOP/s | over the first | share of matmul | largest deviation | least cosine |"
+    print(head + "\n|---|---:|---:|---:|---:|---:|---:|")
+    first = next(iter(times))
+    for name, took in times.items():
+        rate = windows / statistics.median(took)
+        speed = rate * FLOP_PER_WINDOW / 1e12
+        share = f"{speed / peaks[name]:.0%}" if name in peaks else "–"
+        ours, exact = results[name].float().cpu(), reference.float().cpu()
+        deviation = (ours - exact).abs().max().item()
+        cosine = torch.nn.functional.cosine_similarity(ours, exact).min().item()
+        ratio = statistics.median(times[first]) / statistics.median(took)
+        print(f"| {name} | {rate:.2f} | {speed:.3f} | {ratio:.2f} | {share} | {deviation:.1e} | {cosine:.6f} |")
+
+
+def on_cpu(arrays, windows, rounds):
+    plain, ours = Plain(arrays), OpenL3(arrays)
+    half = ours.to("cpu", "bf16")
+    runs = {
+        "plain PyTorch loop, fp32": lambda: plain.run(windows),
+        "ours, fp32": lambda: batches(ours, windows, ours.batch_size),
+        "ours, bf16": lambda: batches(half, windows, half.batch_size),
+    }
+    times, results = measure(runs, rounds, "cpu")
+    exact = results["plain PyTorch loop, fp32"]
+    report(times, results, len(windows), {}, exact)
+    if (results["ours, fp32"] - exact).abs().max() > 1e-3:
+        sys.exit("ours and the plain loop differ")
+
+
+def matmul_peak(precision):
+    """TFLOP/s of a large square product at this precision, median of five."""
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    a, b = (torch.randn(MATRIX, MATRIX, device="cuda", dtype=kind) for _ in range(2))
+    took = [seconds(lambda: [a @ b for _ in range(10)], "cuda")[0] / 10 for _ in range(6)][1:]
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return 2 * MATRIX**3 / statistics.median(took) / 1e12
+
+
+def on_gpu(arrays, rounds):
+    windows = torch.from_numpy(np.random.default_rng(0).standard_normal((2048, 48000), np.float32) * 0.1).cuda()
+    precisions = ("fp32", "tf32", "bf16", "fp16")
+    networks = {f"ours, {name}": OpenL3(arrays).to("cuda", name) for name in precisions}
+    runs = {
+        name: lambda network=network: batches(network, windows, network.batch_size)
+        for name, network in networks.items()
+    }
+    times, results = measure(runs, rounds, "cuda")
+    peaks = {f"ours, {name}": matmul_peak(name) for name in precisions}
+    print(f"\n{torch.cuda.get_device_name()}, {len(windows)} windows:\n")
+    report(times, results, len(windows), peaks, results["ours, fp32"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-n", "--rounds", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print("\n".join(machine.facts()))
+    print(f"{options.windows} windows, {options.threads} threads, {options.rounds} rounds\n")
+    arrays = recipe_arrays()
+    noise = np.random.default_rng(0).standard_normal((options.windows, 48000), np.float32) * 0.1
+    on_cpu(arrays, torch.from_numpy(noise), options.rounds)
+    if torch.cuda.is_available():
+        on_gpu(arrays, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
