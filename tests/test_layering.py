@@ -10,7 +10,8 @@ import covergen_cli
 ROOT = Path(covergen_cli.__file__).parent
 FLOORS = [
     {"config", "events", "errors"},
-    {"weights", "artifacts", "presets"},
+    {"artifacts"},
+    {"weights", "presets"},
     {"audio", "models"},
     {"synthetic"},
     {"generation", "data"},

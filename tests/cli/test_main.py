@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -40,7 +41,10 @@ def endless():
 
     def start(pause, *arguments):
         command = [sys.executable, "-c", ENDLESS.replace("{pause}", str(pause)), "generate", "x", *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # A shell's background jobs ignore Ctrl-C, and their children with them; these tests may be in one.
+        reset = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        with_reset = {} if os.name == "nt" else {"preexec_fn": reset}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **with_reset)
         started.append(process)
         return process
 
