@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from covergen_cli.errors import ModelError
+from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.weights import openl3
 from covergen_cli.weights.openl3 import OPENL3, cache_folder, load_openl3, openl3_path, openl3_weights
 from openl3_files import cache_recipe, keras_bytes, recipe_arrays, recipe_layers
@@ -139,3 +139,12 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_weights_that_do_not_exist():
     with pytest.raises(ModelError, match="no OpenL3 weights"):
         openl3_weights("openl4")
+
+
+def test_a_cache_that_cannot_be_written_to(tmp_path):
+    cache_folder().parent.mkdir(parents=True)
+    cache_folder().write_bytes(b"a file where the folder should be")
+    file = tmp_path / "mine.h5"
+    file.write_bytes(keras_bytes())
+    with pytest.raises(OutputError, match="cannot write"):
+        openl3_weights("openl3", file)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["download", "git_blob_id"]
+__all__ = ["download", "git_blob_id", "sha256"]
 
 _BLOCK_BYTES = 1 << 18
 _TRIES = 3
@@ -31,7 +31,19 @@ def git_blob_id(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    return _digest(path, hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False))
+
+
+def sha256(path: Path) -> str:
+    """Name a file's content by its SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _digest(path, hashlib.sha256())
+
+
+def _digest(path: Path, digest: hashlib._Hash) -> str:
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)

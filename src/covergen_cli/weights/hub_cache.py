@@ -11,10 +11,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from covergen_cli.artifacts import sha256_file
 from covergen_cli.errors import ModelError
 from covergen_cli.events import Progress
-from covergen_cli.weights.download import git_blob_id
+from covergen_cli.weights.download import git_blob_id, sha256
 from covergen_cli.weights.hub import HubModel, fetch_model, missing_parts
 
 if TYPE_CHECKING:
@@ -138,6 +137,6 @@ def _is_sound(path: Path) -> bool:
         target = path.resolve(strict=True)
         if target.parent.name != "blobs":
             return target.stat().st_size > 0
-        return target.name == (sha256_file(target) if len(target.name) == 64 else git_blob_id(target))
+        return target.name == (sha256(target) if len(target.name) == 64 else git_blob_id(target))
     except OSError:
         return False

@@ -6,15 +6,16 @@ CC-BY 4.0), pinned by their git blob ids. The embedding sizes 512 and 6144 share
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 
-from covergen_cli.artifacts import write_bytes
-from covergen_cli.errors import ModelError
+from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.weights.download import download, git_blob_id
 from covergen_cli.weights.hub import offline
 from covergen_cli.weights.keras_file import check_arrays, read_keras
@@ -245,7 +246,16 @@ def _keep(arrays: Arrays, input_repr: str, source: str, path: Path) -> Path:
     from safetensors.numpy import save
 
     facts = {"format": _FORMAT, "input_repr": input_repr, "source": source, "sha256": content_sha256(arrays)}
-    write_bytes(path, save(arrays, facts))
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(save(arrays, facts))
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
