@@ -212,13 +212,13 @@ def embed_heard(
     """
     keyed = (((source, found), found if isinstance(found, Heard) else None) for source, found in heard)
     for (source, found), embedding in _batched(keyed, ready):
-        if isinstance(found, Unusable) or embedding is None:
+        if isinstance(found, Unusable):
             yield found
-            continue
-        try:
-            yield source, found, _checked(source.path, embedding)
-        except InputError as error:
-            yield _unusable(source, error)
+        elif embedding is not None:
+            try:
+                yield source, found, _checked(source.path, embedding)
+            except InputError as error:
+                yield _unusable(source, error)
 
 
 def _batched(
