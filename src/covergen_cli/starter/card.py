@@ -24,6 +24,7 @@ from covergen_cli.errors import InputError
 from covergen_cli.generation.draw import load_painter
 from covergen_cli.generation.identity import Models, find_models
 from covergen_cli.models.facts import read_adapter_facts
+from covergen_cli.presets import resolve
 from covergen_cli.starter.build import find_music
 from covergen_cli.starter.card_measure import (
     SEEDS_PER_SONG,
@@ -38,6 +39,7 @@ from covergen_cli.starter.card_measure import (
 from covergen_cli.starter.card_pictures import draw_pictures
 from covergen_cli.starter.card_text import card_text, source_rows
 from covergen_cli.synthetic.diversity import NEAR_COPY
+from covergen_cli.weights import STARTER
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -50,6 +52,11 @@ __all__ = ["Inquiry", "make_card"]
 log = logging.getLogger("covergen.starter")
 
 _STAGES = ("autoencoder", "unet", "decoder", "adapter-tokens", "adapter-noise")
+
+
+def _as_users_draw() -> GenerateConfig:
+    """Return the settings with which ``covergen generate`` draws from the starter."""
+    return resolve(GenerateConfig, preset=STARTER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Inquiry:
     work: Path | None = None
     sources: Path | None = None
     machine: str = "two CPU cores"
-    config: GenerateConfig = field(default_factory=GenerateConfig)
+    config: GenerateConfig = field(default_factory=_as_users_draw)
 
 
 def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
