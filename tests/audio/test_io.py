@@ -251,3 +251,8 @@ def test_mp3_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CovergenError):
         io.save_mp3(tmp_path / "file" / "clip.mp3", tone(600, 1), 22050)
+
+
+def test_a_name_too_long_for_the_disk_is_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        io.probe(tmp_path / ("z" * 300 + ".mp3"))

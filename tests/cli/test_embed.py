@@ -221,3 +221,12 @@ def test_pace():
     assert pace.line(72, 100) == "2.0 clips/s, 0:14 left"
     assert pace.line(73, 100) is None
     assert clock(3723.9) == "1:02:03"
+
+
+def test_a_file_that_is_no_array_is_not_replaced(covergen, tmp_path):
+    kept = tmp_path / "keep.npy"
+    kept.write_text("important")
+    ended = covergen("embed", tmp_path / "song.mp3", "-o", kept)
+    assert ended.code == 1
+    assert "no NumPy file" in ended.err
+    assert kept.read_text() == "important"

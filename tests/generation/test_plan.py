@@ -112,3 +112,11 @@ def test_the_segment_goes_beside_the_cover(music):
     assert {job.segment_output for job in jobs} == {Path("o/s.segment.mp3")}
     (job,) = plan([Path("s.mp3")], Path("my.png"), GenerateConfig(save_segment=True))
     assert job.segment_output == Path("my.segment.mp3")
+
+
+def test_a_file_in_the_way_of_a_folder_is_found_before_anything_is_drawn(tmp_path):
+    song, taken = tmp_path / "song.mp3", tmp_path / "taken"
+    song.write_bytes(b"x")
+    taken.write_bytes(b"x")
+    with pytest.raises(ConfigError, match="taken is a file"):
+        plan([song], taken / "below", GenerateConfig())

@@ -148,3 +148,9 @@ def test_a_cache_that_cannot_be_written_to(tmp_path):
     file.write_bytes(keras_bytes())
     with pytest.raises(OutputError, match="cannot write"):
         openl3_weights("openl3", file)
+
+
+def test_offline_nothing_is_fetched_even_when_asked_to(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="network is off"):
+        list(openl3.fetch_openl3("openl3"))

@@ -7,6 +7,7 @@ playlist dressed up as a song can make ffmpeg open anything else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -273,9 +274,10 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _check(path: Path) -> None:
-    if path.is_dir():
+    # os.path rather than Path's own methods, which raise for a name that is too long for the disk.
+    if os.path.isdir(path):  # noqa: PTH112
         raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")
     if not path.is_file():
         raise InputError(f"{path} is not a regular file", hint="Save the sound to a file first.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import EmbedConfig
+from covergen_cli.errors import OutputError
 from covergen_cli.events import EmbedFinished
 from covergen_cli.presets import resolve
 
@@ -58,7 +60,7 @@ def embed(
     """
     config = resolve(EmbedConfig, overrides=given_settings(context, EmbedConfig))
     terminal = context.ensure_object(Session).terminal()
-    if target.is_dir():
+    if os.path.isdir(target):  # noqa: PTH112
         if output is not None:
             raise click.UsageError("-o is for a single song; embeddings of a dataset folder lie in it", context)
         return _embed_dataset(target, config, name, terminal, as_json=as_json)
@@ -67,7 +69,20 @@ def embed(
     output = output or Path(f"{target.stem}.npy")
     if output.suffix != ".npy":
         raise click.UsageError(f"{output} does not end in .npy", context)
+    _spare_what_is_no_array(output)
     return _embed_song(target, output, config, terminal, as_json=as_json)
+
+
+def _spare_what_is_no_array(output: Path) -> None:
+    """Refuse to replace a file that only bears the name of a NumPy array.
+
+    Raises:
+        OutputError: there is such a file.
+    """
+    if os.path.isfile(output):  # noqa: PTH113 — Path.is_file raises for a name that is too long
+        with output.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise OutputError(f"{output} is there and is no NumPy file", hint="Choose another name with -o.")
 
 
 def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Terminal, *, as_json: bool) -> int:

@@ -80,7 +80,20 @@ def plan(inputs: Sequence[Path], out: Path | None, config: GenerateConfig, *, fo
     if out is not None and file_out:
         jobs = [_named(jobs, out, config, format_given=format_given)]
     _check_names(jobs)
+    _check_folders(jobs)
     return jobs
+
+
+def _check_folders(jobs: Sequence[Job]) -> None:
+    """Find out before anything is drawn that a cover's folder cannot be made, because a file is in its way.
+
+    Raises:
+        ConfigError: there is such a file.
+    """
+    for folder in {job.output.parent for job in jobs}:
+        for place in (folder, *folder.parents):
+            if os.path.isfile(place):  # noqa: PTH113
+                raise ConfigError(f"{folder} cannot be a folder: {place} is a file", hint="Name another with -o.")
 
 
 def _order(pair: tuple[_Song, str]) -> tuple[str, ...]:
@@ -91,7 +104,7 @@ def _songs(inputs: Sequence[Path], out: Path | None) -> list[_Song]:
     """Every song once, by the first input that names it."""
     found: dict[str, _Song] = {}
     for path in inputs:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
             songs = list(_search(path, out if out is not None else Path("covers")))
             if not songs:
                 raise InputError(f"no music in {path}", hint=f"Known are {', '.join(sorted(AUDIO_SUFFIXES))}.")
@@ -135,7 +148,7 @@ def _is_file_name(out: Path | None) -> bool:
     Raises:
         ConfigError: it names a file that cannot be a cover.
     """
-    if out is None or out.is_dir():
+    if out is None or os.path.isdir(out):  # noqa: PTH112
         return False
     suffix = out.suffix.lower()
     if suffix in _OTHER_IMAGES:

@@ -173,6 +173,8 @@ def fetch_openl3(name: str) -> Iterator[Progress]:
         OutputError: the cache cannot be written to.
     """
     known = _known(name)
+    if offline():
+        raise ModelError(f"{name} cannot be fetched: the network is off", hint="Leave out --offline.")
     partial = cache_folder() / f"{known.file_name}.part"
     for resumed in (partial.exists(), False):
         try:
