@@ -55,10 +55,10 @@ class Recipe:
     songs: int = 800
     excerpts: int = 2
     autoencoder_minutes: float = 10
-    unet_minutes: float = 50
-    decoder_minutes: float = 15
-    tokens_minutes: float = 6
-    noise_minutes: float = 6
+    unet_minutes: float = 43
+    decoder_minutes: float = 14
+    tokens_minutes: float = 12
+    noise_minutes: float = 3
 
 
 def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:

@@ -209,7 +209,7 @@ def main() -> None:
         options.work,
         options.sources,
         options.machine,
-        GenerateConfig(seed=options.seed),
+        replace(_as_users_draw(), seed=options.seed),
     )
     for event in make_card(options.out, inquiry):
         log.info("%s", event)
