@@ -174,7 +174,7 @@ def fetch_openl3(name: str) -> Iterator[Progress]:
     """
     known = _known(name)
     if offline():
-        raise ModelError(f"{name} cannot be fetched: the network is off", hint="Leave out --offline.")
+        raise ModelError(f"{name} cannot be fetched: the network is off", hint=_way_out(name))
     partial = cache_folder() / f"{known.file_name}.part"
     for resumed in (partial.exists(), False):
         try:
