@@ -69,7 +69,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     torch.manual_seed(recipe.seed)
     vae = autoencoder.build_autoencoder().to(memory_format=torch.channels_last)
     budget = Budget(1_000_000, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
-    yield from autoencoder.train_autoencoder(work / "autoencoder", vae, pictures, budget, seed=recipe.seed + 1, batch=6)
+    yield from autoencoder.train_autoencoder(work / "autoencoder", vae, pictures, budget, seed=recipe.seed + 1, batch=8)
     yield from autoencoder.encode_all(work / "latents", vae, pictures)
     latents = np.load(work / "latents" / "latents.npy")
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()

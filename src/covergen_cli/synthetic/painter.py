@@ -1,6 +1,6 @@
 """Paint a cover from what was heard: the picture half of the synthetic world.
 
-A painting is a *field* over the picture (hills, rings, flowing bands, rays, arches, orbs, a mesh of colour), cut into
+A painting is a *field* over the picture (hills, rings, flowing bands, rays, arches, dunes, a mesh of colour), cut into
 layers like coloured paper, each layer shaded where the next one lies on it, in a palette of one temperature with one
 accent. The music decides colour, contrast, number of layers and how sharp and angular they are; the seed decides the
 layout. Sources of the
