@@ -1,0 +1,50 @@
+"""Settings of drawing covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from covergen_cli.config.fields import Between, Matches
+
+__all__ = ["GenerateConfig"]
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """How covers are drawn (§3.4).
+
+    Args:
+        adapter: which adapter: ``starter``, a run folder, an adapter folder, or a hub id.
+        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it,
+            the one that the adapter was trained for.
+        variations: covers per song; each has its own seed.
+        seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
+        steps: denoising steps.
+        guidance: weight of classifier-free guidance; 1 switches it off.
+        scheduler: which sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, a diffusers scheduler class, or ``own`` for
+            the one that the base names.
+        size: pixels per side of the file.
+        format: file format of the cover.
+        grain: strength of the film grain that finishes an enlarged cover.
+        segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part is found.
+        save_segment: also write the part that was listened to, as mp3 beside the cover.
+        device: where to compute; ``auto`` takes a GPU where there is one.
+        overwrite: what to do with a cover that exists: ``changed`` redraws it when the song, the settings or the model
+            changed, ``skip`` never touches it, ``force`` always redraws.
+    """
+
+    adapter: str = "starter"
+    base: str | None = None
+    variations: Annotated[int, Between(1, 1000)] = 1
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    steps: Annotated[int, Between(1, 1000)] = 30
+    guidance: Annotated[float, Between(0, 50)] = 7.5
+    scheduler: str = "dpm++"
+    size: Annotated[int, Between(64, 4096)] = 512
+    format: Literal["png", "jpg"] = "png"
+    grain: Annotated[float, Between(0, 1)] = 0.25
+    segment: tuple[float, float] | None = None
+    save_segment: bool = False
+    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
+    overwrite: Literal["changed", "skip", "force"] = "changed"

@@ -1,0 +1,39 @@
+"""What long jobs tell whoever runs them: frozen records, yielded as things happen.
+
+The library never prints; the command line renders these, and a program that embeds CoverGen can log or ignore them.
+"""
+
+from __future__ import annotations
+
+from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+
+__all__ = [
+    "ClipEmbedded",
+    "ClipFailed",
+    "CoverFailed",
+    "CoverFinished",
+    "CoverSkipped",
+    "EmbedFinished",
+    "EmbedPlanned",
+    "Event",
+    "ModelLoaded",
+    "ModelLoading",
+    "Progress",
+    "Warned",
+]
+
+Event = (
+    Warned
+    | ModelLoading
+    | ModelLoaded
+    | Progress
+    | CoverFinished
+    | CoverSkipped
+    | CoverFailed
+    | EmbedPlanned
+    | ClipEmbedded
+    | ClipFailed
+    | EmbedFinished
+)

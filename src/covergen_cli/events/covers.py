@@ -1,0 +1,50 @@
+"""Events of drawing covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 — so that the types of the records can be asked for at run time
+
+__all__ = ["CoverFailed", "CoverFinished", "CoverSkipped"]
+
+
+@dataclass(frozen=True)
+class CoverFinished:
+    """A cover was written.
+
+    Args:
+        input: the music file.
+        output: the cover.
+        seed: the seed that drew it.
+        segment: start and end, in seconds, of the part that was listened to.
+        seconds: wall-clock time that this cover took, decoding included.
+        native_size: pixels per side that the model drew; the file may be larger.
+    """
+
+    input: Path
+    output: Path
+    seed: int
+    segment: tuple[float, float]
+    seconds: float
+    native_size: int
+
+
+@dataclass(frozen=True)
+class CoverSkipped:
+    """A cover was already there."""
+
+    input: Path
+    output: Path
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class CoverFailed:
+    """A cover could not be made; the other inputs go on."""
+
+    input: Path
+    output: Path | None
+    seed: int | None
+    error: str
+    hint: str | None = None
