@@ -8,6 +8,7 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.split import SplitFinished
 
 __all__ = [
     "ClipEmbedded",
@@ -21,6 +22,7 @@ __all__ = [
     "ModelLoaded",
     "ModelLoading",
     "Progress",
+    "SplitFinished",
     "Warned",
 ]
 
@@ -36,4 +38,5 @@ Event = (
     | ClipEmbedded
     | ClipFailed
     | EmbedFinished
+    | SplitFinished
 )
