@@ -4,9 +4,8 @@ A source lists its items, one per row, and turns one item into the raw files of 
 all of them and lies in :mod:`covergen_cli.data.fetch`: check the music, clean the image, give both their names, write
 down what became of the row::
 
-    items()  →  arrivals()  →  obtain()  →  check, clean, keep
-    list        wait for       raw files    (in worker processes, as is obtain)
-                the network
+    items()  →  downloads()     →  obtain()  →  check, clean, keep
+    list        network, if any    raw files    (in worker processes, as is obtain)
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -106,17 +108,18 @@ class Source(ABC):
             ConfigError: it needs a package that is not installed, or has no such column.
         """
 
-    def arrivals(self, items: Iterator[Item], workspace: Path) -> Iterator[Item | Missed]:  # noqa: ARG002
-        """Pass items on as they become ready for :meth:`obtain`, in any order, those that never do as ``Missed``.
-
-        Runs in a thread of the main process. Closing the iterator ends the work. Sources whose files are on this
-        machine have nothing to wait for.
+    @contextmanager
+    def downloads(self, workspace: Path) -> Iterator[Callable[[Item], Future[Missed | None]] | None]:  # noqa: ARG002
+        """While the body runs, bring what :meth:`obtain` will need to this machine.
 
         Args:
-            items: those to be had; taken as they are needed.
-            workspace: folder for files on their way; what is left in it by a killed run may be used.
+            workspace: folder for files on their way; what a killed run left in it may be used.
+
+        Yields:
+            a function that starts on one item and returns what will become of it: ``None``, it is all here, or why
+            not. Sources whose files are on this machine anyway have no such function.
         """
-        yield from items
+        yield None
 
     @abstractmethod
     def obtain(self, item: Item, workspace: Path) -> Obtained:

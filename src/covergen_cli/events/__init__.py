@@ -8,6 +8,7 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 
 __all__ = [
     "ClipEmbedded",
@@ -18,9 +19,14 @@ __all__ = [
     "EmbedFinished",
     "EmbedPlanned",
     "Event",
+    "FetchFinished",
+    "FetchPlanned",
     "ModelLoaded",
     "ModelLoading",
+    "PairFetched",
+    "PairMissed",
     "Progress",
+    "RowsListed",
     "Warned",
 ]
 
@@ -36,4 +42,9 @@ Event = (
     | ClipEmbedded
     | ClipFailed
     | EmbedFinished
+    | RowsListed
+    | FetchPlanned
+    | PairFetched
+    | PairMissed
+    | FetchFinished
 )
