@@ -10,8 +10,17 @@ from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.split import SplitFinished
+from covergen_cli.events.train import (
+    CheckpointSaved,
+    EpochDone,
+    StepDone,
+    TrainFinished,
+    TrainPlanned,
+    TrainStopped,
+)
 
 __all__ = [
+    "CheckpointSaved",
     "ClipEmbedded",
     "ClipFailed",
     "CoverFailed",
@@ -19,6 +28,7 @@ __all__ = [
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
+    "EpochDone",
     "Event",
     "FetchFinished",
     "FetchPlanned",
@@ -29,6 +39,10 @@ __all__ = [
     "Progress",
     "RowsListed",
     "SplitFinished",
+    "StepDone",
+    "TrainFinished",
+    "TrainPlanned",
+    "TrainStopped",
     "Warned",
 ]
 
@@ -50,4 +64,10 @@ Event = (
     | PairMissed
     | FetchFinished
     | SplitFinished
+    | TrainPlanned
+    | StepDone
+    | EpochDone
+    | CheckpointSaved
+    | TrainStopped
+    | TrainFinished
 )
