@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
+    "fetch": "covergen_cli.cli.fetch:fetch",
     "embed": "covergen_cli.cli.embed:embed",
     "models": "covergen_cli.cli.models:models",
 }
