@@ -187,11 +187,11 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
 
 def _lines(file: BinaryIO) -> Iterator[str]:
     """Lines of bounded length; a file without line ends would else be read into memory whole."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    while line := text.readline(_LONGEST_LINE):
-        if len(line) == _LONGEST_LINE:
-            raise ValueError("a line is too long")
-        yield line
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        while line := text.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise ValueError("a line is too long")
+            yield line
 
 
 def _csv(file: BinaryIO, delimiter: str = ",") -> Iterator[dict[str, str]]:
