@@ -32,6 +32,7 @@ __all__ = [
     "Clip",
     "is_silent",
     "load",
+    "opened",
     "probe",
     "save_mp3",
     "stream",
@@ -126,7 +127,7 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
         return AudioInfo(
             path=path,
@@ -164,7 +165,7 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with _opened(path) as (container, audio):
+        with opened(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
@@ -254,8 +255,15 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked.
+
+    Yields:
+        PyAV's input container and its audio stream. Nothing that the file may refer to is opened.
+
+    Raises:
+        InputError: as :func:`probe`.
+    """
     _check(path)
     try:
         file = path.open("rb")
@@ -319,7 +327,7 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)
