@@ -32,6 +32,7 @@ __all__ = [
     "Clip",
     "is_silent",
     "load",
+    "opened",
     "probe",
     "save_mp3",
     "stream",
@@ -126,7 +127,7 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
         return AudioInfo(
             path=path,
@@ -164,7 +165,7 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with _opened(path) as (container, audio):
+        with opened(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
@@ -225,20 +226,27 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
         return _load(path, sample_rate_hz, first, last, jump=False)
 
 
-def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
+def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int, *, quick: bool = False) -> None:
     """Write mono samples ``(n,)`` in [−1, 1] as an mp3, variable bit rate, about 190 kbit/s at 44.1 kHz.
 
     A rate that mp3 does not know is resampled to the next higher one. The file takes its name only when it is complete.
 
+    Args:
+        path: the final file.
+        samples: mono ``(n,)`` in [−1, 1].
+        sample_rate_hz: their rate.
+        quick: let LAME search less: less than half the time for a file of the same size, a little worse to the ear.
+
     Raises:
         OutputError: the place cannot be written to.
     """
+    options = {"q": "2", "compression_level": "7"} if quick else {"q": "2"}
     rate_hz = next((rate for rate in MP3_RATES_HZ if rate >= sample_rate_hz), MP3_RATES_HZ[-1])
     if rate_hz != sample_rate_hz:
         samples = soxr.resample(samples, sample_rate_hz, rate_hz)
     samples = np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
     with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp3") as container:
-        track = container.add_stream("libmp3lame", rate=rate_hz, layout="mono", options={"q": "2"})
+        track = container.add_stream("libmp3lame", rate=rate_hz, layout="mono", options=options)
         for begin in range(0, samples.size, rate_hz):
             frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + rate_hz], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = rate_hz, begin
@@ -247,8 +255,15 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked.
+
+    Yields:
+        PyAV's input container and its audio stream. Nothing that the file may refer to is opened.
+
+    Raises:
+        InputError: as :func:`probe`.
+    """
     _check(path)
     try:
         file = path.open("rb")
@@ -312,7 +327,7 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)

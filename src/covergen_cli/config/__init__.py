@@ -12,6 +12,7 @@ from covergen_cli.config.fields import Between, Matches, field_docs, stage_of
 from covergen_cli.config.generate import GenerateConfig
 from covergen_cli.config.hearing import EmbedConfig, OpenL3Config, SegmentConfig
 from covergen_cli.config.model import AdapterConfig
+from covergen_cli.config.split import SplitConfig
 
 __all__ = [
     "AdapterConfig",
@@ -22,6 +23,7 @@ __all__ = [
     "Matches",
     "OpenL3Config",
     "SegmentConfig",
+    "SplitConfig",
     "field_docs",
     "stage_of",
 ]

@@ -9,6 +9,7 @@ from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warn
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
+from covergen_cli.events.split import SplitFinished
 
 __all__ = [
     "ClipEmbedded",
@@ -27,6 +28,7 @@ __all__ = [
     "PairMissed",
     "Progress",
     "RowsListed",
+    "SplitFinished",
     "Warned",
 ]
 
@@ -47,4 +49,5 @@ Event = (
     | PairFetched
     | PairMissed
     | FetchFinished
+    | SplitFinished
 )
