@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-from fault_server import FaultServer, cover, song
 
 from covergen_cli.config import FetchConfig
 from covergen_cli.data import _hosts
@@ -11,6 +10,7 @@ from covergen_cli.data.download import Downloader
 from covergen_cli.data.sources import Item
 from covergen_cli.data.tables import landing
 from covergen_cli.errors import OutputError
+from fault_server import FaultServer, cover, song
 
 QUICK = {"timeout_seconds": 0.4, "backoff_seconds": 0.01, "file_seconds": 3.0, "tries": 3, "largest_mb": 0.3}
 

@@ -57,9 +57,10 @@ def fetch(
 ) -> int:
     """Fill a dataset folder with pairs of music and cover.
 
-    SOURCE is a table of URLs (.csv, .tsv, .jsonl, each perhaps with .gz, or .parquet). Every row of it ends in
-    DATA/status.csv, with a reason if it gave no pair; complete pairs are listed in DATA/manifest.csv, whose path goes
-    to stdout. Run the same line again and it does only what is missing.
+    SOURCE is a table of URLs (.csv, .tsv, .jsonl, each perhaps with .gz, or .parquet), a folder of tagged music, or
+    synthetic:N, N pairs made on this machine. Every row of it ends in DATA/status.csv, with a reason if it gave no
+    pair; complete pairs are listed in DATA/manifest.csv, whose path goes to stdout. Run the same line again and it does
+    only what is missing.
     """
     config = resolve(FetchConfig, overrides=given_settings(context, FetchConfig))
     terminal = context.ensure_object(Session).terminal()

@@ -7,9 +7,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from covergen_cli.artifacts import write_bytes
+from covergen_cli.artifacts import sha256_bytes, sha256_file, write_bytes
 from covergen_cli.audio.io import AUDIO_SUFFIXES, is_silent, probe, stream
 from covergen_cli.data._ledger import Outcome
+from covergen_cli.data.dedupe import fingerprint
 from covergen_cli.data.images import clean_image
 from covergen_cli.data.sources import UnwantedError
 from covergen_cli.errors import CovergenError, InputError, OutputError
@@ -25,6 +26,7 @@ LEAST_SECONDS = 5.0
 """Music shorter than this is filtered."""
 
 _MOST_SECONDS = 3600.0
+_HASH_LENGTH = 16
 _SUFFIX_OF_CODEC = {"mp3": ".mp3", "aac": ".m4a", "alac": ".m4a", "flac": ".flac", "opus": ".opus", "vorbis": ".ogg"}
 
 
@@ -70,11 +72,12 @@ def keep(source: Source, item: Item, places: Places) -> Outcome:
 
 def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
     image = clean_image(obtained.image)
+    prints = fingerprint(image.pixels)
     codec, seconds = _heard(obtained.audio, item)
     image_path = f"images/{item.id}.jpg"
     audio, audio_path = obtained.audio, str(obtained.audio)
-    size = audio.stat().st_size
-    write_bytes(places.data / image_path, image, flush=False)
+    size, music = audio.stat().st_size, sha256_file(audio)[:_HASH_LENGTH]
+    write_bytes(places.data / image_path, image.jpeg, flush=False)
     # The music last: whatever happens before, the raw files are there to begin again with.
     if audio.is_relative_to(places.workspace):
         audio_path = f"audio/{item.id}{_suffix(item.audio, audio, codec)}"
@@ -87,8 +90,11 @@ def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
         audio_path=audio_path,
         image_path=image_path,
         audio_bytes=size,
-        image_bytes=len(image),
+        image_bytes=len(image.jpeg),
         seconds=round(seconds, 3),
+        music=music,
+        cover=sha256_bytes(image.jpeg)[:_HASH_LENGTH],
+        looks=prints,
         learnt=json.dumps(dict(obtained.metadata), ensure_ascii=False),
     )
 

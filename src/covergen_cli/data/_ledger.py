@@ -27,7 +27,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outcome (
     id TEXT PRIMARY KEY, audio TEXT, image TEXT, status TEXT, reason TEXT, cause TEXT, passing INTEGER,
     audio_path TEXT, image_path TEXT, audio_bytes INTEGER, image_bytes INTEGER, seconds REAL,
-    exact TEXT, perceptual TEXT, lettering REAL, learnt TEXT
+    music TEXT, cover TEXT, looks TEXT, lettering REAL, learnt TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listing (
     row INTEGER PRIMARY KEY, id TEXT, audio TEXT, image TEXT, metadata TEXT, draw TEXT, first INTEGER
@@ -56,8 +56,9 @@ class Outcome:
         audio_bytes: size of the music.
         image_bytes: size of the cleaned image.
         seconds: how long the music is.
-        exact: hash of the pixels of the cover.
-        perceptual: its perceptual hash.
+        music: the first 16 digits of the SHA-256 of the music.
+        cover: likewise of the cleaned image.
+        looks: how the cover looks, see :func:`covergen_cli.data.dedupe.fingerprint`.
         lettering: share of it that looks like lettering.
         learnt: metadata that the source could not list, as JSON.
     """
@@ -71,8 +72,9 @@ class Outcome:
     audio_bytes: int = 0
     image_bytes: int = 0
     seconds: float = 0.0
-    exact: str = ""
-    perceptual: str = ""
+    music: str = ""
+    cover: str = ""
+    looks: str = ""
     lettering: float | None = None
     learnt: str = "{}"
 

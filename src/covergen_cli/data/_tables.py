@@ -135,7 +135,7 @@ def _verdict(row: Settled, config: FetchConfig) -> tuple[str, str, str]:
     if outcome is None:
         return "failed", "not fetched yet: the run was stopped before", "not tried"
     if outcome.status == "ok" and config.dedupe == "drop" and row.original:
-        return "duplicate", f"its cover is that of {row.original}", "repeated cover"
+        return "duplicate", f"its cover or its music is that of {row.original}", "repeated pair"
     return outcome.status, outcome.reason, outcome.cause
 
 
