@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import machine
@@ -191,12 +192,10 @@ def group_memory(group):
     """Memory of all processes of a group in bytes, what they share counted once."""
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with suppress(OSError, StopIteration, ValueError):
             if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
                 rollup = (stat.parent / "smaps_rollup").read_text()
                 total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
-        except (OSError, StopIteration, ValueError):
-            continue
     return total
 
 

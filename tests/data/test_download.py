@@ -39,11 +39,11 @@ def fetch(server, tmp_path, monkeypatch):
         item = Item(1, f"id{number}", urls["audio"], urls["image"])
         with Downloader(tmp_path, FetchConfig(**(QUICK | settings))) as downloader:
             missed = downloader.start(item).result(30)
-        place = landing(tmp_path / item.id, urls[kind], kind)
+        place = landing(tmp_path, item, kind)
         wanted = song(number) if kind == "audio" else cover(number)
         if missed is None:
             assert place.read_bytes() == wanted
-            assert {path.suffix for path in place.parent.iterdir()} == {".audio", ".image"}
+            assert {path.suffix for path in tmp_path.glob(f"{item.id}.*")} == {".audio", ".image"}
         else:
             assert not place.exists()
         return missed, [begin for path, begin in server.requests if path.startswith(f"/{kind}")]
@@ -182,8 +182,7 @@ def test_a_row_without_a_url(tmp_path):
 
 def test_what_a_killed_run_left_is_continued_or_used(fetch, server, tmp_path):
     item = Item(1, "a", f"{server.url}/audio/ok/7.wav", f"{server.url}/image/ok/7.jpg")
-    (tmp_path / "a").mkdir()
-    audio, image = (landing(tmp_path / "a", url, kind) for url, kind in ((item.audio, "audio"), (item.image, "image")))
+    audio, image = landing(tmp_path, item, "audio"), landing(tmp_path, item, "image")
     image.write_bytes(cover(7))
     audio.with_name(audio.name + ".part").write_bytes(song(7)[:20_000])
     import zlib
@@ -233,7 +232,6 @@ def test_a_host_that_never_answers_is_given_up(tmp_path):
 
 
 def test_a_full_disk_is_no_fault_of_the_file(server, tmp_path):
-    (tmp_path / "a").write_text("in the way")
     config = FetchConfig(**QUICK, allow_private_hosts=True)
-    with Downloader(tmp_path, config) as downloader, pytest.raises(OutputError):
+    with Downloader(tmp_path / "missing", config) as downloader, pytest.raises(OutputError):
         downloader.start(Item(1, "a", f"{server.url}/audio/ok/1.wav", f"{server.url}/image/ok/1.jpg")).result(30)

@@ -7,16 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 
 import pytest
 
 from covergen_cli.config import FetchConfig
 from covergen_cli.data import images
+from covergen_cli.data._ledger import Ledger
 from covergen_cli.data.fetch import fetch_dataset
+from covergen_cli.data.sources import Item
 from covergen_cli.data.tables import TableSource
+from covergen_cli.errors import ConfigError, InputError, OutputError
 from covergen_cli.events import FetchFinished, FetchPlanned, PairFetched, PairMissed
 from fault_server import FaultServer, cover, song
+from odd_sources import OddSource
 
 from .conftest import read_table
 
@@ -54,11 +59,11 @@ FAULTS = [
     ("image", "refuse-range", "ok"),
 ]
 QUICK = {
-    "timeout_seconds": 0.5,
+    "timeout_seconds": 2.0,
     "backoff_seconds": 0.02,
     "wait_seconds": 2.0,
     "largest_mb": 0.3,
-    "tries": 3,
+    "tries": 4,
     "concurrency": 16,
     "workers": 1,
 }
@@ -206,3 +211,187 @@ def test_files_that_are_lost_are_fetched_again_and_no_others(server, tmp_path):
     run(table, folder)
     assert {path.split("/")[-1] for path, _ in server.requests} == {"3.x", "5.x"}
     assert len(read_table(folder / "manifest.csv")) == 9
+
+
+def test_a_repeated_id_is_a_duplicate_of_the_first_row(server, tmp_path):
+    table = write_table(tmp_path / "t.csv", server, 4, faulty=0)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[2], lines[1]]) + "\n")
+    *_, finished = run(table, tmp_path / "D")
+    assert finished.counts == {"rows": 6, "ok": 4, "failed": 0, "duplicate": 2, "filtered": 0}
+    rows = read_table(tmp_path / "D" / "status.csv")
+    assert [row["reason"] for row in rows[4:]] == ["row 2 has the same id", "row 1 has the same id"]
+    assert len(server.requests) == 8
+
+
+def test_equal_covers_are_marked_or_dropped(server, tmp_path):
+    table = write_table(tmp_path / "t.csv", server, 4, faulty=0)
+    table.write_text(table.read_text().replace("/image/ok/3.x", "/image/ok/1.x"))
+    run(table, tmp_path / "D")
+    marked = read_table(tmp_path / "D" / "manifest.csv")
+    assert [row["cover_id"] for row in marked] == ["s0", "s1", "s2", "s1"]
+    server.requests.clear()
+    *_, finished = run(table, tmp_path / "D", dedupe="drop")
+    assert finished.counts == {"rows": 4, "ok": 3, "failed": 0, "duplicate": 1, "filtered": 0}
+    assert [row["id"] for row in read_table(tmp_path / "D" / "manifest.csv")] == ["s0", "s1", "s2"]
+    assert "s1" in read_table(tmp_path / "D" / "status.csv")[3]["reason"]
+    run(table, tmp_path / "D", dedupe="none")
+    assert "cover_id" not in read_table(tmp_path / "D" / "manifest.csv")[0]
+    assert not server.requests, "all of this is decided from what is known"
+
+
+def test_limit_and_sample(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 40, faulty=0), tmp_path / "D"
+    *_, finished = run(table, folder, limit=5)
+    assert finished.counts["rows"] == 5
+    server.requests.clear()
+    run(table, folder, limit=7)
+    assert len(server.requests) == 4, "only two rows are new"
+    drawn = []
+    for name, seed in (("A", 0), ("B", 0), ("C", 1)):
+        run(table, tmp_path / name, sample=8, seed=seed)
+        drawn.append([row["id"] for row in read_table(tmp_path / name / "status.csv")])
+    assert len(drawn[0]) == 8
+    assert drawn[0] == drawn[1] != drawn[2]
+    longer = write_table(tmp_path / "t" / "t.csv", server, 60, faulty=0)
+    run(longer, tmp_path / "A", sample=8)
+    kept = {row["id"] for row in read_table(tmp_path / "A" / "status.csv")} & set(drawn[0])
+    assert len(kept) >= 3, "a sample changes little when rows are added"
+
+
+def test_which_failures_are_tried_again(server, tmp_path):
+    table = write_table(tmp_path / "t.csv", server, 3, faulty=0)
+    text = table.read_text().replace("/image/ok/0.x", "/image/404-once/0.x").replace("/ok/1.x", "/500/1.x")
+    table.write_text(text)
+    folder = tmp_path / "D"
+    assert run(table, folder)[-1].counts["failed"] == 2
+    for retry, asked in (("none", set()), ("passing", {"1.x"}), ("all", {"0.x", "1.x"})):
+        server.requests.clear()
+        run(table, folder, retry=retry)
+        assert {path.split("/")[-1] for path, _ in server.requests} == asked
+    assert [row["status"] for row in read_table(folder / "status.csv")] == ["ok", "failed", "ok"]
+
+
+def test_a_row_that_names_other_files_now_is_fetched_again(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 3, faulty=0), tmp_path / "D"
+    run(table, folder)
+    table.write_text(table.read_text().replace("/audio/ok/1.x", "/audio/ok/9.x").replace("Song 2", "Other"))
+    server.requests.clear()
+    run(table, folder)
+    assert {path for path, _ in server.requests} == {"/audio/ok/9.x", "/image/ok/1.x"}
+    assert (folder / "audio" / "s1.wav").read_bytes() == song(9)
+    assert read_table(folder / "manifest.csv")[2]["title"] == "Other", "metadata is that of the table"
+
+
+def test_an_interrupted_run_leaves_true_tables(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 60, faulty=0), tmp_path / "D"
+    config = FetchConfig(**QUICK | {"concurrency": 2})
+    events = fetch_dataset(TableSource(table, config), folder, config)
+    fetched = []
+    for event in events:
+        fetched += [event] if isinstance(event, PairFetched) else []
+        if len(fetched) == 5:
+            break
+    events.close()
+    counts = json.loads((folder / "dataset.json").read_text())["counts"]
+    assert counts["rows"] == 60 == counts["ok"] + counts["failed"]
+    assert counts["ok"] >= 5
+    rows = read_table(folder / "status.csv")
+    assert {row["cause"] for row in rows if row["status"] == "failed"} == {"not tried"}
+    assert run(table, folder)[-1].counts["ok"] == 60
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(server, tmp_path, monkeypatch):
+    from covergen_cli.data import _partial
+
+    table, folder = write_table(tmp_path / "t.csv", server, 30, faulty=0), tmp_path / "D"
+    finish, finished = _partial.Partial.finish, []
+
+    def full(self):
+        finished.append(self)
+        if len(finished) > 20:
+            raise OSError(28, "No space left on device")
+        finish(self)
+
+    monkeypatch.setattr(_partial.Partial, "finish", full)
+    with pytest.raises(OutputError) as raised:
+        run(table, folder)
+    assert "No space left" in raised.value.message
+    assert "Free space" in raised.value.hint
+    assert len(read_table(folder / "status.csv")) == 30
+    monkeypatch.undo()
+    assert run(table, folder, allow_private_hosts=True)[-1].counts["ok"] == 30
+
+
+def test_two_runs_in_one_folder_keep_out_of_each_other_s_way(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 5, faulty=0), tmp_path / "D"
+    events = fetch_dataset(TableSource(table, FetchConfig(**QUICK)), folder, FetchConfig(**QUICK))
+    next(events)
+    with pytest.raises(OutputError, match="another covergen fetch"):
+        run(table, folder)
+    events.close()
+    assert run(table, folder)[-1].counts["ok"] == 5
+
+
+def test_a_folder_that_belongs_to_something_else(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 2, faulty=0), tmp_path / "D"
+    folder.mkdir()
+    (folder / "manifest.csv").write_text("id,audio_path,image_path\n")
+    with pytest.raises(ConfigError, match="did not write"):
+        run(table, folder)
+    run(table, tmp_path / "E")
+    other = write_table(tmp_path / "other.csv", server, 2, faulty=0)
+    with pytest.raises(ConfigError, match=r"filled with name t\.csv, not other\.csv"):
+        run(other, tmp_path / "E")
+
+
+def test_a_damaged_ledger_says_so(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 2, faulty=0), tmp_path / "D"
+    run(table, folder)
+    (folder / ".fetch" / "ledger.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(OutputError, match=r"ledger\.sqlite"):
+        run(table, folder)
+
+
+def test_a_table_that_cannot_be_read_to_its_end_changes_nothing(server, tmp_path):
+    table, folder = write_table(tmp_path / "t.csv", server, 3, faulty=0), tmp_path / "D"
+    run(table, folder)
+    before = (folder / "status.csv").read_bytes()
+    table.write_bytes(table.read_bytes() + b"\xff\xff\n")
+    with pytest.raises(InputError):
+        run(table, folder)
+    assert (folder / "status.csv").read_bytes() == before
+
+
+def test_what_a_source_says_of_its_rows(tmp_path):
+    source = OddSource(("good", "unwanted", "broken", "good"))
+    events = list(fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1), errors=tmp_path / "errors.csv"))
+    assert events[-1].counts == {"rows": 4, "ok": 2, "failed": 1, "duplicate": 0, "filtered": 1}
+    pair = read_table(tmp_path / "D" / "manifest.csv")[0]
+    assert (pair["title"], pair["learnt"], pair["audio_path"]) == ("T1", "yes", "audio/o1.wav")
+    assert [row["reason"] for row in read_table(tmp_path / "errors.csv")] == ["broken"]
+
+
+def test_what_kills_a_worker_fails_alone(tmp_path):
+    source = OddSource(("good", "good", "crash", "good", "good"))
+    *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=2))
+    assert finished.counts == {"rows": 5, "ok": 4, "failed": 1, "duplicate": 0, "filtered": 0}
+    assert finished.causes == {"crash": 1}
+    assert read_table(tmp_path / "D" / "status.csv")[2]["status"] == "failed"
+
+
+def test_memory_does_not_grow_with_rows(tmp_path):
+    def items():
+        for row in range(1, 20_001):
+            yield Item(row, f"id{row}", f"http://host/audio/{row}", f"http://host/image/{row}", {"title": "x" * 200})
+
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    tracemalloc.start()
+    for _ in ledger.list_anew(items(), str, None):
+        pass
+    assert sum(1 for _ in ledger.pending_items("passing")) == 20_000
+    assert sum(1 for _ in ledger.settled()) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    ledger.close()
+    assert peak < 3e6, "a batch of rows, not all: they are more than 6 MB"

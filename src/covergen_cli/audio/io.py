@@ -30,6 +30,8 @@ __all__ = [
     "AudioInfo",
     "AudioStream",
     "Clip",
+    "damage_warnings",
+    "declared_seconds",
     "is_silent",
     "load",
     "opened",
@@ -131,7 +133,7 @@ def probe(path: str | Path) -> AudioInfo:
         tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
         return AudioInfo(
             path=path,
-            duration_seconds=_declared_seconds(container, audio),
+            duration_seconds=declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
@@ -171,7 +173,7 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
                 yield piece
             if not self.samples:
                 raise _no_sound(path)
-            self.warnings = _warnings(path, self.samples / rate_hz, _declared_seconds(container, audio), damage)
+            self.warnings = damage_warnings(path, self.samples / rate_hz, declared_seconds(container, audio), damage)
 
 
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
@@ -300,7 +302,8 @@ def _check(path: Path) -> None:
         raise InputError(f"{path} is empty", hint="Download or copy it again.")
 
 
-def _declared_seconds(container: Any, audio: Any) -> float | None:
+def declared_seconds(container: Any, audio: Any) -> float | None:
+    """Length of an open file as its container declares it; ``None`` when it does not."""
     if audio.duration is not None and audio.time_base is not None:
         return float(audio.duration * audio.time_base)
     return None if container.duration is None else float(container.duration / av.time_base)
@@ -312,7 +315,15 @@ def _no_sound(path: Path) -> InputError:
     )
 
 
-def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
+def damage_warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
+    """Sentences about what was wrong with a file.
+
+    Args:
+        path: the file, to be named.
+        seconds: how much of it was decoded.
+        declared: how long it says it is; ``None`` when it does not, or was not decoded to its end.
+        damage: what went wrong on the way.
+    """
     found = []
     if damage.packets:
         found.append(f"{path} is damaged in {damage.packets} places; the rest was used")
@@ -344,8 +355,8 @@ def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool)
         if not total:
             raise _no_sound(path)
         samples = np.concatenate(pieces)
-        declared = _declared_seconds(container, audio)
+        declared = declared_seconds(container, audio)
         if not samples.size:
             length = total / rate_hz if declared is None or not jump else declared
             raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")
-        return Clip(samples, rate_hz, _warnings(path, total / rate_hz, declared if ended else None, damage))
+        return Clip(samples, rate_hz, damage_warnings(path, total / rate_hz, declared if ended else None, damage))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from covergen_cli.artifacts import sha256_bytes, sha256_file, write_bytes
-from covergen_cli.audio.io import AUDIO_SUFFIXES, is_silent, probe, stream
+from covergen_cli.audio.check import check
+from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.data._ledger import Outcome
 from covergen_cli.data.dedupe import fingerprint
 from covergen_cli.data.images import clean_image
@@ -18,6 +20,7 @@ from covergen_cli.errors import CovergenError, InputError, OutputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from covergen_cli.audio.check import Checked
     from covergen_cli.data.sources import Item, Obtained, Source
 
 __all__ = ["LEAST_SECONDS", "Places", "keep"]
@@ -36,11 +39,18 @@ class Places:
 
     Args:
         data: the dataset folder.
-        workspace: the folder in which items have their own folders for raw files.
+        workspace: the folder for raw files; their names begin with the id of their item and a dot.
     """
 
     data: Path
     workspace: Path
+
+    def clear(self, item: Item) -> None:
+        """Remove the raw files of an item."""
+        with suppress(OSError), os.scandir(self.workspace) as entries:
+            for entry in entries:
+                if entry.name.startswith(f"{item.id}."):
+                    os.unlink(entry.path)  # noqa: PTH108 — there is no Path of it yet
 
 
 def keep(source: Source, item: Item, places: Places) -> Outcome:
@@ -52,13 +62,8 @@ def keep(source: Source, item: Item, places: Places) -> Outcome:
     Raises:
         OutputError: the dataset folder cannot be written to.
     """
-    folder = places.workspace / item.id
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
-        obtained = source.obtain(item, folder)
+        obtained = source.obtain(item, places.workspace)
         return _kept(obtained, item, places)
     except OutputError:
         raise
@@ -67,20 +72,20 @@ def keep(source: Source, item: Item, places: Places) -> Outcome:
     except CovergenError as error:
         return Outcome("failed", error.message, "unusable file")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        places.clear(item)
 
 
 def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
     image = clean_image(obtained.image)
     prints = fingerprint(image.pixels)
-    codec, seconds = _heard(obtained.audio, item)
+    heard = _heard(obtained.audio, item)
     image_path = f"images/{item.id}.jpg"
     audio, audio_path = obtained.audio, str(obtained.audio)
     size, music = audio.stat().st_size, sha256_file(audio)[:_HASH_LENGTH]
     write_bytes(places.data / image_path, image.jpeg, flush=False)
     # The music last: whatever happens before, the raw files are there to begin again with.
     if audio.is_relative_to(places.workspace):
-        audio_path = f"audio/{item.id}{_suffix(item.audio, audio, codec)}"
+        audio_path = f"audio/{item.id}{_suffix(item.audio, audio, heard.codec)}"
         try:
             audio.replace(places.data / audio_path)
         except OSError as error:
@@ -91,7 +96,7 @@ def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
         image_path=image_path,
         audio_bytes=size,
         image_bytes=len(image.jpeg),
-        seconds=round(seconds, 3),
+        seconds=round(heard.seconds, 3),
         music=music,
         cover=sha256_bytes(image.jpeg)[:_HASH_LENGTH],
         looks=prints,
@@ -99,32 +104,25 @@ def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
     )
 
 
-def _heard(path: Path, item: Item) -> tuple[str, float]:
-    """Decode music, at most an hour of it, and return its codec and length in seconds.
+def _heard(path: Path, item: Item) -> Checked:
+    """Decode music, at most an hour of it.
 
     Raises:
         InputError: it cannot be decoded to its end.
         UnwantedError: it is too short, or silent.
     """
+    called = f"the music of {item.id}"
     try:
-        info = probe(path)
-        blocks = stream(path, info.sample_rate_hz)
-        silent = True
-        for block in blocks:
-            silent = silent and is_silent(block)
-            if blocks.samples > _MOST_SECONDS * info.sample_rate_hz:
-                break
+        heard = check(path, _MOST_SECONDS)
     except InputError as error:
-        raise InputError(error.message.replace(str(path), f"the music of {item.id}")) from error
-    seconds = blocks.samples / info.sample_rate_hz
-    blocks.close()
-    if blocks.warnings:
-        raise InputError(blocks.warnings[0].replace(str(path), f"the music of {item.id}"))
-    if seconds < LEAST_SECONDS:
-        raise UnwantedError(f"the music has only {seconds:.1f} s")
-    if silent:
-        raise UnwantedError("the music is silent")
-    return info.codec, seconds
+        raise InputError(error.message.replace(str(path), called)) from error
+    if heard.warnings:
+        raise InputError(heard.warnings[0].replace(str(path), called))
+    if heard.seconds < LEAST_SECONDS:
+        raise UnwantedError(f"{called} has only {heard.seconds:.1f} s")
+    if heard.silent:
+        raise UnwantedError(f"{called} is silent")
+    return heard
 
 
 def _suffix(locator: str, path: Path, codec: str) -> str:

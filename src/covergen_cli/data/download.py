@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import httpcore
 import httpx
@@ -64,7 +64,7 @@ class Downloader:
     """Downloads the files of items; a context manager, which ends all downloads when it is left.
 
     Args:
-        workspace: folder in which each item gets a folder, named by its id, for its files.
+        workspace: existing folder for the files.
         config: limits.
     """
 
@@ -104,7 +104,7 @@ class Downloader:
         """Begin to download both files of an item.
 
         Returns:
-            what will become of it: ``None`` when both are in its folder, else why not. Its exception can be an
+            what will become of it: ``None`` when both are in the workspace, else why not. Its exception can be an
             ``OutputError``: the disk is full.
         """
         return asyncio.run_coroutine_threadsafe(self._pair(item), self._loop)
@@ -114,8 +114,8 @@ class Downloader:
             pool = self._idle.pop() if self._idle else self._new_pool()
             try:
                 # The image first: it is the smaller one, and without it the music is of no use.
-                for url, kind in ((item.image, "image"), (item.audio, "audio")):
-                    await self._bring(pool, url, kind, item)
+                await self._bring(pool, item.image, "image", item)
+                await self._bring(pool, item.audio, "audio", item)
             except _FailedError as error:
                 return Missed(item, error.reason, error.cause, passing=error.passing, unwanted=error.unwanted)
             except OSError as error:
@@ -139,16 +139,16 @@ class Downloader:
         self._pools.append(pool)
         return pool
 
-    async def _bring(self, pool: httpcore.AsyncConnectionPool, url: str, kind: str, item: Item) -> None:
+    async def _bring(
+        self, pool: httpcore.AsyncConnectionPool, url: str, kind: Literal["audio", "image"], item: Item
+    ) -> None:
         if not url:
             raise _FailedError(f"the row has no URL of {'music' if kind == 'audio' else 'an image'}", "no URL")
         if is_file_url(url):
             return
-        folder = self._workspace / item.id
-        place = landing(folder, url, kind)
+        place = landing(self._workspace, item, kind)
         if place.exists():
             return
-        folder.mkdir(exist_ok=True)
         partial = Partial(place)
         for attempt in range(1, self._config.tries + 1):
             error = await self._try(pool, url, partial)

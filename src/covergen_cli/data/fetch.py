@@ -233,7 +233,7 @@ class _Run:
             if missed is None:
                 self._check(done.item)
                 return
-            shutil.rmtree(self._places.workspace / done.item.id, ignore_errors=True)
+            self._places.clear(done.item)
             status = "filtered" if missed.unwanted else "failed"
             outcome = Outcome(status, missed.reason, missed.cause, missed.passing)
         else:
@@ -253,7 +253,7 @@ class _Run:
         try:
             outcome: Outcome = self._workers.alone(keep, self._source, item, self._places)
         except BrokenProcessPool:
-            shutil.rmtree(self._places.workspace / item.id, ignore_errors=True)
+            self._places.clear(item)
             return Outcome("failed", "the process that decoded it broke down", "crash")
         return outcome
 

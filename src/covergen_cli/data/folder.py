@@ -92,7 +92,7 @@ class FolderSource(Source):
             raise UnwantedError(f"{item.audio} has no cover inside, and there is no {names} beside it")
         said = {name: text for name, text in asdict(tags).items() if name in METADATA}
         said["title"] = said["title"] or path.stem
-        return Obtained(_cut(path, workspace) if self.copy else path, image, said)
+        return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, said)
 
 
 def _beside(path: Path) -> Path | None:
@@ -107,9 +107,8 @@ def _beside(path: Path) -> Path | None:
     return found[min(found)] if found else None
 
 
-def _cut(path: Path, workspace: Path) -> Path:
+def _cut(path: Path, copied: Path) -> Path:
     """Write the part that is embedded: a preview whole, of a song the salient 30 s."""
     heard = hear(path, _COPY_RATE_HZ)
-    copied = workspace / "segment.mp3"
     save_mp3(copied, heard.samples, heard.sample_rate_hz)
     return copied

@@ -117,8 +117,8 @@ class Source(ABC):
         """While the body runs, bring what :meth:`obtain` will need to this machine.
 
         Args:
-            workspace: folder for files on their way, in which each item has a folder of its own, named by its id; what
-                a killed run left there may be used.
+            workspace: folder for files on their way, whose names must begin with the item's id and a dot; what a killed
+                run left there may be used.
 
         Yields:
             a function that starts on one item and returns what will become of it: ``None``, it is all here, or why
@@ -132,7 +132,8 @@ class Source(ABC):
 
         Args:
             item: the item.
-            workspace: an existing folder for the files of this item alone; removed when the item is settled.
+            workspace: an existing folder for files, whose names must begin with the item's id and a dot; they are
+                removed when the item is settled.
 
         Raises:
             UnwantedError: the row is no good; it counts as ``filtered``.

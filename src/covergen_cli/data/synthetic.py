@@ -56,6 +56,6 @@ class SyntheticSource(Source):
     def obtain(self, item: Item, workspace: Path) -> Obtained:
         """Compose, play, listen and paint: about 0.3 s."""
         pair = make_pair(self.seed, item.row - 1)
-        audio, image = workspace / "song.mp3", workspace / "cover.jpg"
+        audio, image = workspace / f"{item.id}.mp3", workspace / f"{item.id}.jpg"
         pair.save(audio, image)
         return Obtained(audio, image, pair.metadata)

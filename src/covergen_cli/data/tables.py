@@ -10,7 +10,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -105,7 +105,7 @@ class TableSource(Source):
             InputError: a ``file:`` URL names no file, or one that is too large.
         """
         most_bytes = int(self.config.largest_mb * 1e6)
-        audio, image = (landing(workspace, url, kind) for url, kind in ((item.audio, "audio"), (item.image, "image")))
+        audio, image = landing(workspace, item, "audio"), landing(workspace, item, "image")
         for url, place in ((item.audio, audio), (item.image, image)):
             if is_file_url(url):
                 copy_local(url, place, most_bytes)
@@ -117,9 +117,10 @@ def is_file_url(url: str) -> bool:
     return url[:5].lower() == "file:"
 
 
-def landing(folder: Path, url: str, kind: str) -> Path:
-    """Where the file of a URL is put while it is checked; another URL of the same row has another place."""
-    return folder / f"{sha256_bytes(url.encode())[:_DIGEST_LENGTH]}.{kind}"
+def landing(workspace: Path, item: Item, kind: Literal["audio", "image"]) -> Path:
+    """Where a file of an item is put until it is checked; should the row name another URL one day, another place."""
+    url = item.audio if kind == "audio" else item.image
+    return workspace / f"{item.id}.{sha256_bytes(url.encode())[:_DIGEST_LENGTH]}.{kind}"
 
 
 def copy_local(url: str, place: Path, most_bytes: int) -> None:
