@@ -395,3 +395,17 @@ def test_memory_does_not_grow_with_rows(tmp_path):
     tracemalloc.stop()
     ledger.close()
     assert peak < 3e6, "a batch of rows, not all: they are more than 6 MB"
+
+
+def test_lettering_is_flagged_or_filtered_also_afterwards(tmp_path, monkeypatch):
+    from covergen_cli.data import fetch
+
+    source = OddSource(("good", "good"))
+    list(fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1)))
+    shares = iter([0.01, 0.5])
+    monkeypatch.setattr(fetch, "lettering", lambda _: next(shares))
+    list(fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1, lettering="flag")))
+    assert [row["lettering"] for row in read_table(tmp_path / "D" / "manifest.csv")] == ["0.0100", "0.5000"]
+    *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1, lettering="drop"))
+    assert finished.causes == {"lettering": 1}
+    assert read_table(tmp_path / "D" / "status.csv")[1]["reason"] == "50% of the cover is lettering"

@@ -14,6 +14,7 @@ from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.data._ledger import Outcome
 from covergen_cli.data.dedupe import fingerprint
 from covergen_cli.data.images import clean_image
+from covergen_cli.data.lettering import lettering
 from covergen_cli.data.sources import UnwantedError
 from covergen_cli.errors import CovergenError, InputError, OutputError
 
@@ -53,8 +54,14 @@ class Places:
                     os.unlink(entry.path)  # noqa: PTH108 — there is no Path of it yet
 
 
-def keep(source: Source, item: Item, places: Places) -> Outcome:
+def keep(source: Source, item: Item, places: Places, measure_lettering: bool) -> Outcome:
     """Obtain the files of an item, check and clean them, and put them into their places.
+
+    Args:
+        source: where it comes from.
+        item: the item.
+        places: where its files go.
+        measure_lettering: also measure how much of the cover is lettering.
 
     Returns:
         what became of it.
@@ -64,7 +71,7 @@ def keep(source: Source, item: Item, places: Places) -> Outcome:
     """
     try:
         obtained = source.obtain(item, places.workspace)
-        return _kept(obtained, item, places)
+        return _kept(obtained, item, places, measure_lettering)
     except OutputError:
         raise
     except UnwantedError as error:
@@ -75,7 +82,7 @@ def keep(source: Source, item: Item, places: Places) -> Outcome:
         places.clear(item)
 
 
-def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
+def _kept(obtained: Obtained, item: Item, places: Places, measure_lettering: bool) -> Outcome:
     image = clean_image(obtained.image)
     prints = fingerprint(image.pixels)
     heard = _heard(obtained.audio, item)
@@ -100,6 +107,7 @@ def _kept(obtained: Obtained, item: Item, places: Places) -> Outcome:
         music=music,
         cover=sha256_bytes(image.jpeg)[:_HASH_LENGTH],
         looks=prints,
+        lettering=lettering(image.pixels) if measure_lettering else None,
         learnt=json.dumps(dict(obtained.metadata), ensure_ascii=False),
     )
 

@@ -221,14 +221,19 @@ class Ledger:
                 last = row
                 yield Item(row, id_, audio, image, json.loads(metadata))
 
-    def settled(self) -> Iterator[Settled]:
-        """Every row with its outcome, in order."""
+    def row(self, number: int) -> Settled:
+        """One row with its outcome."""
+        return next(self.settled(number))
+
+    def settled(self, number: int | None = None) -> Iterator[Settled]:
+        """Every row with its outcome, in order; with a number, only that row."""
         columns = ", ".join(f"o.{name}" for name in _COLUMNS)
         query = f"""
             SELECT l.row, l.id, l.audio, l.image, l.metadata, l.first, v.cover_id, v.original, {columns}
-            FROM listing l LEFT JOIN {_KNOWN} LEFT JOIN verdict v ON v.row = l.row ORDER BY l.row
+            FROM listing l LEFT JOIN {_KNOWN} LEFT JOIN verdict v ON v.row = l.row
+            {"" if number is None else "WHERE l.row = :number"} ORDER BY l.row
         """  # noqa: S608 — made of constants
-        with self._guarded(), closing(self._db.execute(query)) as found:
+        with self._guarded(), closing(self._db.execute(query, {"number": number})) as found:
             for row, id_, audio, image, metadata, first, cover_id, original, *facts in found:
                 outcome = None if facts[0] is None else Outcome(**dict(zip(_COLUMNS, facts, strict=True)))
                 item = Item(row, id_, audio, image, json.loads(metadata))

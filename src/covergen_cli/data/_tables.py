@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from covergen_cli.artifacts import SCHEMA, atomic_path, read_json, write_json
 from covergen_cli.data.dataset import MANIFEST
+from covergen_cli.data.lettering import HEAVY_LETTERING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,6 +137,8 @@ def _verdict(row: Settled, config: FetchConfig) -> tuple[str, str, str]:
         return "failed", "not fetched yet: the run was stopped before", "not tried"
     if outcome.status == "ok" and config.dedupe == "drop" and row.original:
         return "duplicate", f"its cover or its music is that of {row.original}", "repeated pair"
+    if outcome.status == "ok" and config.lettering == "drop" and (outcome.lettering or 0.0) >= HEAVY_LETTERING:
+        return "filtered", f"{outcome.lettering:.0%} of the cover is lettering", "lettering"
     return outcome.status, outcome.reason, outcome.cause
 
 

@@ -17,7 +17,7 @@ import os
 import shutil
 from array import array
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -30,6 +30,8 @@ from covergen_cli.data._workers import BrokenProcessPool, Workers
 from covergen_cli.data.dataset import MANIFEST
 from covergen_cli.data.dedupe import judge
 from covergen_cli.data.folder import FolderSource
+from covergen_cli.data.images import clean_image
+from covergen_cli.data.lettering import lettering
 from covergen_cli.data.synthetic import SyntheticSource
 from covergen_cli.data.tables import TableSource
 from covergen_cli.errors import ConfigError, OutputError
@@ -106,6 +108,7 @@ def fetch_dataset(
                 write_tables(folder, source, ledger, config, errors)
             raise
         shutil.rmtree(places.workspace, ignore_errors=True)
+        _measure_lettering(ledger, places, config)
         _find_duplicates(ledger, config)
         summary = write_tables(folder, source, ledger, config, errors)
     yield _finished(folder, summary)
@@ -156,6 +159,18 @@ def _forget_lost_files(ledger: Ledger, folder: Path) -> None:
                 lost.append(row.item)
     for item in lost:
         ledger.forget(item)
+
+
+def _measure_lettering(ledger: Ledger, places: Places, config: FetchConfig) -> None:
+    """Measure the lettering of covers that an earlier run kept without doing so."""
+    if config.lettering == "keep":
+        return
+    there = (row for row in ledger.settled() if row.outcome is not None and row.outcome.status == "ok")
+    lacking = array("q", (row.item.row for row in there if row.outcome is not None and row.outcome.lettering is None))
+    for row in map(ledger.row, lacking):
+        if row.outcome is not None:
+            pixels = clean_image(places.data / row.outcome.image_path).pixels
+            ledger.put(row.item, replace(row.outcome, lettering=lettering(pixels)))
 
 
 def _find_duplicates(ledger: Ledger, config: FetchConfig) -> None:
@@ -223,8 +238,11 @@ class _Run:
             start(item).add_done_callback(lambda future: self._done.put(_Done(item, future, downloaded=True)))
 
     def _check(self, item: Item) -> None:
-        future = self._workers.submit(keep, self._source, item, self._places)
+        future = self._workers.submit(keep, *self._work(item))
         future.add_done_callback(lambda future: self._done.put(_Done(item, future, downloaded=False)))
+
+    def _work(self, item: Item) -> tuple[Source, Item, Places, bool]:
+        return self._source, item, self._places, self._config.lettering != "keep"
 
     def _settle(self, done: _Done) -> Iterator[Event]:
         """Take the next step with what has ended: check what was downloaded, write down what was checked."""
@@ -251,7 +269,7 @@ class _Run:
     def _check_alone(self, item: Item) -> Outcome:
         """A worker process died, and all pairs that were with the workers are under suspicion."""
         try:
-            outcome: Outcome = self._workers.alone(keep, self._source, item, self._places)
+            outcome: Outcome = self._workers.alone(keep, *self._work(item))
         except BrokenProcessPool:
             self._places.clear(item)
             return Outcome("failed", "the process that decoded it broke down", "crash")
