@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOSE_SHEET",
     "END",
-    "FIGURE",
     "bars",
     "facts",
     "figure",
@@ -36,7 +35,6 @@ __all__ = [
     "sizes",
 ]
 
-FIGURE = "<figure"
 CLOSE_SHEET = "</div>\n"
 END = "</main></body></html>\n"
 
@@ -166,7 +164,7 @@ def figure(path: Path | None, name: str, artist: str, fault: str | None) -> str:
     if thumbnail is not None:
         picture = f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}">'
     by = f'<div class="more">{_text(artist)}</div>' if artist else ""
-    return f"{FIGURE}>{picture}<figcaption>{_text(name)}</figcaption>{by}</figure>\n"
+    return f"<figure>{picture}<figcaption>{_text(name)}</figcaption>{by}</figure>\n"
 
 
 def _thumbnail(path: Path) -> bytes | None:

@@ -20,10 +20,9 @@ from covergen_cli.data import _page
 from covergen_cli.data.dataset import MANIFEST, Dataset, locate
 from covergen_cli.data.split import COVER_ID, SPLIT_JSON
 from covergen_cli.errors import InputError, OutputError
-from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["REPORT", "write_report"]
@@ -69,14 +68,11 @@ class _Overview:
     members: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
 
-def write_report(folder: Path) -> Generator[Progress, None, Path]:
+def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a dataset folder.
 
     Args:
         folder: a folder with ``manifest.csv``; ``status.csv`` and ``splits/`` are looked at where they are there.
-
-    Yields:
-        ``Progress`` while thumbnails are made.
 
     Returns:
         the path of the page: at most about 200 thumbnails of some 3 kB, however many pairs there are.
@@ -89,15 +85,9 @@ def write_report(folder: Path) -> Generator[Progress, None, Path]:
     _read_status(folder, overview)
     _read_manifest(folder, overview)
     page = folder / REPORT
-    pictures = len(overview.sample) + sum(len(members) for members in overview.members.values())
-    done = 0
     try:
         with atomic_path(page) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for piece in _pieces(folder, overview):
-                file.write(piece)
-                if piece.startswith(_page.FIGURE):
-                    done += 1
-                    yield Progress("report", done, pictures)
+            file.writelines(_pieces(folder, overview))
     except OSError as error:
         raise OutputError(f"cannot write {page}: {error.strerror or error}") from error
     return page
