@@ -60,6 +60,15 @@ def test_json(covergen, server, tmp_path):
     assert record["manifest"] == str(tmp_path / "D" / "manifest.csv")
 
 
+def test_an_overview_to_look_at(covergen, server, tmp_path):
+    source, page = table(tmp_path / "t.csv", server, ["ok", "404"]), tmp_path / "D" / "report.html"
+    ended = covergen("fetch", source, "-o", tmp_path / "D", *QUICK, "--report")
+    assert f"overview: {page}" in ended.err
+    assert "Song 0" in page.read_text(encoding="utf-8")
+    record = json.loads(covergen("fetch", source, "-o", tmp_path / "D", *QUICK, "--report", "--json", "-q").out)
+    assert record["report"] == str(page)
+
+
 def test_nothing_but_failures(covergen, server, tmp_path):
     ended = covergen("fetch", table(tmp_path / "t.csv", server, ["404"]), "-o", tmp_path / "D", *QUICK)
     assert (ended.code, ended.out) == (1, "")

@@ -12,10 +12,14 @@ import pytest
 from PIL import Image
 
 from covergen_cli.audio.io import probe, save_mp3
+from covergen_cli.config import FetchConfig
 from covergen_cli.data.dataset import ID_PATTERN
+from covergen_cli.data.fetch import fetch_dataset
 from covergen_cli.data.folder import FolderSource
 from covergen_cli.data.sources import UnwantedError
 from covergen_cli.errors import InputError
+
+from .conftest import read_table, write_song
 
 RATE_HZ = 22_050
 
@@ -23,6 +27,14 @@ RATE_HZ = 22_050
 def image_bytes(colour, kind="JPEG"):
     file = io.BytesIO()
     Image.new("RGB", (200, 200), colour).save(file, kind)
+    return file.getvalue()
+
+
+def two_colours():
+    image = Image.new("RGB", (200, 200), "red")
+    image.paste("blue", (0, 0, 90, 200))
+    file = io.BytesIO()
+    image.save(file, "JPEG")
     return file.getvalue()
 
 
@@ -144,6 +156,18 @@ def test_a_copy_is_the_salient_part(song, tmp_path):
     assert info.duration_seconds == pytest.approx(30, abs=0.2)
 
 
+def test_a_copy_is_named_for_what_it_is(tmp_path):
+    write_song(tmp_path / "music" / "x.wav", seconds=6)
+    (tmp_path / "music" / "cover.jpg").write_bytes(two_colours())
+    *_, finished = fetch_dataset(
+        FolderSource(tmp_path / "music", copy=True), tmp_path / "DATA", FetchConfig(copy=True, workers=1)
+    )
+    assert finished.counts["ok"] == 1
+    (row,) = read_table(finished.manifest)
+    assert row["audio_path"] == f"audio/{row['id']}.mp3"
+    assert probe(tmp_path / "DATA" / row["audio_path"]).codec.startswith("mp3")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_that_are_no_text_are_told(song, tmp_path):
     put(song, tmp_path / "music" / os.fsdecode(b"bad\xff.mp3"))
@@ -165,4 +189,4 @@ def test_what_is_no_folder_of_music_is_told(tmp_path):
 def test_it_can_be_sent_to_worker_processes(tmp_path):
     source = FolderSource(tmp_path, copy=True)
     assert pickle.loads(pickle.dumps(source)) == source  # noqa: S301 — our own
-    assert source.describe() == {"kind": "folder", "path": str(tmp_path), "copy": True}
+    assert source.describe() == {"kind": "folder", "name": str(tmp_path), "copy": True}

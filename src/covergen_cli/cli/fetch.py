@@ -49,11 +49,21 @@ _HOSTS_SHOWN = 5
     metavar="FILE",
     help="Also write the rows that failed to a table of their own (CSV).",
 )
+@click.option(
+    "--report", "wants_report", is_flag=True, help="Also write an overview of the folder, DATA/report.html, to look at."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of a path.")
 @global_options
 @click.pass_context
 def fetch(
-    context: click.Context, /, source: str, output: Path, errors: Path | None, as_json: bool, **_settings: Any
+    context: click.Context,
+    /,
+    source: str,
+    output: Path,
+    errors: Path | None,
+    wants_report: bool,
+    as_json: bool,
+    **_settings: Any,
 ) -> int:
     """Fill a dataset folder with pairs of music and cover.
 
@@ -70,6 +80,7 @@ def fetch(
         return FAILED
     counts = finished.counts
     _tell(finished, errors, terminal)
+    report = _report(output, terminal) if wants_report else None
     settled = counts["rows"] - counts["failed"]
     if as_json:
         record = {
@@ -77,6 +88,7 @@ def fetch(
             "status": "ok" if not counts["failed"] else "partly" if settled else "failed",
             "manifest": str(finished.manifest),
             "status_file": str(finished.status),
+            "report": str(report) if report else None,
             **counts,
             "causes": finished.causes,
             "hosts": {host: {"ok": ok, "missed": missed} for host, (ok, missed) in finished.hosts.items()},
@@ -106,6 +118,15 @@ def _fetch(
         if tally.total:
             terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
         raise
+
+
+def _report(folder: Path, terminal: Terminal) -> Path:
+    """Write the overview and say where it is."""
+    from covergen_cli.data.report import write_report
+
+    page = write_report(folder)
+    terminal.note(f"overview: {page}")
+    return page
 
 
 def _follow(events: Iterable[Event], tally: Tally, terminal: Terminal) -> FetchFinished | None:

@@ -134,8 +134,8 @@ def _heard(path: Path, item: Item) -> Checked:
 
 
 def _suffix(locator: str, path: Path, codec: str) -> str:
-    """Ending of the music's name: that of its URL or file if it is one of music, else the codec's."""
-    for name in (locator.partition("?")[0].partition("#")[0], path.name):
+    """Ending of the music's name: that of its file or URL if it is one of music, else the codec's."""
+    for name in (path.name, locator.partition("?")[0].partition("#")[0]):
         suffix = "." + name.rpartition(".")[2].lower()
         if suffix in AUDIO_SUFFIXES:
             return suffix

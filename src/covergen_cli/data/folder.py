@@ -47,7 +47,7 @@ class FolderSource(Source):
 
     def describe(self) -> dict[str, object]:
         """Kind, place, and whether music is copied."""
-        return {"kind": "folder", "path": str(self.folder.absolute()), "copy": self.copy}
+        return {"kind": "folder", "name": str(self.folder.absolute()), "copy": self.copy}
 
     def items(self) -> Iterator[Item]:
         """List the music; what its tags say comes with the files.

@@ -1,9 +1,9 @@
 """How much of a cover is lettering: a cheap measure, without a model.
 
 Letters are small shapes of thin strokes, lighter or darker than what lies around them, of like height, side by side in
-a row. At three scales, strokes are what a morphological opening or closing takes away (the top-hat transforms); shapes
-of the size of a letter are linked to their neighbours, and where four or more hang together, their box counts as
-lettering.
+a row, and they end above and below. At three scales, strokes are what a morphological opening or closing takes away
+(the top-hat transforms); shapes of the size of a letter are linked to their neighbours, and where four or more hang
+together, their box counts as lettering.
 """
 
 from __future__ import annotations

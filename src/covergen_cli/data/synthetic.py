@@ -44,8 +44,8 @@ class SyntheticSource(Source):
         return cls(int(count), seed)
 
     def describe(self) -> dict[str, object]:
-        """Kind, count and seed."""
-        return {"kind": "synthetic", "count": self.count, "seed": self.seed}
+        """Kind, seed and count; a folder may get more pairs of its seed, but not of another."""
+        return {"kind": "synthetic", "name": f"seed {self.seed}", "count": self.count}
 
     def items(self) -> Iterator[Item]:
         """List the pairs; what is known of a song comes when it is composed."""
