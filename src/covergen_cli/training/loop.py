@@ -202,7 +202,8 @@ class Trainer:
                 ahead = self._thread.submit(self._batch, counters.step + 1)
             self.train_step(batch)
             done = counters.step - (end - batches.per_epoch)
-            yield Progress("training", done, batches.per_epoch, f"epoch {counters.epoch + 1}")
+            detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
+            yield Progress("training", done, batches.per_epoch, detail)
             if counters.step % _LOG_STEPS == 0 or counters.step == end:
                 now = time.monotonic()
                 yield self._log((counters.step - first) * batches.per_step / (now - logged))
