@@ -42,7 +42,7 @@ class TrainConfig:
     patience: Annotated[int, Between(1)] = 10
     batch_size: Annotated[int, Between(1, 65536)] = 16
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Annotated[float, Between(0, 10)] = 1e-3
+    learning_rate: Annotated[float, Between(0, 10)] = 5e-4
     weight_decay: Annotated[float, Between(0, 10)] = 0.01
     schedule: Literal["cosine", "plateau"] = "cosine"
     warmup: Annotated[float, Between(0, 1)] = 0.05
