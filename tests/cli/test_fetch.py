@@ -19,7 +19,8 @@ def table(path, server, faults):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     with FaultServer() as server:
         yield server
 

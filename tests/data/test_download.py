@@ -15,6 +15,11 @@ from fault_server import FaultServer, cover, song
 QUICK = {"timeout_seconds": 0.4, "backoff_seconds": 0.01, "file_seconds": 3.0, "tries": 3, "largest_mb": 0.3}
 
 
+@pytest.fixture(autouse=True)
+def _online(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
+
 @pytest.fixture(scope="module")
 def server():
     with FaultServer() as server:
@@ -173,6 +178,14 @@ def test_a_name_is_looked_up_once_and_the_address_that_was_checked_is_connected_
 def test_what_is_no_url(tmp_path, url):
     with Downloader(tmp_path, FetchConfig(**QUICK)) as downloader:
         assert downloader.start(Item(1, "a", url, url)).result(30).cause in {"not a URL", "forbidden address"}
+
+
+def test_offline_nothing_is_asked_for(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    server.requests.clear()
+    with Downloader(tmp_path, FetchConfig(**QUICK, allow_private_hosts=True)) as downloader:
+        missed = downloader.start(Item(1, "a", f"{server.url}/audio/ok/1.x", f"{server.url}/image/ok/1.x")).result(30)
+    assert (missed.cause, missed.passing, server.requests) == ("offline", True, [])
 
 
 def test_a_row_without_a_url(tmp_path):

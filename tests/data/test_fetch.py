@@ -81,6 +81,7 @@ sys.exit(run(sys.argv[1:]))
 def server(monkeypatch):
     from covergen_cli.data import _hosts
 
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     public = _hosts.is_public
     monkeypatch.setattr(_hosts, "is_public", lambda address: address == "127.0.0.1" or public(address))
     with FaultServer() as server:

@@ -23,6 +23,7 @@ from covergen_cli.data._retry import PASSING_STATUS, pause_seconds, retry_after_
 from covergen_cli.data.sources import Missed
 from covergen_cli.data.tables import is_file_url, landing
 from covergen_cli.errors import OutputError
+from covergen_cli.weights import offline
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -78,6 +79,7 @@ class Downloader:
         self._idle: list[httpcore.AsyncConnectionPool] = []
         self._hosts: dict[tuple[bytes, bytes, int | None], Host] = {}
         self._backend = CheckedBackend(allow_private=config.allow_private_hosts)
+        self._offline = offline()
         self._tls = httpx.create_ssl_context()
 
     def __enter__(self) -> Downloader:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
@@ -146,6 +148,8 @@ class Downloader:
             raise _FailedError(f"the row has no URL of {'music' if kind == 'audio' else 'an image'}", "no URL")
         if is_file_url(url):
             return
+        if self._offline:
+            raise _FailedError("the network is off", "offline", passing=True)
         place = landing(self._workspace, item, kind)
         if place.exists():
             return

@@ -96,7 +96,8 @@ def fetch_dataset(
         rows = islice(source.items(), config.limit)
         yield from map(RowsListed, ledger.list_anew(rows, lambda id_: _draw(config.seed, id_), config.sample))
         _make_folders(places)
-        write_facts(folder, source)
+        if not (folder / FACTS).exists():
+            write_facts(folder, source)
         _forget_lost_files(ledger, folder)
         total, pending = ledger.rows(), ledger.pending(config.retry)
         yield FetchPlanned(folder, total, pending)
