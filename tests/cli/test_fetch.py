@@ -151,3 +151,4 @@ def test_what_cannot_work_says_why(covergen, tmp_path, monkeypatch, line, code, 
     assert (ended.code, ended.out) == (code, "")
     assert words in ended.err
     assert "bug" not in ended.err
+    assert not (tmp_path / "D").exists()

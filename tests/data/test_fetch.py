@@ -410,3 +410,15 @@ def test_lettering_is_flagged_or_filtered_also_afterwards(tmp_path, monkeypatch)
     *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1, lettering="drop"))
     assert finished.causes == {"lettering": 1}
     assert read_table(tmp_path / "D" / "status.csv")[1]["reason"] == "50% of the cover is lettering"
+
+
+def test_causes_tell_music_from_images(server, tmp_path):
+    table = write_table(tmp_path / "t.csv", server, 4, faulty=0)
+    text = table.read_text()
+    for number, place in enumerate(("image/html", "audio/html", "audio/silent", "image/noai")):
+        text = text.replace(f"{place.split('/')[0]}/ok/{number}.x", f"{place}/{number}.x")
+    table.write_text(text)
+    *_, finished = run(table, tmp_path / "D")
+    assert finished.causes == {"unusable image": 1, "unusable music": 1, "unwanted music": 1, "noai": 1}
+    *_, finished = run(table, tmp_path / "D", retry="all", ignore_noai=True)
+    assert finished.counts["ok"] == 1

@@ -38,7 +38,7 @@ CREATE TEMP TABLE verdict (row INTEGER PRIMARY KEY, cover_id TEXT, original TEXT
 _KNOWN = "outcome o ON o.id = l.id AND o.audio = l.audio AND o.image = l.image"
 _PENDING = f"""
 FROM listing l LEFT JOIN {_KNOWN}
-WHERE l.first = l.row AND (o.id IS NULL OR (o.status = 'failed' AND (:all OR (:passing AND o.passing))))
+WHERE l.first = l.row AND (o.id IS NULL OR (o.status != 'ok' AND (:all OR (:passing AND o.passing))))
 """
 
 

@@ -18,7 +18,7 @@ import shutil
 from array import array
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -92,8 +92,10 @@ def fetch_dataset(
     """
     places = Places(folder, folder / ".fetch" / "files")
     _claim(source, folder)
+    rest = source.items()
+    first = next(rest, None)  # before anything is written: this is where a source says that it cannot be read
+    rows = islice(chain(filter(None, [first]), rest), config.limit)
     with closing(Ledger(folder / ".fetch" / "ledger.sqlite")) as ledger:
-        rows = islice(source.items(), config.limit)
         yield from map(RowsListed, ledger.list_anew(rows, lambda id_: _draw(config.seed, id_), config.sample))
         _make_folders(places)
         if not (folder / FACTS).exists():
