@@ -12,7 +12,7 @@ from covergen_cli.data.tables import landing
 from covergen_cli.errors import OutputError
 from fault_server import FaultServer, cover, song
 
-QUICK = {"timeout_seconds": 0.4, "backoff_seconds": 0.01, "file_seconds": 3.0, "tries": 3, "largest_mb": 0.3}
+QUICK = {"timeout_seconds": 1.0, "backoff_seconds": 0.01, "file_seconds": 20.0, "tries": 3, "largest_mb": 0.3}
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +242,14 @@ def test_a_host_that_never_answers_is_given_up(tmp_path):
         reasons = [future.result(30).reason for future in futures]
     assert "cannot be reached" in reasons[0]
     assert "not asked any more" in reasons[-1]
+
+
+def test_an_answer_that_nobody_thought_of_fails_one_row(fetch, monkeypatch):
+    async def odd(*_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(Downloader, "_exchange", odd)
+    assert fetch("ok")[0].cause == "unexpected answer"
 
 
 def test_a_full_disk_is_no_fault_of_the_file(server, tmp_path):

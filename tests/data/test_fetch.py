@@ -373,6 +373,20 @@ def test_what_a_source_says_of_its_rows(tmp_path):
     assert [row["reason"] for row in read_table(tmp_path / "errors.csv")] == ["broken"]
 
 
+def test_what_nobody_thought_of_fails_one_row(tmp_path):
+    source = OddSource(("good", "bug", "good"))
+    *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1))
+    assert finished.counts["ok"] == 2
+    reason = read_table(tmp_path / "D" / "status.csv")[1]["reason"]
+    assert reason == "unexpected RuntimeError: nobody thought of that"
+
+
+def test_a_full_disk_in_a_worker_ends_the_run(tmp_path):
+    with pytest.raises(OutputError, match="No space left"):
+        list(fetch_dataset(OddSource(("good", "full")), tmp_path / "D", FetchConfig(workers=1)))
+    assert read_table(tmp_path / "D" / "status.csv")[1]["cause"] == "not tried"
+
+
 def test_what_kills_a_worker_fails_alone(tmp_path):
     source = OddSource(("good", "good", "crash", "good", "good"))
     *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=2))

@@ -15,7 +15,7 @@ from covergen_cli.data._ledger import Outcome
 from covergen_cli.data.dedupe import fingerprint
 from covergen_cli.data.images import clean_image
 from covergen_cli.data.lettering import lettering
-from covergen_cli.data.sources import UnwantedError
+from covergen_cli.data.sources import FREE_SPACE, NO_ROOM, UnwantedError, unexpected
 from covergen_cli.errors import CovergenError, InputError, OutputError
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ def keep(source: Source, item: Item, places: Places, measure_lettering: bool) ->
         return Outcome("filtered", error.message, f"unwanted {stage}")
     except CovergenError as error:
         return Outcome("failed", error.message, f"unusable {stage}")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OutputError(f"cannot write {places.data}: {error.strerror}", hint=FREE_SPACE) from error
+        return Outcome("failed", unexpected(error), f"unexpected {stage}", passing=True)
     finally:
         places.clear(item)
 

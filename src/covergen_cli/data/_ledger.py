@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from covergen_cli.data.sources import Item
+from covergen_cli.data.sources import FREE_SPACE, Item
 from covergen_cli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Ledger:
                 raise OutputError(
                     f"another covergen fetch is at work in {self._path.parent.parent}", hint="Let it end, or end it."
                 ) from error
-            hint = "Free space, and run the same command again." if "full" in str(error) else None
+            hint = FREE_SPACE if "full" in str(error) else None
             raise OutputError(f"cannot write {self._path}: {error}", hint=hint) from error
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error

@@ -21,7 +21,7 @@ from covergen_cli.data._hosts import CheckedBackend, ForbiddenAddressError, Host
 from covergen_cli.data._http import AGENT, FailedError, drain, forbids_ai, header_fields, parsed_url, said
 from covergen_cli.data._partial import Partial, UnfitError, decoded
 from covergen_cli.data._retry import PASSING_STATUS, pause_seconds, retry_after_seconds
-from covergen_cli.data.sources import Missed
+from covergen_cli.data.sources import FREE_SPACE, NO_ROOM, Missed, unexpected
 from covergen_cli.data.tables import is_file_url, landing
 from covergen_cli.errors import OutputError
 from covergen_cli.weights import offline
@@ -99,11 +99,12 @@ class Downloader:
                 await self._bring(pool, item.audio, "audio", item)
             except FailedError as error:
                 return Missed(item, error.reason, error.cause, passing=error.passing, unwanted=error.unwanted)
-            except OSError as error:
-                raise OutputError(
-                    f"cannot write {self._workspace}: {error.strerror or error}",
-                    hint="Free space, and run the same command again.",
-                ) from error
+            except Exception as error:
+                # A socket's own errors have no file name.
+                if isinstance(error, OSError) and (error.errno in NO_ROOM or error.filename is not None):
+                    why = f"cannot write {self._workspace}: {error.strerror or error}"
+                    raise OutputError(why, hint=FREE_SPACE) from error
+                return Missed(item, unexpected(error), "unexpected answer", passing=True)
             finally:
                 self._idle.append(pool)
         return None
