@@ -44,7 +44,7 @@ class FakeEar:
         warnings = ("ends early",) if path.read_bytes().startswith(b"short") else ()
         return types.SimpleNamespace(start_seconds=2.0, end_seconds=32.0, warnings=warnings)
 
-    def load(self, path, sample_rate_hz, start_seconds=0.0, end_seconds=None):
+    def load(self, path, sample_rate_hz, start_seconds=0.0, end_seconds=None, resample=None):
         heard = sum(path.read_bytes()) + start_seconds - 2.0
         return FakeClip(np.full(int((end_seconds - start_seconds) * 100), heard, np.float32), 100)
 
@@ -55,7 +55,7 @@ class FakeEar:
         def embed(samples, _rate):
             return tiny_embedding(int(samples[0]))
 
-        return types.SimpleNamespace(sample_rate_hz=100, embed=embed)
+        return types.SimpleNamespace(sample_rate_hz=100, resample=None, embed=embed)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ playlist dressed up as a song can make ffmpeg open anything else.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = [
     "AudioInfo",
     "AudioStream",
     "Clip",
+    "Resample",
     "damage_warnings",
     "declared_seconds",
     "is_silent",
@@ -77,6 +78,10 @@ MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 _PREROLL_SECONDS = 0.5
 _SEEK_FROM_SECONDS = 5.0
+
+
+Resample: TypeAlias = Callable[[npt.NDArray[np.float32], int, int], npt.NDArray[np.float32]]
+"""Mono samples, their rate, the rate that is wanted → mono samples."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,13 @@ def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -
     return AudioStream(Path(path), sample_rate_hz, block_seconds)
 
 
-def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_seconds: float | None = None) -> Clip:
+def load(
+    path: str | Path,
+    sample_rate_hz: int,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    resample: Resample | None = None,
+) -> Clip:
     """Decode a file, or the part of it between two times, into one array.
 
     A part that starts late is sought, and decoded from a little before, so that it equals that part of the whole file.
@@ -207,6 +218,8 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
         sample_rate_hz: rate of the returned samples.
         start_seconds: start of the part, from the first sample of the file.
         end_seconds: end of the part; ``None``, or a time after the end of the file, is the end of the file.
+        resample: how samples get from the file's rate to the one that is wanted; ``None`` for soxr. With it the part is
+            decoded as it is and then resampled on its own.
 
     Returns:
         The clip. The warning that a file is incomplete is only given when it was decoded to its end.
@@ -220,6 +233,9 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
             f"cannot read {path} from {start_seconds:g} s to {end_seconds} s",
             hint="Give a start that lies before the end.",
         )
+    if resample is not None and (native_hz := probe(path).sample_rate_hz) not in {0, sample_rate_hz}:
+        clip = load(path, native_hz, start_seconds, end_seconds)
+        return replace(clip, samples=resample(clip.samples, native_hz, sample_rate_hz), sample_rate_hz=sample_rate_hz)
     first = round(start_seconds * sample_rate_hz)
     last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
     try:

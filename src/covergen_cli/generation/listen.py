@@ -124,7 +124,7 @@ class Listener:
         start, end, notes = self._choose(path)
         self._check_stop()
         encoder = self._get_encoder()
-        clip = io.load(path, encoder.sample_rate_hz, start, end)
+        clip = io.load(path, encoder.sample_rate_hz, start, end, encoder.resample)
         song.segment = (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
         song.warnings = tuple(dict.fromkeys((*notes, *clip.warnings)))
         self._check_stop()
