@@ -177,7 +177,7 @@ def _measure_lettering(ledger: Ledger, places: Places, config: FetchConfig) -> N
 
 
 def _find_duplicates(ledger: Ledger, config: FetchConfig) -> None:
-    """Group the pairs that are there by their covers and music; takes about 400 bytes of memory per pair."""
+    """Group the pairs that are there by their covers and music; takes about 700 bytes of memory per pair."""
     if config.dedupe == "none":
         return
     rows = array("q")
