@@ -81,7 +81,7 @@ def keep(source: Source, item: Item, places: Places, measure_lettering: bool) ->
     except OutputError:
         raise
     except UnwantedError as error:
-        return Outcome("filtered", error.message, f"unwanted {stage}")
+        return Outcome("filtered", error.message, error.cause or f"unwanted {stage}")
     except CovergenError as error:
         return Outcome("failed", error.message, f"unusable {stage}")
     except Exception as error:

@@ -89,7 +89,9 @@ class FolderSource(Source):
         image = next((data for data in tags.pictures if data.startswith(_IMAGE_STARTS)), None) or _beside(path)
         if image is None:
             names = ", ".join(f"{name}.*" for name in IMAGE_NAMES)
-            raise UnwantedError(f"{item.audio} has no cover inside, and there is no {names} beside it")
+            raise UnwantedError(
+                f"{item.audio} has no cover inside, and there is no {names} beside it", cause="no cover"
+            )
         said = {name: text for name, text in asdict(tags).items() if name in METADATA}
         said["title"] = said["title"] or path.stem
         return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, said)

@@ -39,7 +39,16 @@ _DIGEST_LENGTH = 12
 
 
 class UnwantedError(InputError):
-    """A file is sound, and yet no good for a dataset: too short, silent, blank … Its row is ``filtered``."""
+    """A file is sound, and yet no good for a dataset: too short, silent, blank … Its row is ``filtered``.
+
+    Args:
+        message: as in any error.
+        cause: the same in a word or two, for counting; without it, whether music or image is to blame is said.
+    """
+
+    def __init__(self, message: str, *, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass(frozen=True)
