@@ -7,9 +7,7 @@ playlist dressed up as a song can make ffmpeg open anything else.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
@@ -22,6 +20,8 @@ import soxr
 
 from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
+from covergen_cli.audio._open import declared_seconds, opened
+from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 
 __all__ = [
@@ -93,6 +93,7 @@ class AudioInfo:
         codec: ffmpeg's name of its codec, e.g. ``"mp3"``.
         title: from the tags, or ``None``.
         artist: from the tags, or ``None``.
+        tags: these and the others that say which album the song belongs to.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class AudioInfo:
     codec: str
     title: str | None
     artist: str | None
+    tags: Tags = Tags()
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,17 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with _opened(path) as (container, audio):
-        tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
+    with opened(path) as (container, audio):
+        tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
-            duration_seconds=_declared_seconds(container, audio),
+            duration_seconds=declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
-            title=tags.get("title", "").strip() or None,
-            artist=tags.get("artist", tags.get("album_artist", "")).strip() or None,
+            title=tags.title,
+            artist=tags.artist or tags.album_artist,
+            tags=tags,
         )
 
 
@@ -169,13 +172,13 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with _opened(path) as (container, audio):
+        with opened(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
             if not self.samples:
                 raise _no_sound(path)
-            self.warnings = _warnings(path, self.samples / rate_hz, _declared_seconds(container, audio), damage)
+            self.warnings = _warnings(path, self.samples / rate_hz, declared_seconds(container, audio), damage)
 
 
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
@@ -262,51 +265,6 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
         container.mux(track.encode(None))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
-    _check(path)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", hint="Check its permissions.") from error
-    with file:
-        try:
-            container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise InputError(
-                f"{path} is not audio, or is damaged", hint="Give a file that a music player can play."
-            ) from error
-        with container:
-            audio: Any = container.streams.best("audio")
-            if audio is None:
-                what = "a picture or a video without sound" if container.streams.video else "no sound in it"
-                raise InputError(f"{path} has no audio stream: {what}", hint="Give a file with sound.")
-            if not audio.codec_context or not audio.codec_context.sample_rate or not audio.codec_context.channels:
-                raise InputError(
-                    f"{path} has an audio stream that cannot be decoded", hint="Convert it to flac or mp3 first."
-                )
-            yield container, audio
-
-
-def _check(path: Path) -> None:
-    # os.path rather than Path's own methods, which raise for a name that is too long for the disk.
-    if os.path.isdir(path):  # noqa: PTH112
-        raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
-    if not os.path.exists(path):  # noqa: PTH110
-        raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")
-    if not path.is_file():
-        raise InputError(f"{path} is not a regular file", hint="Save the sound to a file first.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty", hint="Download or copy it again.")
-
-
-def _declared_seconds(container: Any, audio: Any) -> float | None:
-    if audio.duration is not None and audio.time_base is not None:
-        return float(audio.duration * audio.time_base)
-    return None if container.duration is None else float(container.duration / av.time_base)
-
-
 def _no_sound(path: Path) -> InputError:
     return InputError(
         f"{path} has no sound that can be decoded", hint="The file is damaged; download or copy it again."
@@ -328,7 +286,7 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)
@@ -345,7 +303,7 @@ def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool)
         if not total:
             raise _no_sound(path)
         samples = np.concatenate(pieces)
-        declared = _declared_seconds(container, audio)
+        declared = declared_seconds(container, audio)
         if not samples.size:
             length = total / rate_hz if declared is None or not jump else declared
             raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")
