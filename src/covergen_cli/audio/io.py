@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -103,7 +103,7 @@ class AudioInfo:
     codec: str
     title: str | None
     artist: str | None
-    tags: Tags = Tags()
+    tags: Tags
 
 
 @dataclass(frozen=True)

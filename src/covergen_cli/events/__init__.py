@@ -6,7 +6,7 @@ The library never prints; the command line renders these, and a program that emb
 from __future__ import annotations
 
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
-from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ClipFailed",
     "CoverFailed",
     "CoverFinished",
+    "CoverPlanned",
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
@@ -30,6 +31,7 @@ Event = (
     | ModelLoaded
     | Progress
     | CoverFinished
+    | CoverPlanned
     | CoverSkipped
     | CoverFailed
     | EmbedPlanned

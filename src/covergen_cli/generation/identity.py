@@ -24,6 +24,8 @@ from covergen_cli.models.facts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
@@ -53,18 +55,23 @@ class Models:
     scheduler_config: dict[str, Any]
 
 
-def find_models(config: GenerateConfig) -> Models:
+def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """Find adapter and base, and name their content.
 
+    Args:
+        config: which ones.
+        fetch: fetch from the hub what is not on this machine.
+
     Raises:
-        ModelError: one of them is missing, damaged, or cannot be fetched.
+        ModelError: one of them is missing, damaged, or cannot be fetched;
+            :class:`~covergen_cli.weights.NotFetchedError` when it could be, but ``fetch`` is off.
     """
-    folder = adapter_folder(weights.resolve(config.adapter, "adapter"))
+    folder = adapter_folder(weights.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
     reference = config.base or facts["base"].get("reference")
     if not isinstance(reference, str):
         raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
-    base = weights.resolve(reference)
+    base = weights.resolve(reference, fetch=fetch)
     return Models(
         adapter_folder=folder,
         adapter_fingerprint=adapter_fingerprint(facts),
@@ -76,15 +83,21 @@ def find_models(config: GenerateConfig) -> Models:
     )
 
 
-def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Models) -> dict[str, Any]:
+def cover_facts(job: Job, sounds: Sequence[str], config: GenerateConfig, models: Models) -> dict[str, Any]:
     """Return everything that decides a cover's pixels, JSON-able, with ``fingerprint`` over it.
 
     The song's and the models' places on this machine are left out: covers travel.
+
+    Args:
+        job: the cover.
+        sounds: :func:`~covergen_cli.audio.sound.sound_sha256` of the song, or of every song of the album.
+        config: how to draw.
+        models: what draws.
     """
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
-        "input_sha256": input_sha256,
+        "sound_sha256": sha256_bytes("".join(sorted(sounds)).encode()) if job.songs else sounds[0],
         "segment_asked": list(config.segment) if config.segment else None,
         "segment_search": asdict(SegmentConfig()),
         "seed": job.seed,
@@ -132,13 +145,20 @@ class Verdict:
     reason: str = ""
 
 
-def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", "force"]) -> Verdict:
+def judge(
+    output: Path,
+    fingerprint: str,
+    overwrite: Literal["changed", "skip", "force"],
+    sounds: Sequence[str] = (),
+) -> Verdict:
     """Decide whether a cover is drawn.
 
     Args:
         output: where it goes.
         fingerprint: what it would be (:func:`cover_facts`).
         overwrite: see :class:`covergen_cli.config.GenerateConfig`.
+        sounds: hashes of the songs that it would be made from. A cover that was made from none of them is another
+            song's, and is refused. Without them, and where the cover names none, its name alone counts.
     """
     if overwrite == "force" or not output.exists():
         return Verdict("draw")
@@ -149,4 +169,15 @@ def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", 
         return Verdict("refuse", f"{output} exists and was not made by covergen")
     if made.get("fingerprint") == fingerprint:
         return Verdict("skip", "unchanged")
+    heard = _sounds_in(made)
+    if sounds and heard and heard.isdisjoint(sounds):
+        return Verdict("refuse", f"{output} exists and was made from another song, or from another version of this one")
     return Verdict("draw")
+
+
+def _sounds_in(made: dict[str, Any]) -> set[str]:
+    """The songs that a cover was made from, by the hashes of their sound."""
+    songs = made.get("songs")
+    sources = songs if isinstance(songs, list) else [made]
+    found = (source.get("sound_sha256") for source in sources if isinstance(source, dict))
+    return {sound for sound in found if isinstance(sound, str)}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from covergen_cli.artifacts import sha256_file
+from covergen_cli.audio.sound import sound_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
+from covergen_cli.generation.albums import pool, thin
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
-__all__ = ["Listened", "Listener", "Stopped", "in_thread"]
+__all__ = ["Listened", "Listener", "Part", "Stopped", "in_thread", "left_out", "look_at_songs", "songs_of"]
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")
@@ -35,25 +37,89 @@ class Stopped(Exception):  # noqa: N818 — not an error: someone asked
     """The run was asked to end."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """The part of one song that was listened to.
+
+    Args:
+        song: the file.
+        sound: hash of its sound.
+        segment: start and end in seconds.
+    """
+
+    song: Path
+    sound: str
+    segment: tuple[float, float]
+
+
 @dataclass
 class Listened:
-    """What is known about a song before its covers are drawn.
+    """What is known about a song, or about an album, before its covers are drawn.
 
     Args:
         verdicts: one per job, in their order.
         facts: one per job: what its cover will say about itself.
         embedding: float32 ``(T, E)``; ``None`` when nothing has to be drawn.
-        segment: start and end in seconds.
-        warnings: about the file.
+        parts: what was listened to: one for a song, one per usable song for an album.
+        warnings: about the files.
         seconds: wall-clock time that it took.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     embedding: npt.NDArray[np.float32] | None = None
-    segment: tuple[float, float] = (0.0, 0.0)
-    warnings: tuple[str, ...] = ()
+    parts: list[Part] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def sources(self, job: Job) -> dict[str, Any]:
+        """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
+        if job.songs:
+            keys = ("input", "sound_sha256", "segment")
+            rows = ((part.song.name, part.sound, list(part.segment)) for part in self.parts)
+            return {"songs": [dict(zip(keys, row, strict=True)) for row in rows]}
+        return {"input": job.input.name, "segment": list(self.parts[0].segment)}
+
+    def segment(self, job: Job) -> tuple[float, float] | None:
+        """Start and end in seconds of what was heard of the one song; ``None`` for an album."""
+        return None if job.songs else self.parts[0].segment
+
+
+def songs_of(job: Job) -> tuple[Path, ...]:
+    """The music files that a cover is made from."""
+    return job.songs or (job.input,)
+
+
+def look_at_songs(job: Job) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Hash the sound of a job's songs; what cannot be read is left out of an album.
+
+    Returns:
+        the usable songs with their hashes, and warnings about the others.
+
+    Raises:
+        InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
+    """
+    usable, warnings = [], []
+    for path in songs_of(job):
+        try:
+            usable.append((path, sound_sha256(path)))
+        except InputError as error:  # noqa: PERF203 — one bad song of an album must not stop the others
+            if not job.songs:
+                raise
+            warnings.append(left_out(error))
+    if not usable:
+        raise _no_song(job, warnings)
+    return usable, warnings
+
+
+def left_out(error: InputError) -> str:
+    """The warning about a song that an album goes without."""
+    return f"{error.message}; the album's cover is made without it"
+
+
+def _no_song(job: Job, warnings: Sequence[str]) -> InputError:
+    first = warnings[0].partition(";")[0]
+    return InputError(f"no song for {job.output} can be used: {first}", hint="Check the files of this album.")
 
 
 def in_thread(work: Callable[..., _T], *arguments: Any) -> Future[_T]:
@@ -78,6 +144,9 @@ class Listener:
         models: for fingerprints, and for the encoder that the adapter was trained with.
         check_stop: called between the stages of a song; raises :class:`Stopped` to end.
         before_embedding: called when the first song turns out to need a cover, to start loading the model.
+
+    Attributes:
+        heard: how many songs of a job were listened to so far, by the job's ``input``.
     """
 
     def __init__(
@@ -91,14 +160,15 @@ class Listener:
         self._models = models
         self._check_stop = check_stop
         self._before_embedding = before_embedding
+        self.heard: Counter[Path] = Counter()
         self._encoder: Encoder | None = None
         self._encoder_lock = threading.Lock()
         self._seats = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
     def start(self, jobs: Sequence[Job]) -> Future[Listened]:
-        """Listen to the song of these jobs in a thread.
+        """Listen to the song, or the album, of these jobs in a thread.
 
-        The future raises :class:`InputError` for a song that cannot be used, :class:`ModelError` when the encoder
+        The future raises :class:`InputError` for music that cannot be used, :class:`ModelError` when the encoder
         cannot be loaded, and :class:`Stopped`.
         """
         return in_thread(self._listen, jobs)
@@ -107,31 +177,53 @@ class Listener:
         with self._seats:
             self._check_stop()
             started = time.monotonic()
-            path = jobs[0].input
-            digest = _hash_input(path)
-            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
-            for job, facts in zip(jobs, song.facts, strict=True):
-                song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite))
-            if any(verdict.action == "draw" for verdict in song.verdicts):
+            songs, warnings = look_at_songs(jobs[0])
+            sounds = [sound for _, sound in songs]
+            listened = Listened(warnings=warnings)
+            listened.facts = [cover_facts(job, sounds, self._config, self._models) for job in jobs]
+            for job, facts in zip(jobs, listened.facts, strict=True):
+                listened.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, sounds))
+            if any(verdict.action == "draw" for verdict in listened.verdicts):
                 self._before_embedding()
-                self._embed(path, jobs[0].segment_output, song)
-            song.seconds = time.monotonic() - started
-            return song
+                self._embed(jobs[0], songs, listened)
+            listened.seconds = time.monotonic() - started
+            return listened
 
-    def _embed(self, path: Path, segment_output: Path | None, song: Listened) -> None:
+    def _embed(self, job: Job, songs: Sequence[tuple[Path, str]], listened: Listened) -> None:
+        embeddings = []
+        for path, sound in songs:
+            try:
+                embedding, segment = self._embed_song(path, job.segment_output, listened)
+            except InputError as error:
+                if not job.songs:
+                    raise
+                listened.warnings.append(left_out(error))
+                continue
+            finally:
+                self.heard[job.input] += 1
+            embeddings.append(thin(embedding, len(songs)))
+            listened.parts.append(Part(path, sound, segment))
+        if not embeddings:
+            raise _no_song(job, listened.warnings)
+        listened.embedding = pool(embeddings) if job.songs else embeddings[0]
+
+    def _embed_song(
+        self, path: Path, segment_output: Path | None, listened: Listened
+    ) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
         from covergen_cli.audio import io
 
+        self._check_stop()
         start, end, notes = self._choose(path)
         self._check_stop()
         encoder = self._get_encoder()
         clip = io.load(path, encoder.sample_rate_hz, start, end, encoder.resample)
-        song.segment = (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
-        song.warnings = tuple(dict.fromkeys((*notes, *clip.warnings)))
+        listened.warnings += dict.fromkeys((*notes, *clip.warnings))
         self._check_stop()
-        song.embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
+        embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
         if segment_output is not None:
             kept = io.load(path, _SEGMENT_RATE_HZ, start, end)
             io.save_mp3(segment_output, kept.samples, kept.sample_rate_hz)
+        return embedding, (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
 
     def _choose(self, path: Path) -> tuple[float, float, tuple[str, ...]]:
         """Return start and end of the part to listen to, in seconds, and warnings."""
@@ -149,19 +241,3 @@ class Listener:
             if self._encoder is None:
                 self._encoder = get_encoder(self._models.encoder_spec)
             return self._encoder
-
-
-def _hash_input(path: Path) -> str:
-    """Hash a song, which also tells early whether it can be read at all.
-
-    Raises:
-        InputError: it is missing, a folder, empty, or unreadable.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty")
-        return sha256_file(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist", hint="Check the name.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
