@@ -10,7 +10,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.presets import resolve
 
-COVER_KEYS = ["schema", "input", "output", "status", "seed", "segment", "seconds", "error"]
+COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "seconds", "error"]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
     assert done == {
         "schema": 1,
         "input": "ä.mp3",
+        "songs": ["ä.mp3"],
         "output": str(Path("covers/ä.png")),
         "status": "ok",
         "seed": 5,
@@ -132,22 +133,25 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
     assert ended.code == 3
 
 
-def test_dry_run_lists_and_draws_nothing(covergen, library):
-    ended = covergen("generate", "--dry-run", "a.mp3", "b.mp3")
-    assert ended.out.splitlines() == [str(Path("covers/a.png")), str(Path("covers/b.png"))]
-    assert "2 covers planned" in ended.err
+def test_dry_run_lists_what_would_be_made_and_draws_nothing(covergen, library):
+    ended = covergen("generate", "--dry-run", "new1.mp3", "old.mp3", "new2.mp3")
+    assert ended.code == 0
+    assert ended.out.splitlines() == [str(Path("covers/new1.png")), str(Path("covers/new2.png"))]
+    assert ended.err.splitlines()[-1] == "2 covers planned, 1 already there; nothing was made"
     assert not library.generated
-    record = json.loads(covergen("generate", "--dry-run", "--json", "a.mp3").out)
+    record = json.loads(covergen("generate", "--dry-run", "--json", "new.mp3").out)
     assert (record["status"], record["seconds"]) == ("planned", None)
 
 
-def test_dry_run_names_songs_that_cannot_be_read(covergen, library):
-    ended = covergen("generate", "--dry-run", "bad.mp3", "a.mp3")
+def test_dry_run_names_songs_that_would_fail(covergen, library):
+    ended = covergen("generate", "--dry-run", "bad.mp3", "new.mp3")
     assert ended.code == 3
-    assert ended.out.splitlines() == [str(Path("covers/a.png"))]
+    assert ended.out.splitlines() == [str(Path("covers/new.png"))]
     assert "error: bad.mp3: not audio" in ended.err
     ended = covergen("generate", "--dry-run", "--json", "bad.mp3")
     assert (ended.code, json.loads(ended.out)["status"]) == (1, "failed")
+    ended = covergen("generate", "--dry-run", "--fail-fast", "bad.mp3", "new.mp3")
+    assert (ended.code, ended.out) == (1, "")
 
 
 def test_what_the_library_logs_is_shown_on_demand(covergen, library):

@@ -7,11 +7,13 @@ playlist dressed up as a song can make ffmpeg open anything else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -20,7 +22,6 @@ import soxr
 
 from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
-from covergen_cli.audio._open import declared_seconds, opened
 from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 
@@ -133,11 +134,11 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with opened(path) as (container, audio):
+    with _opened(path) as (container, audio):
         tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
-            duration_seconds=declared_seconds(container, audio),
+            duration_seconds=_declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
@@ -172,13 +173,13 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with opened(path) as (container, audio):
+        with _opened(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
             if not self.samples:
                 raise _no_sound(path)
-            self.warnings = _warnings(path, self.samples / rate_hz, declared_seconds(container, audio), damage)
+            self.warnings = _warnings(path, self.samples / rate_hz, _declared_seconds(container, audio), damage)
 
 
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
@@ -265,6 +266,51 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
         container.mux(track.encode(None))
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
+    _check(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="Check its permissions.") from error
+    with file:
+        try:
+            container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is not audio, or is damaged", hint="Give a file that a music player can play."
+            ) from error
+        with container:
+            audio: Any = container.streams.best("audio")
+            if audio is None:
+                what = "a picture or a video without sound" if container.streams.video else "no sound in it"
+                raise InputError(f"{path} has no audio stream: {what}", hint="Give a file with sound.")
+            if not audio.codec_context or not audio.codec_context.sample_rate or not audio.codec_context.channels:
+                raise InputError(
+                    f"{path} has an audio stream that cannot be decoded", hint="Convert it to flac or mp3 first."
+                )
+            yield container, audio
+
+
+def _check(path: Path) -> None:
+    # os.path rather than Path's own methods, which raise for a name that is too long for the disk.
+    if os.path.isdir(path):  # noqa: PTH112
+        raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
+    if not os.path.exists(path):  # noqa: PTH110
+        raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file", hint="Save the sound to a file first.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", hint="Download or copy it again.")
+
+
+def _declared_seconds(container: Any, audio: Any) -> float | None:
+    if audio.duration is not None and audio.time_base is not None:
+        return float(audio.duration * audio.time_base)
+    return None if container.duration is None else float(container.duration / av.time_base)
+
+
 def _no_sound(path: Path) -> InputError:
     return InputError(
         f"{path} has no sound that can be decoded", hint="The file is damaged; download or copy it again."
@@ -286,7 +332,7 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with opened(path) as (container, audio):
+    with _opened(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)
@@ -303,7 +349,7 @@ def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool)
         if not total:
             raise _no_sound(path)
         samples = np.concatenate(pieces)
-        declared = declared_seconds(container, audio)
+        declared = _declared_seconds(container, audio)
         if not samples.size:
             length = total / rate_hz if declared is None or not jump else declared
             raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")

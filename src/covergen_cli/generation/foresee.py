@@ -105,9 +105,10 @@ def _judged(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) 
     warnings = _look(jobs[0], config)
     if config.overwrite == "force" or not any(job.output.exists() for job in jobs):
         return [Verdict("draw")] * len(jobs), warnings
-    sounds = [sound for _, sound in look_at_songs(jobs[0])[0]]
+    songs, _ = look_at_songs(jobs[0])
+    sounds = [sound for _, sound in songs]
     prints = [cover_facts(job, sounds, config, models)["fingerprint"] if models else "" for job in jobs]
-    return [judge(job.output, text, config.overwrite, sounds) for job, text in zip(jobs, prints, strict=True)], warnings
+    return [judge(job.output, text, config.overwrite, songs) for job, text in zip(jobs, prints, strict=True)], warnings
 
 
 def _look(job: Job, config: GenerateConfig) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from covergen_cli import __version__, weights
-from covergen_cli.artifacts import SCHEMA, sha256_bytes
+from covergen_cli.artifacts import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ModelError
 from covergen_cli.generation.provenance import read_provenance
@@ -90,14 +90,14 @@ def cover_facts(job: Job, sounds: Sequence[str], config: GenerateConfig, models:
 
     Args:
         job: the cover.
-        sounds: :func:`~covergen_cli.audio.sound.sound_sha256` of the song, or of every song of the album.
+        sounds: :func:`~covergen_cli.audio.payload.payload_sha256` of the song, or of every song of the album.
         config: how to draw.
         models: what draws.
     """
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
-        "sound_sha256": sha256_bytes("".join(sorted(sounds)).encode()) if job.songs else sounds[0],
+        "input_sha256": sha256_bytes("".join(sorted(sounds)).encode()) if job.songs else sounds[0],
         "segment_asked": list(config.segment) if config.segment else None,
         "segment_search": asdict(SegmentConfig()),
         "seed": job.seed,
@@ -149,7 +149,7 @@ def judge(
     output: Path,
     fingerprint: str,
     overwrite: Literal["changed", "skip", "force"],
-    sounds: Sequence[str] = (),
+    songs: Sequence[tuple[Path, str]] = (),
 ) -> Verdict:
     """Decide whether a cover is drawn.
 
@@ -157,8 +157,8 @@ def judge(
         output: where it goes.
         fingerprint: what it would be (:func:`cover_facts`).
         overwrite: see :class:`covergen_cli.config.GenerateConfig`.
-        sounds: hashes of the songs that it would be made from. A cover that was made from none of them is another
-            song's, and is refused. Without them, and where the cover names none, its name alone counts.
+        songs: what it would be made from, each with the hash of its sound. A cover that was made from none of them is
+            another song's, and is refused. Without any, only its name counts.
     """
     if overwrite == "force" or not output.exists():
         return Verdict("draw")
@@ -169,15 +169,15 @@ def judge(
         return Verdict("refuse", f"{output} exists and was not made by covergen")
     if made.get("fingerprint") == fingerprint:
         return Verdict("skip", "unchanged")
-    heard = _sounds_in(made)
-    if sounds and heard and heard.isdisjoint(sounds):
+    if songs and not _made_from(made, songs):
         return Verdict("refuse", f"{output} exists and was made from another song, or from another version of this one")
     return Verdict("draw")
 
 
-def _sounds_in(made: dict[str, Any]) -> set[str]:
-    """The songs that a cover was made from, by the hashes of their sound."""
-    songs = made.get("songs")
-    sources = songs if isinstance(songs, list) else [made]
-    found = (source.get("sound_sha256") for source in sources if isinstance(source, dict))
-    return {sound for sound in found if isinstance(sound, str)}
+def _made_from(made: dict[str, Any], songs: Sequence[tuple[Path, str]]) -> bool:
+    """Tell whether a cover says that it was made from one of these songs."""
+    rows = made.get("songs")
+    sources = rows if isinstance(rows, list) else [made]
+    heard = {source.get("input_sha256") for source in sources if isinstance(source, dict)}
+    # Covers up to version 0.1.0 recorded the hash of the whole file.
+    return any(sound in heard for _, sound in songs) or any(sha256_file(path) in heard for path, _ in songs)

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from covergen_cli.audio.sound import sound_sha256
+from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
 from covergen_cli.generation.albums import pool, thin
@@ -75,7 +75,7 @@ class Listened:
     def sources(self, job: Job) -> dict[str, Any]:
         """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
         if job.songs:
-            keys = ("input", "sound_sha256", "segment")
+            keys = ("input", "input_sha256", "segment")
             rows = ((part.song.name, part.sound, list(part.segment)) for part in self.parts)
             return {"songs": [dict(zip(keys, row, strict=True)) for row in rows]}
         return {"input": job.input.name, "segment": list(self.parts[0].segment)}
@@ -102,7 +102,7 @@ def look_at_songs(job: Job) -> tuple[list[tuple[Path, str]], list[str]]:
     usable, warnings = [], []
     for path in songs_of(job):
         try:
-            usable.append((path, sound_sha256(path)))
+            usable.append((path, _hash_input(path)))
         except InputError as error:  # noqa: PERF203 — one bad song of an album must not stop the others
             if not job.songs:
                 raise
@@ -182,7 +182,7 @@ class Listener:
             listened = Listened(warnings=warnings)
             listened.facts = [cover_facts(job, sounds, self._config, self._models) for job in jobs]
             for job, facts in zip(jobs, listened.facts, strict=True):
-                listened.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, sounds))
+                listened.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
             if any(verdict.action == "draw" for verdict in listened.verdicts):
                 self._before_embedding()
                 self._embed(jobs[0], songs, listened)
@@ -241,3 +241,19 @@ class Listener:
             if self._encoder is None:
                 self._encoder = get_encoder(self._models.encoder_spec)
             return self._encoder
+
+
+def _hash_input(path: Path) -> str:
+    """Hash a song's sound, which also tells early whether it can be read at all.
+
+    Raises:
+        InputError: it is missing, a folder, empty, or unreadable.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty")
+        return payload_sha256(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", hint="Check the name.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

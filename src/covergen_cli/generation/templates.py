@@ -45,7 +45,7 @@ def safe_name(text: str) -> str:
     Characters that one of them forbids become ``_``. Dots and spaces at the end go, and a dot in front gets a ``_``
     before it, so that no text can be ``..`` or lead to another folder.
     """
-    text = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).strip().rstrip(". ")
+    text = _FORBIDDEN.sub("_", " ".join(unicodedata.normalize("NFC", text).split())).rstrip(". ")
     return f"_{text}" if text.startswith(".") else text
 
 
@@ -126,10 +126,8 @@ class Template:
         folders = [part for name in self._parts[:-1] for part in self._fill(name, known).split("/")]
         *more, name = self._fill(self._parts[-1], known).split("/")
         stem, _, suffix = name.rpartition(".")
-        if numbers > 1 and not self._numbered:
-            stem = f"{stem}-{number}"
-        tail = f".{suffix}"
-        parts = [*(_fitted(part) for part in (*folders, *more) if part), f"{_fitted(stem, len(tail.encode()))}{tail}"]
+        tail = f"-{number}.{suffix}" if numbers > 1 and not self._numbered else f".{suffix}"
+        parts = [*(_fitted(part) for part in (*folders, *more) if part), f"{_fitted(stem, len(tail))}{tail}"]
         return Path(self._root, *parts)
 
     def _fill(self, part: str, values: Mapping[str, str | int]) -> str:
