@@ -34,6 +34,7 @@ __all__ = ["Job", "foresee", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1
+_load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -179,10 +180,15 @@ class _Run:
 
 
 def _load(config: GenerateConfig, models: Models) -> Painter:
-    """Import what is heavy and load the models, both in the thread that this runs in."""
-    from covergen_cli.generation.draw import load_painter
+    """Import what is heavy and load the models, both in the thread that this runs in.
 
-    return load_painter(config, models)
+    One at a time: diffusers changes torch for all threads while it builds a model, and a run that ended early may leave
+    its thread at it.
+    """
+    with _load_lock:
+        from covergen_cli.generation.draw import load_painter
+
+        return load_painter(config, models)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:
