@@ -25,6 +25,7 @@ COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment",
         ("--adapter runs/mine --base sd15", {"adapter": "runs/mine", "base": "sd15"}),
         ("--segment 1:01-1:31 --save-segment", {"segment": (61.0, 91.0), "save_segment": True}),
         ("--overwrite force --device cuda:1", {"overwrite": "force", "device": "cuda:1"}),
+        ("--per album", {"per": "album"}),
     ],
 )
 def test_arguments_become_settings(covergen, library, line, expected):
@@ -69,6 +70,49 @@ def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
     ended = covergen("generate", "-")
     assert (ended.code, ended.out) == (1, "")
     assert "no song" in ended.err
+    assert not library.generated
+
+
+def test_paths_on_stdin_may_end_in_nul(covergen, library, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO("a\nsong.mp3\0ä.flac\0".encode()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert covergen("generate", "-0", "-", "c.ogg").code == 0
+    assert library.inputs == [Path("a\nsong.mp3"), Path("ä.flac"), Path("c.ogg")]
+    ended = covergen("generate", "-0", "a.mp3")
+    assert (ended.code, "Add - as input" in ended.err) == (2, True)
+
+
+def test_a_pattern_that_the_shell_left_alone_is_expanded(covergen, library, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp3", "a.mp3", "x.txt"):
+        Path(name).write_bytes(b"x")
+    assert covergen("generate", "*.mp3", "gone.mp3").code == 0
+    assert library.inputs == [Path("a.mp3"), Path("b.mp3"), Path("gone.mp3")]
+    assert "no music fits *.ogg" in covergen("generate", "*.ogg").err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("*.mp3\n"))
+    covergen("generate", "-")
+    assert library.inputs == [Path("*.mp3")], "paths from another program are meant as they are"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--fail-fast"]])
+def test_what_failed_is_written_to_a_file(covergen, library, tmp_path, options):
+    path = tmp_path / "errors.jsonl"
+    ended = covergen("generate", "old.mp3", "bad.mp3", "--errors", path, *options)
+    assert ended.code == 3
+    (failed,) = map(json.loads, path.read_text().splitlines())
+    assert (failed["input"], failed["status"], failed["error"]) == ("bad.mp3", "failed", "bad.mp3: not audio")
+
+
+def test_what_failed_before_an_interruption_is_written_too(covergen, library, tmp_path):
+    path = tmp_path / "errors.csv"
+    assert covergen("generate", "bad.mp3", "stop.mp3", "--errors", path).code == 130
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_song_is_not_taken_for_the_file_of_errors(covergen, library):
+    ended = covergen("generate", "a.mp3", "--errors", "b.mp3")
+    assert ended.code == 2
+    assert "b.mp3 is no name for a list of errors" in ended.err
     assert not library.generated
 
 
