@@ -74,7 +74,8 @@ def test_an_album_goes_without_a_song_that_cannot_be_used(albums, config):
     *warnings, cover = run(config, "a", per="album")
     assert kinds(warnings) == [Warned, Warned]
     assert {warning.message.partition(" ")[0] for warning in warnings} == {"a/0.flac", "a/00.flac"}
-    assert len(read_provenance(cover.output)["songs"]) == 2
+    assert cover.songs == (Path("a/1.flac"), Path("a/2.flac"))
+    assert [song["input"] for song in read_provenance(cover.output)["songs"]] == ["1.flac", "2.flac"]
     for name in ("1", "2"):
         Path(f"a/{name}.flac").write_bytes(b"bad")
     (failed,) = run(config, "a", per="album", overwrite="force")

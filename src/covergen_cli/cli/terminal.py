@@ -81,7 +81,7 @@ class Tally:
 
     def sentence(self, folder: Path | None, made: str = "") -> str:
         """``12 covers, 1 failed, 2 already there — in covers/``; with ``made``, ``12 covers planned``."""
-        parts = [f"{self.finished} {self.noun}{'' if self.finished == 1 else 's'} {made}".rstrip()]
+        parts = [f"{_count(self.finished, self.noun)} {made}".rstrip()]
         parts += [f"{self.failed} failed"] * bool(self.failed)
         parts += [f"{self.skipped} already there"] * bool(self.skipped)
         where = (
@@ -159,7 +159,7 @@ class Terminal:
         elif isinstance(event, CoverSkipped):
             self.note(f"{place}{_named(event)}: already there ({event.reason}), seed {event.seed}")
         elif isinstance(event, CoverFinished) and not (self._display and sys.stdout.isatty() and not self.verbose):
-            heard = _span(event.segment) if event.segment else f"{len(event.songs)} songs"
+            heard = _span(event.segment) if event.segment else _count(len(event.songs), "song")
             self.note(f"{place}{_named(event)}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
         elif isinstance(event, ModelLoaded) and self.verbose:
             self.note(f"loaded {event.name} in {event.seconds:.1f} s")
@@ -225,6 +225,10 @@ class _Display:
             self.bars.update(self._covers, completed=min(tally.settled + part, tally.total), total=tally.total or None)
         else:
             self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _named(event: CoverFinished | CoverSkipped) -> str:

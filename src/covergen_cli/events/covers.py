@@ -23,7 +23,7 @@ class CoverFinished:
             names the part of each song.
         seconds: wall-clock time that this cover took, decoding included.
         native_size: pixels per side that the model drew; the file may be larger.
-        songs: the album's; empty for a single song.
+        songs: those of the album that were heard; empty for a single song.
     """
 
     input: Path

@@ -166,7 +166,7 @@ class _Run:
             return
         seconds = spent + time.monotonic() - started
         size, segment = painter.base.native_size, song.segment(job)
-        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, job.songs)
+        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, song.songs(job))
 
     def _painter_events(self) -> Generator[Event, None, Painter]:
         if self._painter is None:

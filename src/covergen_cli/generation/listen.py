@@ -84,6 +84,10 @@ class Listened:
         """Start and end in seconds of what was heard of the one song; ``None`` for an album."""
         return None if job.songs else self.parts[0].segment
 
+    def songs(self, job: Job) -> tuple[Path, ...]:
+        """The songs of an album that were heard; empty for a single song."""
+        return tuple(part.song for part in self.parts) if job.songs else ()
+
 
 def songs_of(job: Job) -> tuple[Path, ...]:
     """The music files that a cover is made from."""
