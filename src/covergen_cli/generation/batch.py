@@ -165,8 +165,8 @@ class _Run:
             yield _failure(job, error)
             return
         seconds = spent + time.monotonic() - started
-        size, segment = painter.base.native_size, song.segment(job)
-        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, song.songs(job))
+        size, (segment, songs) = painter.base.native_size, song.heard(job)
+        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
 
     def _painter_events(self) -> Generator[Event, None, Painter]:
         if self._painter is None:

@@ -11,7 +11,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Warned
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, find_models, judge
-from covergen_cli.generation.listen import left_out, look_at_songs, songs_of
+from covergen_cli.generation.listen import input_hash, left_out, look_at_songs, songs_of
 from covergen_cli.weights import NotFetchedError
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def _judged(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) 
     if config.overwrite == "force" or not any(job.output.exists() for job in jobs):
         return [Verdict("draw")] * len(jobs), warnings
     songs, _ = look_at_songs(jobs[0])
-    sounds = [sound for _, sound in songs]
-    prints = [cover_facts(job, sounds, config, models)["fingerprint"] if models else "" for job in jobs]
+    digest = input_hash(jobs[0], songs)
+    prints = [cover_facts(job, digest, config, models)["fingerprint"] if models else "" for job in jobs]
     return [judge(job.output, text, config.overwrite, songs) for job, text in zip(jobs, prints, strict=True)], warnings
 
 

@@ -83,21 +83,15 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     )
 
 
-def cover_facts(job: Job, sounds: Sequence[str], config: GenerateConfig, models: Models) -> dict[str, Any]:
+def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Models) -> dict[str, Any]:
     """Return everything that decides a cover's pixels, JSON-able, with ``fingerprint`` over it.
 
     The song's and the models' places on this machine are left out: covers travel.
-
-    Args:
-        job: the cover.
-        sounds: :func:`~covergen_cli.audio.payload.payload_sha256` of the song, or of every song of the album.
-        config: how to draw.
-        models: what draws.
     """
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
-        "input_sha256": sha256_bytes("".join(sorted(sounds)).encode()) if job.songs else sounds[0],
+        "input_sha256": input_sha256,
         "segment_asked": list(config.segment) if config.segment else None,
         "segment_search": asdict(SegmentConfig()),
         "seed": job.seed,

@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from covergen_cli.artifacts import sha256_bytes
 from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
@@ -27,40 +28,28 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
-__all__ = ["Listened", "Listener", "Part", "Stopped", "in_thread", "left_out", "look_at_songs", "songs_of"]
+__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs", "songs_of"]
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")
+Song: TypeAlias = "tuple[Path, str]"
+"""A music file and the hash of its sound."""
 
 
 class Stopped(Exception):  # noqa: N818 — not an error: someone asked
     """The run was asked to end."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """The part of one song that was listened to.
-
-    Args:
-        song: the file.
-        sound: hash of its sound.
-        segment: start and end in seconds.
-    """
-
-    song: Path
-    sound: str
-    segment: tuple[float, float]
-
-
 @dataclass
 class Listened:
-    """What is known about a song, or about an album, before its covers are drawn.
+    """What is known about a song, or an album, before its covers are drawn.
 
     Args:
         verdicts: one per job, in their order.
         facts: one per job: what its cover will say about itself.
         embedding: float32 ``(T, E)``; ``None`` when nothing has to be drawn.
-        parts: what was listened to: one for a song, one per usable song for an album.
+        segment: start and end in seconds; of a song.
+        parts: the songs of an album that were listened to, each with start and end.
         warnings: about the files.
         seconds: wall-clock time that it took.
     """
@@ -68,25 +57,24 @@ class Listened:
     verdicts: list[Verdict] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     embedding: npt.NDArray[np.float32] | None = None
-    parts: list[Part] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    segment: tuple[float, float] = (0.0, 0.0)
+    parts: tuple[tuple[Song, tuple[float, float]], ...] = ()
+    warnings: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def sources(self, job: Job) -> dict[str, Any]:
         """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
-        if job.songs:
-            keys = ("input", "input_sha256", "segment")
-            rows = ((part.song.name, part.sound, list(part.segment)) for part in self.parts)
-            return {"songs": [dict(zip(keys, row, strict=True)) for row in rows]}
-        return {"input": job.input.name, "segment": list(self.parts[0].segment)}
+        if not job.songs:
+            return {"input": job.input.name, "segment": list(self.segment)}
+        rows = [
+            {"input": path.name, "input_sha256": digest, "segment": list(segment)}
+            for (path, digest), segment in self.parts
+        ]
+        return {"songs": rows}
 
-    def segment(self, job: Job) -> tuple[float, float] | None:
-        """Start and end in seconds of what was heard of the one song; ``None`` for an album."""
-        return None if job.songs else self.parts[0].segment
-
-    def songs(self, job: Job) -> tuple[Path, ...]:
-        """The songs of an album that were heard; empty for a single song."""
-        return tuple(part.song for part in self.parts) if job.songs else ()
+    def heard(self, job: Job) -> tuple[tuple[float, float] | None, tuple[Path, ...]]:
+        """What is told of a finished cover: the part of the one song, or else the songs of the album."""
+        return (None, tuple(path for (path, _), _ in self.parts)) if job.songs else (self.segment, ())
 
 
 def songs_of(job: Job) -> tuple[Path, ...]:
@@ -94,7 +82,7 @@ def songs_of(job: Job) -> tuple[Path, ...]:
     return job.songs or (job.input,)
 
 
-def look_at_songs(job: Job) -> tuple[list[tuple[Path, str]], list[str]]:
+def look_at_songs(job: Job) -> tuple[list[Song], tuple[str, ...]]:
     """Hash the sound of a job's songs; what cannot be read is left out of an album.
 
     Returns:
@@ -113,7 +101,14 @@ def look_at_songs(job: Job) -> tuple[list[tuple[Path, str]], list[str]]:
             warnings.append(left_out(error))
     if not usable:
         raise _no_song(job, warnings)
-    return usable, warnings
+    return usable, tuple(warnings)
+
+
+def input_hash(job: Job, songs: Sequence[Song]) -> str:
+    """Name what a cover is made from: the one song by its sound, an album by the sounds of its songs in any order."""
+    if not job.songs:
+        return songs[0][1]
+    return sha256_bytes("".join(sorted(digest for _, digest in songs)).encode())
 
 
 def left_out(error: InputError) -> str:
@@ -182,52 +177,52 @@ class Listener:
             self._check_stop()
             started = time.monotonic()
             songs, warnings = look_at_songs(jobs[0])
-            sounds = [sound for _, sound in songs]
-            listened = Listened(warnings=warnings)
-            listened.facts = [cover_facts(job, sounds, self._config, self._models) for job in jobs]
-            for job, facts in zip(jobs, listened.facts, strict=True):
-                listened.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
-            if any(verdict.action == "draw" for verdict in listened.verdicts):
+            digest = input_hash(jobs[0], songs)
+            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
+            for job, facts in zip(jobs, song.facts, strict=True):
+                song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
+            if any(verdict.action == "draw" for verdict in song.verdicts):
                 self._before_embedding()
-                self._embed(jobs[0], songs, listened)
-            listened.seconds = time.monotonic() - started
-            return listened
+                if jobs[0].songs:
+                    self._embed_album(jobs[0], songs, song)
+                else:
+                    self._embed(jobs[0].input, jobs[0].segment_output, song)
+            song.warnings = (*warnings, *song.warnings)
+            song.seconds = time.monotonic() - started
+            return song
 
-    def _embed(self, job: Job, songs: Sequence[tuple[Path, str]], listened: Listened) -> None:
-        embeddings = []
-        for path, sound in songs:
+    def _embed_album(self, job: Job, songs: Sequence[Song], album: Listened) -> None:
+        """Listen to the songs of an album, one after the other; those that cannot be used are left out."""
+        embeddings: list[npt.NDArray[np.float32]] = []
+        for song in songs:
+            one = Listened()
             try:
-                embedding, segment = self._embed_song(path, job.segment_output, listened)
+                self._embed(song[0], None, one)
             except InputError as error:
-                if not job.songs:
-                    raise
-                listened.warnings.append(left_out(error))
-                continue
-            finally:
-                self.heard[job.input] += 1
-            embeddings.append(thin(embedding, len(songs)))
-            listened.parts.append(Part(path, sound, segment))
+                one.warnings = (left_out(error),)
+            self.heard[job.input] += 1
+            album.warnings += one.warnings
+            if one.embedding is not None:
+                embeddings.append(thin(one.embedding, len(songs)))
+                album.parts += ((song, one.segment),)
         if not embeddings:
-            raise _no_song(job, listened.warnings)
-        listened.embedding = pool(embeddings) if job.songs else embeddings[0]
+            raise _no_song(job, album.warnings)
+        album.embedding = pool(embeddings)
 
-    def _embed_song(
-        self, path: Path, segment_output: Path | None, listened: Listened
-    ) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
+    def _embed(self, path: Path, segment_output: Path | None, song: Listened) -> None:
         from covergen_cli.audio import io
 
-        self._check_stop()
         start, end, notes = self._choose(path)
         self._check_stop()
         encoder = self._get_encoder()
         clip = io.load(path, encoder.sample_rate_hz, start, end, encoder.resample)
-        listened.warnings += dict.fromkeys((*notes, *clip.warnings))
+        song.segment = (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
+        song.warnings = tuple(dict.fromkeys((*notes, *clip.warnings)))
         self._check_stop()
-        embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
+        song.embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
         if segment_output is not None:
             kept = io.load(path, _SEGMENT_RATE_HZ, start, end)
             io.save_mp3(segment_output, kept.samples, kept.sample_rate_hz)
-        return embedding, (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
 
     def _choose(self, path: Path) -> tuple[float, float, tuple[str, ...]]:
         """Return start and end of the part to listen to, in seconds, and warnings."""
