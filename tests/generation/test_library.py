@@ -171,6 +171,7 @@ def test_a_dry_run_knows_that_a_segment_lies_past_the_end(albums, config):
         ({"scheduler": "quick"}, ConfigError, "no scheduler quick"),
         ({"scheduler": "ddim"}, ModelError, "predicts a flow"),
         ({"adapter": "no such"}, ModelError, "there is no adapter"),
+        ({"device": "cuda:99"}, ConfigError, "no cuda:99"),
     ],
 )
 def test_a_dry_run_fails_where_nothing_could_be_drawn(albums, config, settings, error, message):

@@ -49,8 +49,12 @@ def foresee(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
 
     Raises:
         ModelError: a model is missing or damaged, or the scheduler does not fit it.
-        ConfigError: there is no such scheduler.
+        ConfigError: there is no such scheduler, or no such device.
     """
+    if config.device not in {"auto", "cpu"}:
+        from covergen_cli.weights.device import choose_device
+
+        choose_device(config.device)
     models = None
     try:
         models = find_models(config, fetch=False)
