@@ -27,7 +27,8 @@ def run(config, *inputs, out="out", **settings):
 
 def foreseen(config, *inputs, out="out", **settings):
     config = dataclasses.replace(config, **settings)
-    return list(batch.foresee(jobs(config, *inputs, out=out), config))
+    told = batch.foresee(jobs(config, *inputs, out=out), config)
+    return [event for event in told if not isinstance(event, Progress)]
 
 
 def kinds(events):
@@ -136,11 +137,7 @@ def mixed(albums, config):
 def test_a_dry_run_says_what_a_run_then_does(mixed, config, overwrite):
     config = dataclasses.replace(config, overwrite=overwrite)
     before = sorted(Path("out").rglob("*"))
-    foretold = {
-        event.input: event
-        for place in mixed
-        for event in batch.foresee(jobs(config, place, out=f"out/{place}"), config)
-    }
+    foretold = {event.input: event for place in mixed for event in foreseen(config, place, out=f"out/{place}")}
     assert sorted(Path("out").rglob("*")) == before
     done = {event.input: event for place in mixed for event in run(config, place, out=f"out/{place}")}
     renamed = {CoverPlanned: CoverFinished}

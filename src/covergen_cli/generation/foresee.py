@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Warned
+from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, find_models, judge
 from covergen_cli.generation.listen import input_hash, left_out, look_at_songs, songs_of
 from covergen_cli.weights import NotFetchedError
@@ -45,7 +45,7 @@ def foresee(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
         config: how would be drawn.
 
     Yields:
-        one ``CoverPlanned``, ``CoverSkipped`` or ``CoverFailed`` per job, and warnings.
+        one ``CoverPlanned``, ``CoverSkipped`` or ``CoverFailed`` per job, progress, and warnings.
 
     Raises:
         ModelError: a model is missing or damaged, or the scheduler does not fit it.
@@ -63,7 +63,9 @@ def foresee(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
     if models is not None:
         _check_scheduler(config, models)
     for _, group in groupby(jobs, key=lambda job: job.input):
-        yield from _song_events(list(group), config, models)
+        song = list(group)
+        yield Progress("look", 0, None, song[0].label)
+        yield from _song_events(song, config, models)
 
 
 def _check_scheduler(config: GenerateConfig, models: Models) -> None:
