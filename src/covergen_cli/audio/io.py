@@ -22,6 +22,7 @@ import soxr
 
 from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
+from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 
 __all__ = [
@@ -96,6 +97,7 @@ class AudioInfo:
         codec: ffmpeg's name of its codec, e.g. ``"mp3"``.
         title: from the tags, or ``None``.
         artist: from the tags, or ``None``.
+        tags: these and the others that say which album the song belongs to.
     """
 
     path: Path
@@ -105,6 +107,7 @@ class AudioInfo:
     codec: str
     title: str | None
     artist: str | None
+    tags: Tags
 
 
 @dataclass(frozen=True)
@@ -135,15 +138,16 @@ def probe(path: str | Path) -> AudioInfo:
     """
     path = Path(path)
     with opened(path) as (container, audio):
-        tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
+        tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
             duration_seconds=declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
-            title=tags.get("title", "").strip() or None,
-            artist=tags.get("artist", tags.get("album_artist", "")).strip() or None,
+            title=tags.title,
+            artist=tags.artist or tags.album_artist,
+            tags=tags,
         )
 
 
