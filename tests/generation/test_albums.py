@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covergen_cli.audio.tags import Tags
+from covergen_cli.audio.song_tags import SongTags
 from covergen_cli.generation.albums import POOLED_FRAMES, albums, pool, thin
 from covergen_cli.generation.inputs import Song
 from tiny import tiny_embedding
@@ -14,7 +14,7 @@ from tiny import tiny_embedding
 def grouped(*rows):
     """Rows of path, album, album artist, track → names and songs of the albums."""
     songs = [
-        (Song(Path(path), Path(path).parent), Tags(album=album, album_artist=artist, track=track))
+        (Song(Path(path), Path(path).parent), SongTags(album=album, album_artist=artist, track=track))
         for path, album, artist, track in rows
     ]
     return {album.name: [song.path.as_posix() for song in album.songs] for album in albums(songs)}
@@ -26,7 +26,7 @@ def test_tags_hold_an_album_together_across_folders():
 
 def test_albums_of_the_same_name_by_others_are_others():
     found = albums(
-        (Song(Path(path)), Tags(album="Hits", album_artist=artist))
+        (Song(Path(path)), SongTags(album="Hits", album_artist=artist))
         for path, artist in (("a/1.mp3", "Ida"), ("a/2.mp3", "Bo"), ("b/3.mp3", None), ("c/4.mp3", None))
     )
     assert [[song.path.as_posix() for song in album.songs] for album in found] == [
@@ -51,7 +51,7 @@ def test_songs_stand_in_the_order_of_their_tracks_and_the_rest_follows():
 
 def test_the_folder_of_an_album_holds_all_its_songs():
     songs = [
-        (Song(Path(f"m/{place}/1.mp3"), Path(place)), Tags(album="D", album_artist="I")) for place in ("a/x", "a/y")
+        (Song(Path(f"m/{place}/1.mp3"), Path(place)), SongTags(album="D", album_artist="I")) for place in ("a/x", "a/y")
     ]
     (album,) = albums(songs)
     assert album.folder == Path("a")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from covergen_cli.audio.tags import Tags
+from covergen_cli.audio.song_tags import SongTags
 from covergen_cli.errors import ConfigError
 from covergen_cli.generation.templates import Template, fields, is_template, safe_name
 
-FULL = Tags("Song", "Band", "Record", "Various", 3, 2, "2011", "Dub")
+FULL = SongTags("Song", "Band", "Record", "Various", 3, 2, "2011", "Dub")
 
 
 def fill(text, tags=FULL, path="x/01 raw.mp3", folder="live/1999", **settings):
@@ -40,11 +40,11 @@ def test_fields(text, expected):
 
 def test_missing_tags_have_a_fallback():
     text = "{artist}|{albumartist}|{album}|{title}|{track}|{disc}|{year}|{genre}.png"
-    assert fill(text, Tags()) == (
+    assert fill(text, SongTags()) == (
         "Unknown artist|Unknown artist|Unknown album|01 raw|00|1|Unknown year|Unknown genre.png"
     )
-    assert fill("{artist}/{albumartist}.png", Tags(artist="Band")) == "Band/Band.png"
-    assert fill("{artist}.png", Tags(album_artist="Various")) == "Various.png"
+    assert fill("{artist}/{albumartist}.png", SongTags(artist="Band")) == "Band/Band.png"
+    assert fill("{artist}.png", SongTags(album_artist="Various")) == "Various.png"
 
 
 def test_an_empty_folder_does_not_lead_to_the_root():
@@ -70,11 +70,11 @@ def test_an_empty_folder_does_not_lead_to_the_root():
     ],
 )
 def test_a_tag_is_one_name_on_every_system(tag, name):
-    assert fill("{artist}/x.{ext}", Tags(artist=tag)) == f"{name}/x.png"
+    assert fill("{artist}/x.{ext}", SongTags(artist=tag)) == f"{name}/x.png"
 
 
 def test_long_names_fit_and_keep_their_suffix():
-    path = Path(fill("{artist}/{title}.{ext}", Tags(artist="ä" * 300, title="b" * 300), numbers=2, number=2))
+    path = Path(fill("{artist}/{title}.{ext}", SongTags(artist="ä" * 300, title="b" * 300), numbers=2, number=2))
     assert len(path.parent.name.encode()) <= 255
     assert len(path.name.encode()) <= 255
     assert path.suffix == ".png"
@@ -84,8 +84,8 @@ def test_variations_get_a_number_unless_the_template_has_one():
     assert fill("{title}.{ext}", number=2, numbers=3) == "Song-2.png"
     assert fill("{title}_{n:02}.{ext}", number=2, numbers=3) == "Song_02.png"
     assert fill("{title}_{seed}.{ext}", number=2, numbers=3) == "Song_7.png"
-    long = Path(fill("{title}.{ext}", Tags(title="b" * 300), number=2, numbers=3))
-    assert long.name != Path(fill("{title}.{ext}", Tags(title="b" * 300), number=3, numbers=3)).name
+    long = Path(fill("{title}.{ext}", SongTags(title="b" * 300), number=2, numbers=3))
+    assert long.name != Path(fill("{title}.{ext}", SongTags(title="b" * 300), number=3, numbers=3)).name
 
 
 @pytest.mark.parametrize(

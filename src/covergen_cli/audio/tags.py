@@ -1,72 +1,78 @@
-"""What the tags of a music file say, whatever its format calls them."""
+"""What a music file says of itself, and the covers inside it.
+
+ffmpeg reads the tags of every format that it decodes, under the same names, and gives attached pictures as they are.
+"""
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from covergen_cli.audio.io import opened
+from covergen_cli.audio.song_tags import song_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["Tags", "read_tags"]
+
+_FRONT = "cover (front)"
+_MOST_PACKETS = 100
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Tags of a song; ``None`` where one is missing or says nothing.
+    """Tags of a file; what it does not say is empty.
 
     Args:
         title: of the song.
-        artist: who plays.
-        album: name of the album.
-        album_artist: whose album it is; the same for all its songs, also where guests play.
-        track: number on the disc.
-        disc: number of the disc.
+        artist: who plays it; else whose album it is.
+        album: title of the album.
+        genre: as written.
         year: four digits.
-        genre: as it stands there.
+        pictures: the files of the pictures inside, front covers first.
     """
 
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-    album_artist: str | None = None
-    track: int | None = None
-    disc: int | None = None
-    year: str | None = None
-    genre: str | None = None
+    title: str
+    artist: str
+    album: str
+    genre: str
+    year: str
+    pictures: tuple[bytes, ...]
 
 
-def read_tags(metadata: Mapping[str, str]) -> Tags:
-    """Read tags from ffmpeg's dictionary, which keeps some names as the format has them.
+def read_tags(path: Path) -> Tags:
+    """Read tags and pictures.
 
-    Args:
-        metadata: name in any case → text.
+    Raises:
+        InputError: the file is no audio (see :func:`covergen_cli.audio.io.probe`).
     """
-    known = {key.lower().replace(" ", "_"): " ".join(text.split()) for key, text in metadata.items()}
-
-    def first(*names: str) -> str | None:
-        return next((known[name] for name in names if known.get(name)), None)
-
-    return Tags(
-        title=first("title"),
-        artist=first("artist"),
-        album=first("album"),
-        album_artist=first("album_artist", "albumartist"),
-        track=_number(first("track", "tracknumber")),
-        disc=_number(first("disc", "discnumber")),
-        year=_year(first("date", "year", "tyer")),
-        genre=first("genre"),
-    )
+    with opened(path) as (container, audio):
+        # Ogg has its tags at the stream, the others at the container.
+        said = song_tags({**audio.metadata, **container.metadata})
+        return Tags(
+            title=said.title or "",
+            artist=said.artist or said.album_artist or "",
+            album=said.album or "",
+            genre=said.genre or "",
+            year=said.year or "",
+            pictures=_pictures(container),
+        )
 
 
-def _number(text: str | None) -> int | None:
-    """``3/12`` → 3."""
-    match = re.match(r"\d{1,6}", text or "", flags=re.ASCII)
-    return int(match[0]) if match else None
-
-
-def _year(text: str | None) -> str | None:
-    """``2011-03-04`` → 2011."""
-    match = re.search(r"\b\d{4}(?!\d)", text or "", flags=re.ASCII)
-    return match[0] if match else None
+def _pictures(container: Any) -> tuple[bytes, ...]:
+    attached = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if stream.disposition & attached]
+    found: dict[int, bytes] = {}
+    if streams:
+        with suppress(av.error.FFmpegError, OSError):
+            for number, packet in enumerate(container.demux(streams)):
+                if packet.size:
+                    found.setdefault(packet.stream.index, bytes(packet))
+                if len(found) == len(streams) or number >= _MOST_PACKETS:
+                    break
+    front = sorted(streams, key=lambda stream: stream.metadata.get("comment", "").lower() != _FRONT)
+    return tuple(found[stream.index] for stream in front if stream.index in found)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from covergen_cli.audio.tags import Tags
+    from covergen_cli.audio.song_tags import SongTags
     from covergen_cli.generation.inputs import Song
 
 __all__ = ["POOLED_FRAMES", "Album", "albums", "pool", "thin"]
@@ -36,11 +36,11 @@ class Album:
 
     name: str
     songs: tuple[Song, ...]
-    tags: Tags
+    tags: SongTags
     folder: Path
 
 
-def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
+def albums(songs: Iterable[tuple[Song, SongTags]]) -> list[Album]:
     """Group songs into albums.
 
     Songs belong together that share the tags album and album artist, wherever they lie. Without an album artist they
@@ -50,7 +50,7 @@ def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
     Returns:
         the albums, each where its first song came.
     """
-    groups: dict[tuple[str, str, str], list[tuple[Song, Tags]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Song, SongTags]]] = {}
     for song, tags in songs:
         folder = str(song.path.resolve().parent)
         artist = (tags.album_artist or "").casefold()
@@ -61,12 +61,12 @@ def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
     return [_album(sorted(group, key=_order)) for group in groups.values()]
 
 
-def _order(pair: tuple[Song, Tags]) -> tuple[int, int, tuple[str, ...]]:
+def _order(pair: tuple[Song, SongTags]) -> tuple[int, int, tuple[str, ...]]:
     song, tags = pair
     return tags.disc or 1, sys.maxsize if tags.track is None else tags.track, song.path.parts
 
 
-def _album(group: Sequence[tuple[Song, Tags]]) -> Album:
+def _album(group: Sequence[tuple[Song, SongTags]]) -> Album:
     first, tags = group[0]
     shared = first.folder.parts
     for song, _ in group:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.audio.io import probe
-from covergen_cli.audio.tags import Tags
+from covergen_cli.audio.song_tags import SongTags
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
 from covergen_cli.generation.albums import Album, albums
@@ -50,13 +50,13 @@ class Job:
         return str(self.output) if self.songs else self.input.name
 
 
-def _tagged(songs: Sequence[Song], tell: Callable[[Progress], None] | None) -> Iterator[tuple[Song, Tags]]:
+def _tagged(songs: Sequence[Song], tell: Callable[[Progress], None] | None) -> Iterator[tuple[Song, SongTags]]:
     """Read the tags of songs; a file that cannot be read has none, and is named when its turn comes."""
     for done, song in enumerate(songs, start=1):
         try:
             tags = probe(song.path).tags
         except InputError:
-            tags = Tags()
+            tags = SongTags()
         if tell is not None:
             tell(Progress("tags", done, len(songs), song.path.name))
         yield song, tags
@@ -136,7 +136,7 @@ def template_jobs(
         config: see :func:`covergen_cli.generation.plan.plan`.
         tell: is told how far the reading of tags has come; they are read only when the template needs them.
     """
-    tagged = _tagged(songs, tell) if template.needs_tags else ((song, Tags()) for song in songs)
+    tagged = _tagged(songs, tell) if template.needs_tags else ((song, SongTags()) for song in songs)
     return [
         job
         for song, tags in tagged

@@ -15,7 +15,7 @@ from covergen_cli.presets.coerce import nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from covergen_cli.audio.tags import Tags
+    from covergen_cli.audio.song_tags import SongTags
 
 __all__ = ["FIELDS", "FORMATS", "Template", "fields", "is_template", "safe_name"]
 
@@ -49,7 +49,7 @@ def safe_name(text: str) -> str:
     return f"_{text}" if text.startswith(".") else text
 
 
-def fields(tags: Tags, path: Path, folder: Path) -> dict[str, str | int]:
+def fields(tags: SongTags, path: Path, folder: Path) -> dict[str, str | int]:
     """What a template is filled with, but for seed, number and suffix.
 
     A tag that is missing is replaced: the title by the file's name, the album's artist by the artist, other texts by
