@@ -59,6 +59,12 @@ def png_bomb():
     )
 
 
+@cache
+def gzip_bomb():
+    """50 MB in a few bytes."""
+    return gzip.compress(bytes(50_000_000), 1)
+
+
 class FaultServer:
     """The server; a context manager.
 
@@ -77,6 +83,7 @@ class FaultServer:
         self._port = port
 
     def __enter__(self):
+        gzip_bomb()  # takes too long to make while a client waits
         self._thread.start()
         starting = asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
@@ -260,7 +267,7 @@ class _Answer:
         await self.send(200, gzip.compress(self.body), "Content-Encoding: gzip")
 
     async def gzip_bomb(self):
-        await self.send(200, gzip.compress(bytes(50_000_000), 1), "Content-Encoding: gzip")
+        await self.send(200, gzip_bomb(), "Content-Encoding: gzip")
 
     async def png_bomb(self):
         await self.send(200, png_bomb())

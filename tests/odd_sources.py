@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from fault_server import cover, song
 
 @dataclass(frozen=True)
 class OddSource(Source):
-    """Every row does what its place says: ``good``, ``unwanted``, ``broken`` or ``crash``."""
+    """Every row does what its place says: ``good``, ``unwanted``, ``broken``, ``bug``, ``full`` or ``crash``."""
 
     places: tuple[str, ...]
 
@@ -31,6 +32,10 @@ class OddSource(Source):
             raise UnwantedError("not wanted")
         elif item.audio == "broken":
             raise InputError("broken")
+        elif item.audio == "bug":
+            raise RuntimeError("nobody\nthought of that")
+        elif item.audio == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
         audio = workspace / f"{item.id}.wav"
         audio.write_bytes(song(item.row))
         return Obtained(audio, cover(item.row), {"learnt": "yes"})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from covergen_cli.audio.embed import embed_file, make_encoder
 from covergen_cli.audio.openl3 import OpenL3, frame
+from covergen_cli.config import EmbedConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from openl3_files import keras_bytes, recipe_arrays
 
@@ -80,6 +83,21 @@ def test_sound_at_another_rate_is_resampled_as_the_authors_did(arrays, input_rep
     expected = EXPECTED[f"{input_repr}_512_c44_kapre"]
     assert embedding.shape == expected.shape
     assert cosine(embedding, expected).min() > 0.9999
+
+
+@pytest.mark.parametrize("clip", ["a48", "c44"])
+def test_a_file_through_the_whole_pipeline_is_what_the_published_package_gives(tmp_path, clip):
+    rate, seconds, hop, _ = CLIPS[clip]
+    song, weights = tmp_path / "song.wav", tmp_path / "published.h5.gz"
+    weights.write_bytes(keras_bytes(packed=True))
+    with wave.open(str(song), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((sound(rate, seconds) * 32767).round().astype("<i2").tobytes())
+    config = EmbedConfig(encoder="openl3", hop_seconds=hop, openl3_weights=str(weights), device="cpu")
+    embedding, _ = embed_file(song, make_encoder(config))
+    expected = EXPECTED[f"mel256_512_{clip}_kapre"]
+    assert embedding.shape == expected.shape
+    assert cosine(embedding, expected).min() > 0.999
 
 
 @pytest.mark.parametrize(

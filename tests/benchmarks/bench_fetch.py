@@ -30,7 +30,6 @@ import machine
 HERE = Path(__file__)
 BASES = 40
 AUDIO_BYTES, IMAGE_BYTES = 30_000, 10_000
-THREADS = (16, 32, 64, 128)
 
 
 def make_song(number):
@@ -234,8 +233,9 @@ def compare(arguments):
         peer = arguments.img2dataset
         plan = [(sys.executable, "ours-whole", 0), (sys.executable, "ours-downloads", 0)]
         if peer:
-            plan += [(peer, "requests", threads) for threads in (16, 32)]
-            plan += [(peer, name, threads) for name in ("img2dataset", "img2dataset-fastest") for threads in THREADS]
+            counts = [int(text) for text in arguments.thread_counts.split(",")]
+            plan += [(peer, "requests", threads) for threads in counts if threads <= 32]
+            plan += [(peer, name, threads) for name in ("img2dataset", "img2dataset-fastest") for threads in counts]
         found = {}
         for _ in range(arguments.n):
             for python, name, threads in plan:
@@ -276,6 +276,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=5000)
     parser.add_argument("--port", type=int, default=8714)
     parser.add_argument("--img2dataset", metavar="PYTHON", help="a Python that has img2dataset and requests installed")
+    parser.add_argument("--thread-counts", default="16,32,64,128", help="thread counts to try for the peers")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--run", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)

@@ -19,7 +19,8 @@ def table(path, server, faults):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     with FaultServer() as server:
         yield server
 
@@ -150,3 +151,4 @@ def test_what_cannot_work_says_why(covergen, tmp_path, monkeypatch, line, code, 
     assert (ended.code, ended.out) == (code, "")
     assert words in ended.err
     assert "bug" not in ended.err
+    assert not (tmp_path / "D").exists()

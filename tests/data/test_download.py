@@ -12,7 +12,12 @@ from covergen_cli.data.tables import landing
 from covergen_cli.errors import OutputError
 from fault_server import FaultServer, cover, song
 
-QUICK = {"timeout_seconds": 0.4, "backoff_seconds": 0.01, "file_seconds": 3.0, "tries": 3, "largest_mb": 0.3}
+QUICK = {"timeout_seconds": 1.0, "backoff_seconds": 0.01, "file_seconds": 20.0, "tries": 3, "largest_mb": 0.3}
+
+
+@pytest.fixture(autouse=True)
+def _online(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE")
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +180,14 @@ def test_what_is_no_url(tmp_path, url):
         assert downloader.start(Item(1, "a", url, url)).result(30).cause in {"not a URL", "forbidden address"}
 
 
+def test_offline_nothing_is_asked_for(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    server.requests.clear()
+    with Downloader(tmp_path, FetchConfig(**QUICK, allow_private_hosts=True)) as downloader:
+        missed = downloader.start(Item(1, "a", f"{server.url}/audio/ok/1.x", f"{server.url}/image/ok/1.x")).result(30)
+    assert (missed.cause, missed.passing, server.requests) == ("offline", True, [])
+
+
 def test_a_row_without_a_url(tmp_path):
     with Downloader(tmp_path, FetchConfig(**QUICK)) as downloader:
         assert downloader.start(Item(1, "a", "", "")).result(30).cause == "no URL"
@@ -229,6 +242,14 @@ def test_a_host_that_never_answers_is_given_up(tmp_path):
         reasons = [future.result(30).reason for future in futures]
     assert "cannot be reached" in reasons[0]
     assert "not asked any more" in reasons[-1]
+
+
+def test_an_answer_that_nobody_thought_of_fails_one_row(fetch, monkeypatch):
+    async def odd(*_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(Downloader, "_exchange", odd)
+    assert fetch("ok")[0].cause == "unexpected answer"
 
 
 def test_a_full_disk_is_no_fault_of_the_file(server, tmp_path):

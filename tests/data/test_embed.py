@@ -113,7 +113,9 @@ def test_rows_that_cannot_be_used_are_told_and_write_nothing_elsewhere(dataset):
 def test_warnings_of_a_file_outlive_the_run_that_made_them(dataset, monkeypatch):
     heard = hear(dataset / "audio" / "s0.wav", 22050)
     odd = replace(heard, warnings=("s0.wav is incomplete",))
-    monkeypatch.setattr("covergen_cli.audio.embed.hear", lambda path, _: odd if path.stem == "s0" else heard)
+    monkeypatch.setattr(
+        "covergen_cli.audio.embed.hear", lambda path, _rate_hz, _resample: odd if path.stem == "s0" else heard
+    )
     events = embed_dataset(dataset, EmbedConfig(encoder="mel", workers=1))
     assert next(event for event in events if isinstance(event, ClipEmbedded)).id == "s0"
     events.close()  # as a kill would: the tables are not written yet
@@ -199,7 +201,7 @@ def test_openl3_runs_across_clips_and_gives_each_song_its_own_rows(dataset):
     encoder = OpenL3Encoder(OpenL3Config(hop_seconds=1.0))
     target = dataset / "embeddings" / "openl3"
     assert json.loads((target / "encoder.json").read_text()) == encoder.spec()
-    sound = hear(dataset / "audio" / "s1.wav", 48_000).samples
+    sound = hear(dataset / "audio" / "s1.wav", 48_000, encoder.resample).samples
     stored = np.load(target / "s1.npy")
     np.testing.assert_allclose(stored, encoder.embed(sound, 48_000), rtol=1e-4, atol=1e-4)
     whole = stored.tobytes()

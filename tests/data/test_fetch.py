@@ -81,6 +81,7 @@ sys.exit(run(sys.argv[1:]))
 def server(monkeypatch):
     from covergen_cli.data import _hosts
 
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     public = _hosts.is_public
     monkeypatch.setattr(_hosts, "is_public", lambda address: address == "127.0.0.1" or public(address))
     with FaultServer() as server:
@@ -372,6 +373,20 @@ def test_what_a_source_says_of_its_rows(tmp_path):
     assert [row["reason"] for row in read_table(tmp_path / "errors.csv")] == ["broken"]
 
 
+def test_what_nobody_thought_of_fails_one_row(tmp_path):
+    source = OddSource(("good", "bug", "good"))
+    *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1))
+    assert finished.counts["ok"] == 2
+    reason = read_table(tmp_path / "D" / "status.csv")[1]["reason"]
+    assert reason == "unexpected RuntimeError: nobody thought of that"
+
+
+def test_a_full_disk_in_a_worker_ends_the_run(tmp_path):
+    with pytest.raises(OutputError, match="No space left"):
+        list(fetch_dataset(OddSource(("good", "full")), tmp_path / "D", FetchConfig(workers=1)))
+    assert read_table(tmp_path / "D" / "status.csv")[1]["cause"] == "not tried"
+
+
 def test_what_kills_a_worker_fails_alone(tmp_path):
     source = OddSource(("good", "good", "crash", "good", "good"))
     *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=2))
@@ -409,3 +424,15 @@ def test_lettering_is_flagged_or_filtered_also_afterwards(tmp_path, monkeypatch)
     *_, finished = fetch_dataset(source, tmp_path / "D", FetchConfig(workers=1, lettering="drop"))
     assert finished.causes == {"lettering": 1}
     assert read_table(tmp_path / "D" / "status.csv")[1]["reason"] == "50% of the cover is lettering"
+
+
+def test_causes_tell_music_from_images(server, tmp_path):
+    table = write_table(tmp_path / "t.csv", server, 4, faulty=0)
+    text = table.read_text()
+    for number, place in enumerate(("image/html", "audio/html", "audio/silent", "image/noai")):
+        text = text.replace(f"{place.split('/')[0]}/ok/{number}.x", f"{place}/{number}.x")
+    table.write_text(text)
+    *_, finished = run(table, tmp_path / "D")
+    assert finished.causes == {"unusable image": 1, "unusable music": 1, "unwanted music": 1, "noai": 1}
+    *_, finished = run(table, tmp_path / "D", retry="all", ignore_noai=True)
+    assert finished.counts["ok"] == 1

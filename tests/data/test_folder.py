@@ -142,8 +142,9 @@ def test_the_cover_may_lie_beside_the_music(song, tmp_path, names, chosen):
 
 def test_music_without_a_cover_is_unwanted(song, tmp_path):
     put(song, tmp_path / "music" / "x.mp3")
-    with pytest.raises(UnwantedError, match=r"x\.mp3 has no cover inside, and there is no cover\.\*, folder"):
+    with pytest.raises(UnwantedError, match=r"x\.mp3 has no cover inside, and there is no cover\.\*, folder") as raised:
         obtained(FolderSource(tmp_path / "music"), tmp_path)
+    assert raised.value.cause == "no cover"
 
 
 def test_a_copy_is_the_salient_part(song, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +48,15 @@ def check(path: Path, most_seconds: float) -> Checked:
     """
     damage = Damage()
     with opened(path) as (container, audio):
-        seconds, silent, whole = 0.0, True, True
+        samples: Counter[int] = Counter()
+        silent, whole = True, True
         for frame in decoded_frames(container, audio, damage):
             silent = silent and _is_silent(frame)
-            seconds += frame.samples / frame.sample_rate
-            if seconds > most_seconds:
+            samples[frame.sample_rate] += frame.samples
+            if samples[frame.sample_rate] > most_seconds * frame.sample_rate:
                 whole = False
                 break
+        seconds = sum(count / rate_hz for rate_hz, count in samples.items())
         if not seconds:
             raise InputError(f"{path} has no sound that can be decoded", hint="Download or copy it again.")
         declared = declared_seconds(container, audio) if whole else None

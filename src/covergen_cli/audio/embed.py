@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from covergen_cli.audio._resample import resample
 from covergen_cli.audio._threads import in_threads
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.hear import Heard, hear
@@ -139,7 +140,7 @@ def embed_file(path: Path, ready: Ready) -> tuple[npt.NDArray[np.float32], Heard
     Raises:
         InputError: the file cannot be used.
     """
-    heard = hear(path, ready.encoder.sample_rate_hz)
+    heard = hear(path, ready.encoder.sample_rate_hz, ready.encoder.resample)
     if ready.network is None:
         embedding = ready.encoder.embed(heard.samples, heard.sample_rate_hz)
     else:
@@ -187,17 +188,16 @@ def embed_each(
         if ready.network is None:
             yield from in_threads(lambda source: embed_one(source, ready), sources, workers, stop)
         else:
-            rate_hz = ready.encoder.sample_rate_hz
-            heard = in_threads(lambda source: try_to_hear(source, rate_hz), sources, workers, stop)
+            heard = in_threads(try_to_hear, sources, workers, stop)
             yield from in_threads(write_made, embed_heard(heard, ready), _WRITERS, stop)
     finally:
         stop.set()
 
 
-def try_to_hear(source: Source, sample_rate_hz: int) -> tuple[Source, Heard | Unusable]:
+def try_to_hear(source: Source) -> tuple[Source, Heard | Unusable]:
     """Decode what :func:`embed_heard` embeds; what is wrong with the file is told, not raised."""
     try:
-        return source, hear(source.path, sample_rate_hz)
+        return source, hear(source.path, OPENL3_RATE_HZ, resample)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
         return source, _unusable(source, error)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from covergen_cli.audio.io import Resample
+
 __all__ = ["ENCODERS", "Encoder", "get_encoder"]
 
 
@@ -25,6 +27,7 @@ class Encoder(Protocol):
         name: short name, as users type it.
         sample_rate_hz: the rate at which it listens; other rates are resampled.
         embedding_dim: width of its embeddings.
+        resample: how it wants files of other rates resampled; ``None`` for soxr.
     """
 
     @property
@@ -40,6 +43,11 @@ class Encoder(Protocol):
     @property
     def embedding_dim(self) -> int:
         """Width of its embeddings."""
+        ...
+
+    @property
+    def resample(self) -> Resample | None:
+        """How it wants files of other rates resampled."""
         ...
 
     def spec(self) -> dict[str, object]:

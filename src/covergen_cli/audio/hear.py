@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from covergen_cli.audio.io import Resample
+
 __all__ = ["WHOLE_SECONDS", "Heard", "hear"]
 
 WHOLE_SECONDS = 35.0
@@ -39,7 +41,7 @@ class Heard:
     warnings: tuple[str, ...]
 
 
-def hear(path: Path, sample_rate_hz: int) -> Heard:
+def hear(path: Path, sample_rate_hz: int, resample: Resample | None = None) -> Heard:
     """Decode what is embedded of a file: a preview whole, of a song the salient part (§3.4.1).
 
     Memory does not grow with the length of the file.
@@ -47,6 +49,7 @@ def hear(path: Path, sample_rate_hz: int) -> Heard:
     Args:
         path: a local audio file.
         sample_rate_hz: rate of the samples.
+        resample: see :func:`covergen_cli.audio.io.load`.
 
     Raises:
         InputError: the file cannot be used (see :func:`covergen_cli.audio.io.load`), or is silent.
@@ -54,13 +57,13 @@ def hear(path: Path, sample_rate_hz: int) -> Heard:
     declared = probe(path).duration_seconds
     if declared is None or declared <= WHOLE_SECONDS:
         # What a file declares can be wrong; a second more than a preview has tells one from a song.
-        clip = load(path, sample_rate_hz, 0.0, WHOLE_SECONDS + 1)
+        clip = load(path, sample_rate_hz, 0.0, WHOLE_SECONDS + 1, resample)
         if clip.samples.size <= WHOLE_SECONDS * sample_rate_hz:
             if is_silent(clip.samples):
                 raise InputError(f"{path} is silent", hint="Give a file with audible sound.")
             return Heard(clip.samples, sample_rate_hz, (0.0, clip.samples.size / sample_rate_hz), clip.warnings)
     found = find_segment(path, SegmentConfig())
-    clip = load(path, sample_rate_hz, found.start_seconds, found.end_seconds)
+    clip = load(path, sample_rate_hz, found.start_seconds, found.end_seconds, resample)
     end = min(found.end_seconds, found.start_seconds + clip.samples.size / sample_rate_hz)
     warnings = tuple(dict.fromkeys((*found.warnings, *clip.warnings)))
     return Heard(clip.samples, sample_rate_hz, (found.start_seconds, end), warnings)

@@ -8,12 +8,12 @@ playlist dressed up as a song can make ffmpeg open anything else.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -22,6 +22,7 @@ import soxr
 
 from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
+from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "AudioInfo",
     "AudioStream",
     "Clip",
+    "Resample",
     "damage_warnings",
     "declared_seconds",
     "is_silent",
@@ -79,6 +81,10 @@ _PREROLL_SECONDS = 0.5
 _SEEK_FROM_SECONDS = 5.0
 
 
+Resample: TypeAlias = Callable[[npt.NDArray[np.float32], int, int], npt.NDArray[np.float32]]
+"""Mono samples, their rate, the rate that is wanted → mono samples."""
+
+
 @dataclass(frozen=True)
 class AudioInfo:
     """What a file says about itself, without decoding it.
@@ -91,6 +97,7 @@ class AudioInfo:
         codec: ffmpeg's name of its codec, e.g. ``"mp3"``.
         title: from the tags, or ``None``.
         artist: from the tags, or ``None``.
+        tags: these and the others that say which album the song belongs to.
     """
 
     path: Path
@@ -100,6 +107,7 @@ class AudioInfo:
     codec: str
     title: str | None
     artist: str | None
+    tags: Tags
 
 
 @dataclass(frozen=True)
@@ -130,15 +138,16 @@ def probe(path: str | Path) -> AudioInfo:
     """
     path = Path(path)
     with opened(path) as (container, audio):
-        tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
+        tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
             duration_seconds=declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
-            title=tags.get("title", "").strip() or None,
-            artist=tags.get("artist", tags.get("album_artist", "")).strip() or None,
+            title=tags.title,
+            artist=tags.artist or tags.album_artist,
+            tags=tags,
         )
 
 
@@ -197,7 +206,13 @@ def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -
     return AudioStream(Path(path), sample_rate_hz, block_seconds)
 
 
-def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_seconds: float | None = None) -> Clip:
+def load(
+    path: str | Path,
+    sample_rate_hz: int,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    resample: Resample | None = None,
+) -> Clip:
     """Decode a file, or the part of it between two times, into one array.
 
     A part that starts late is sought, and decoded from a little before, so that it equals that part of the whole file.
@@ -207,6 +222,8 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
         sample_rate_hz: rate of the returned samples.
         start_seconds: start of the part, from the first sample of the file.
         end_seconds: end of the part; ``None``, or a time after the end of the file, is the end of the file.
+        resample: how samples get from the file's rate to the one that is wanted; ``None`` for soxr. With it the part is
+            decoded as it is and then resampled on its own.
 
     Returns:
         The clip. The warning that a file is incomplete is only given when it was decoded to its end.
@@ -220,6 +237,9 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
             f"cannot read {path} from {start_seconds:g} s to {end_seconds} s",
             hint="Give a start that lies before the end.",
         )
+    if resample is not None and (native_hz := probe(path).sample_rate_hz) not in {0, sample_rate_hz}:
+        clip = load(path, native_hz, start_seconds, end_seconds)
+        return replace(clip, samples=resample(clip.samples, native_hz, sample_rate_hz), sample_rate_hz=sample_rate_hz)
     first = round(start_seconds * sample_rate_hz)
     last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
     try:

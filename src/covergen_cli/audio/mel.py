@@ -80,11 +80,13 @@ class MelEncoder:
         name: ``"mel"``.
         sample_rate_hz: rate that needs no resampling.
         embedding_dim: 512.
+        resample: ``None``: soxr.
     """
 
     name = "mel"
     sample_rate_hz = RATE_HZ
     embedding_dim = sum(width for _, width, _, _ in GROUPS)
+    resample = None
 
     def spec(self) -> dict[str, object]:
         """Return what an adapter must know to be given the same embeddings again; JSON-able."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from covergen_cli.audio._resample import resample
 from covergen_cli.audio.openl3 import RATE_HZ, WINDOW, OpenL3
 from covergen_cli.config import OpenL3Config
 from covergen_cli.errors import ModelError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenL3Encoder"]
 
-VERSION = 1
+VERSION = 2
 """Raise this whenever any number that reaches an embedding changes."""
 
 _SIZE = 512
@@ -44,6 +45,7 @@ class OpenL3Encoder:
         name: ``"openl3"``.
         sample_rate_hz: 48000.
         embedding_dim: 512.
+        resample: with the filter of the network's authors.
         config: as given.
         network: the network; a pipeline across clips feeds it itself.
         batch_size: as given.
@@ -56,6 +58,7 @@ class OpenL3Encoder:
     name = "openl3"
     sample_rate_hz = RATE_HZ
     embedding_dim = _SIZE
+    resample = staticmethod(resample)
 
     def __init__(
         self,

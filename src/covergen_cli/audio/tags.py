@@ -1,79 +1,72 @@
-"""What a music file says of itself, and the covers inside it.
-
-ffmpeg reads the tags of every format that it decodes, under the same names, and gives attached pictures as they are.
-"""
+"""What the tags of a music file say, whatever its format calls them."""
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import av
-
-from covergen_cli.audio.io import opened
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 __all__ = ["Tags", "read_tags"]
-
-_FRONT = "cover (front)"
-_MOST_PACKETS = 100
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Tags of a file; what it does not say is empty.
+    """Tags of a song; ``None`` where one is missing or says nothing.
 
     Args:
         title: of the song.
-        artist: who plays it; else whose album it is.
-        album: title of the album.
-        genre: as written.
+        artist: who plays.
+        album: name of the album.
+        album_artist: whose album it is; the same for all its songs, also where guests play.
+        track: number on the disc.
+        disc: number of the disc.
         year: four digits.
-        pictures: the files of the pictures inside, front covers first.
+        genre: as it stands there.
     """
 
-    title: str
-    artist: str
-    album: str
-    genre: str
-    year: str
-    pictures: tuple[bytes, ...]
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    track: int | None = None
+    disc: int | None = None
+    year: str | None = None
+    genre: str | None = None
 
 
-def read_tags(path: Path) -> Tags:
-    """Read tags and pictures.
+def read_tags(metadata: Mapping[str, str]) -> Tags:
+    """Read tags from ffmpeg's dictionary, which keeps some names as the format has them.
 
-    Raises:
-        InputError: the file is no audio (see :func:`covergen_cli.audio.io.probe`).
+    Args:
+        metadata: name in any case → text.
     """
-    with opened(path) as (container, audio):
-        # Ogg has its tags at the stream, the others at the container.
-        said = {key.lower(): text.strip() for source in (audio, container) for key, text in source.metadata.items()}
-        year = re.search(r"\d{4}", said.get("date", "") or said.get("year", ""))
-        return Tags(
-            title=said.get("title", ""),
-            artist=said.get("artist", "") or said.get("album_artist", ""),
-            album=said.get("album", ""),
-            genre=said.get("genre", ""),
-            year=year[0] if year else "",
-            pictures=_pictures(container),
-        )
+    known = {key.lower().replace(" ", "_"): " ".join(text.split()) for key, text in metadata.items()}
+
+    def first(*names: str) -> str | None:
+        return next((known[name] for name in names if known.get(name)), None)
+
+    return Tags(
+        title=first("title"),
+        artist=first("artist"),
+        album=first("album"),
+        album_artist=first("album_artist", "albumartist"),
+        track=_number(first("track", "tracknumber")),
+        disc=_number(first("disc", "discnumber")),
+        year=_year(first("date", "year", "tyer")),
+        genre=first("genre"),
+    )
 
 
-def _pictures(container: Any) -> tuple[bytes, ...]:
-    attached = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if stream.disposition & attached]
-    found: dict[int, bytes] = {}
-    if streams:
-        with suppress(av.error.FFmpegError, OSError):
-            for number, packet in enumerate(container.demux(streams)):
-                if packet.size:
-                    found.setdefault(packet.stream.index, bytes(packet))
-                if len(found) == len(streams) or number >= _MOST_PACKETS:
-                    break
-    front = sorted(streams, key=lambda stream: stream.metadata.get("comment", "").lower() != _FRONT)
-    return tuple(found[stream.index] for stream in front if stream.index in found)
+def _number(text: str | None) -> int | None:
+    """``3/12`` → 3."""
+    match = re.match(r"\d{1,6}", text or "", flags=re.ASCII)
+    return int(match[0]) if match else None
+
+
+def _year(text: str | None) -> str | None:
+    """``2011-03-04`` → 2011."""
+    match = re.search(r"\b\d{4}(?!\d)", text or "", flags=re.ASCII)
+    return match[0] if match else None

@@ -16,6 +16,7 @@ from covergen_cli.events import (
     ClipFailed,
     CoverFailed,
     CoverFinished,
+    CoverPlanned,
     CoverSkipped,
     EmbedPlanned,
     FetchPlanned,
@@ -39,7 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Tally", "Terminal", "clock"]
 
-_DOING = {"listen": "listening to", "draw": "drawing", "decode": "listening to", "embed": "listening to"}
+_DOING = {
+    "tags": "reading the tags of",
+    "listen": "listening to",
+    "draw": "drawing",
+    "decode": "listening to",
+    "embed": "listening to",
+}
 
 
 _PARTS_OF_ONE = ("draw", "")
@@ -54,7 +61,7 @@ class Tally:
 
     Args:
         total: things in all.
-        finished: made in this run.
+        finished: made in this run; in a dry run, planned.
         skipped: already there.
         failed: not made.
         noun: what they are called.
@@ -81,13 +88,13 @@ class Tally:
             self.total, self.skipped = event.total, event.total - event.pending
         elif isinstance(event, PairFetched):
             self.bytes += event.bytes
-        self.finished += isinstance(event, (CoverFinished, ClipEmbedded, PairFetched))
+        self.finished += isinstance(event, (CoverFinished, CoverPlanned, ClipEmbedded, PairFetched))
         self.skipped += isinstance(event, CoverSkipped)
         self.failed += isinstance(event, (CoverFailed, ClipFailed, PairMissed))
 
-    def sentence(self, folder: Path | None) -> str:
-        """``12 covers, 1 failed, 2 already there — in covers/``."""
-        parts = [f"{self.finished} {self.noun}{'' if self.finished == 1 else 's'}"]
+    def sentence(self, folder: Path | None, made: str = "") -> str:
+        """``12 covers, 1 failed, 2 already there — in covers/``; with ``made``, ``12 covers planned``."""
+        parts = [f"{_count(self.finished, self.noun)} {made}".rstrip()]
         parts += [f"{self.failed} failed"] * bool(self.failed)
         parts += [f"{self.skipped} already there"] * bool(self.skipped)
         where = (
@@ -163,10 +170,10 @@ class Terminal:
         elif isinstance(event, (CoverFailed, ClipFailed)):
             self.error(event.error, event.hint)
         elif isinstance(event, CoverSkipped):
-            self.note(f"{place}{event.input.name}: already there ({event.reason}), seed {event.seed}")
+            self.note(f"{place}{_named(event)}: already there ({event.reason}), seed {event.seed}")
         elif isinstance(event, CoverFinished) and not (self._display and sys.stdout.isatty() and not self.verbose):
-            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
-            self.note(f"{place}{event.input.name}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
+            heard = _span(event.segment) if event.segment else _count(len(event.songs), "song")
+            self.note(f"{place}{_named(event)}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
         elif isinstance(event, ModelLoaded) and self.verbose:
             self.note(f"loaded {event.name} in {event.seconds:.1f} s")
         if self._display:
@@ -201,8 +208,7 @@ class Terminal:
             self._pace.start(tally.settled)
             self.note(f"{event.total} rows, {event.present} embedded already")
         elif isinstance(event, ClipEmbedded) and self.verbose:
-            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
-            self.note(f"{place}{event.id}: heard {heard}, {event.frames} rows")
+            self.note(f"{place}{event.id}: heard {_span(event.segment)}, {event.frames} rows")
         if isinstance(event, (ClipEmbedded, ClipFailed)):
             self._tell_pace(place, self._pace.line(tally.settled, tally.total))
 
@@ -248,9 +254,22 @@ class _Display:
             doing = f"{_DOING.get(event.task, event.task)} {event.detail}".strip()
             self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
             part = event.done / event.total if event.task in _PARTS_OF_ONE and event.total else 0.0
-            self.bars.update(self._covers, completed=min(tally.settled + part, tally.total))
+            self.bars.update(self._covers, completed=min(tally.settled + part, tally.total), total=tally.total or None)
         else:
             self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named(event: CoverFinished | CoverSkipped) -> str:
+    """The song's name; an album goes by the path of its cover."""
+    return str(event.output) if event.songs else event.input.name
+
+
+def _span(segment: tuple[float, float]) -> str:
+    return f"{clock(segment[0])}–{clock(segment[1])}"
 
 
 def _short(text: str, width: int = 72) -> str:

@@ -32,8 +32,8 @@ class FetchConfig:
         largest_mb: megabytes that a file may have.
         allow_private_hosts: also fetch from private, loopback and link-local addresses.
         ignore_noai: also keep what its host marks with ``X-Robots-Tag: noai``.
-        retry: which failed rows a further run tries again: those that failed for a ``passing`` reason, ``all`` or
-            ``none``.
+        retry: which rows a further run tries again: those that failed for a ``passing`` reason, ``all`` that gave no
+            pair, or ``none``.
         dedupe: what to do with covers that occur more than once: ``mark`` them with one cover_id, ``drop`` all but the
             first, or ``none``.
         dedupe_distance: bits, of 64, in which the perceptual hashes of covers that look alike may differ.

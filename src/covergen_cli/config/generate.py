@@ -30,8 +30,9 @@ class GenerateConfig:
         segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part is found.
         save_segment: also write the part that was listened to, as mp3 beside the cover.
         device: where to compute; ``auto`` takes a GPU where there is one.
-        overwrite: what to do with a cover that exists: ``changed`` redraws it when the song, the settings or the model
-            changed, ``skip`` never touches it, ``force`` always redraws.
+        overwrite: what to do with a cover that exists: ``changed`` redraws it when the settings or the model changed,
+            and leaves one that was made from another song; ``skip`` never touches it, ``force`` always redraws.
+        per: what gets a cover: every ``song``, or every ``album``, whose songs are then heard together.
     """
 
     adapter: str = "starter"
@@ -48,3 +49,4 @@ class GenerateConfig:
     save_segment: bool = False
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
     overwrite: Literal["changed", "skip", "force"] = "changed"
+    per: Literal["song", "album"] = "song"

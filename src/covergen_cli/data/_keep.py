@@ -15,13 +15,14 @@ from covergen_cli.data._ledger import Outcome
 from covergen_cli.data.dedupe import fingerprint
 from covergen_cli.data.images import clean_image
 from covergen_cli.data.lettering import lettering
-from covergen_cli.data.sources import UnwantedError
+from covergen_cli.data.sources import FREE_SPACE, NO_ROOM, UnwantedError, unexpected
 from covergen_cli.errors import CovergenError, InputError, OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen_cli.audio.check import Checked
+    from covergen_cli.data.images import CleanImage
     from covergen_cli.data.sources import Item, Obtained, Source
 
 __all__ = ["LEAST_SECONDS", "Places", "keep"]
@@ -69,23 +70,33 @@ def keep(source: Source, item: Item, places: Places, measure_lettering: bool) ->
     Raises:
         OutputError: the dataset folder cannot be written to.
     """
+    stage = "source"
     try:
         obtained = source.obtain(item, places.workspace)
-        return _kept(obtained, item, places, measure_lettering)
+        stage = "image"
+        image = clean_image(obtained.image)
+        stage = "music"
+        heard = _heard(obtained.audio, item)
+        return _kept(obtained, item, places, image, heard, measure_lettering)
     except OutputError:
         raise
     except UnwantedError as error:
-        return Outcome("filtered", error.message, "unwanted")
+        return Outcome("filtered", error.message, error.cause or f"unwanted {stage}")
     except CovergenError as error:
-        return Outcome("failed", error.message, "unusable file")
+        return Outcome("failed", error.message, f"unusable {stage}")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OutputError(f"cannot write {places.data}: {error.strerror}", hint=FREE_SPACE) from error
+        return Outcome("failed", unexpected(error), f"unexpected {stage}", passing=True)
     finally:
         places.clear(item)
 
 
-def _kept(obtained: Obtained, item: Item, places: Places, measure_lettering: bool) -> Outcome:
-    image = clean_image(obtained.image)
+def _kept(
+    obtained: Obtained, item: Item, places: Places, image: CleanImage, heard: Checked, measure_lettering: bool
+) -> Outcome:
+    """Put image and music into their places."""
     prints = fingerprint(image.pixels)
-    heard = _heard(obtained.audio, item)
     image_path = f"images/{item.id}.jpg"
     audio, audio_path = obtained.audio, str(obtained.audio)
     size, music = audio.stat().st_size, sha256_file(audio)[:_HASH_LENGTH]

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from covergen_cli.data.sources import Item
+from covergen_cli.data.sources import FREE_SPACE, Item
 from covergen_cli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ CREATE TEMP TABLE verdict (row INTEGER PRIMARY KEY, cover_id TEXT, original TEXT
 _KNOWN = "outcome o ON o.id = l.id AND o.audio = l.audio AND o.image = l.image"
 _PENDING = f"""
 FROM listing l LEFT JOIN {_KNOWN}
-WHERE l.first = l.row AND (o.id IS NULL OR (o.status = 'failed' AND (:all OR (:passing AND o.passing))))
+WHERE l.first = l.row AND (o.id IS NULL OR (o.status != 'ok' AND (:all OR (:passing AND o.passing))))
 """
 
 
@@ -137,7 +137,7 @@ class Ledger:
                 raise OutputError(
                     f"another covergen fetch is at work in {self._path.parent.parent}", hint="Let it end, or end it."
                 ) from error
-            hint = "Free space, and run the same command again." if "full" in str(error) else None
+            hint = FREE_SPACE if "full" in str(error) else None
             raise OutputError(f"cannot write {self._path}: {error}", hint=hint) from error
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error

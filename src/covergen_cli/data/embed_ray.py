@@ -110,7 +110,7 @@ def _results(ray: Any, items: list[dict[str, str]], config: EmbedConfig) -> Gene
     how: dict[str, Any] = {"fn_constructor_args": (config,)}
     if config.encoder == "openl3" and devices:
         # Processors decode, one actor per device embeds; Ray holds decoding back while the devices are busy.
-        rows = rows.map(_hear, fn_args=(OPENL3_RATE_HZ,), num_cpus=1)
+        rows = rows.map(_hear, num_cpus=1)
         rows = rows.map_batches(
             _DeviceActor, batch_size=_CLIPS_PER_BLOCK, num_gpus=1, concurrency=min(devices, blocks), **how
         )
@@ -136,8 +136,8 @@ class _ClipActor:
         return {"outcome": json.dumps(_facts(embed_one(_source(item), self._ready)))}
 
 
-def _hear(item: dict[str, str], sample_rate_hz: int) -> dict[str, Any]:
-    found = try_to_hear(_source(item), sample_rate_hz)[1]
+def _hear(item: dict[str, str]) -> dict[str, Any]:
+    found = try_to_hear(_source(item))[1]
     if isinstance(found, Unusable):
         return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_facts(found))}
     return {**item, "samples": found.samples, "facts": json.dumps([found.segment, found.warnings])}

@@ -18,7 +18,7 @@ import shutil
 from array import array
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -92,11 +92,14 @@ def fetch_dataset(
     """
     places = Places(folder, folder / ".fetch" / "files")
     _claim(source, folder)
+    rest = source.items()
+    first = next(rest, None)  # before anything is written: this is where a source says that it cannot be read
+    rows = islice(chain(filter(None, [first]), rest), config.limit)
     with closing(Ledger(folder / ".fetch" / "ledger.sqlite")) as ledger:
-        rows = islice(source.items(), config.limit)
         yield from map(RowsListed, ledger.list_anew(rows, lambda id_: _draw(config.seed, id_), config.sample))
         _make_folders(places)
-        write_facts(folder, source)
+        if not (folder / FACTS).exists():
+            write_facts(folder, source)
         _forget_lost_files(ledger, folder)
         total, pending = ledger.rows(), ledger.pending(config.retry)
         yield FetchPlanned(folder, total, pending)
@@ -174,7 +177,7 @@ def _measure_lettering(ledger: Ledger, places: Places, config: FetchConfig) -> N
 
 
 def _find_duplicates(ledger: Ledger, config: FetchConfig) -> None:
-    """Group the pairs that are there by their covers and music; takes about 400 bytes of memory per pair."""
+    """Group the pairs that are there by their covers and music; takes about 700 bytes of memory per pair."""
     if config.dedupe == "none":
         return
     rows = array("q")

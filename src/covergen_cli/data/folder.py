@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.audio.hear import hear
-from covergen_cli.audio.io import AUDIO_SUFFIXES, save_mp3
-from covergen_cli.audio.tags import read_tags
+from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
+from covergen_cli.audio.pictures import read_pictures
 from covergen_cli.data.sources import Item, Obtained, Source, UnwantedError, safe_id
 from covergen_cli.errors import InputError
 
@@ -85,13 +85,15 @@ class FolderSource(Source):
         path = self.folder.absolute() / item.audio
         if not path.is_file():
             raise InputError(f"{item.audio} is not there", hint="If it is, its name is no valid text: rename it.")
-        tags = read_tags(path)
-        image = next((data for data in tags.pictures if data.startswith(_IMAGE_STARTS)), None) or _beside(path)
+        info = probe(path)
+        image = next((data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS)), None) or _beside(path)
         if image is None:
             names = ", ".join(f"{name}.*" for name in IMAGE_NAMES)
-            raise UnwantedError(f"{item.audio} has no cover inside, and there is no {names} beside it")
-        said = {name: text for name, text in asdict(tags).items() if name in METADATA}
-        said["title"] = said["title"] or path.stem
+            raise UnwantedError(
+                f"{item.audio} has no cover inside, and there is no {names} beside it", cause="no cover"
+            )
+        said = {name: getattr(info.tags, name) or "" for name in METADATA}
+        said |= {"title": info.title or path.stem, "artist": info.artist or ""}
         return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, said)
 
 

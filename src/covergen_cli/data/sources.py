@@ -10,6 +10,7 @@ down what became of the row::
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["Item", "Missed", "Obtained", "Source", "UnwantedError", "safe_id"]
+__all__ = ["FREE_SPACE", "NO_ROOM", "Item", "Missed", "Obtained", "Source", "UnwantedError", "safe_id", "unexpected"]
+
+FREE_SPACE = "Free space, and run the same command again."
+"""What to do about a full disk."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors of the system after which nothing more can be written."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID_LENGTH = 64
@@ -32,7 +39,16 @@ _DIGEST_LENGTH = 12
 
 
 class UnwantedError(InputError):
-    """A file is sound, and yet no good for a dataset: too short, silent, blank … Its row is ``filtered``."""
+    """A file is sound, and yet no good for a dataset: too short, silent, blank … Its row is ``filtered``.
+
+    Args:
+        message: as in any error.
+        cause: the same in a word or two, for counting; without it, whether music or image is to blame is said.
+    """
+
+    def __init__(self, message: str, *, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,11 @@ class Source(ABC):
             UnwantedError: the row is no good; it counts as ``filtered``.
             CovergenError: the files cannot be had; the row counts as ``failed``. An ``OutputError`` ends the run.
         """
+
+
+def unexpected(error: Exception) -> str:
+    """Say on one line what nobody thought of, for the reason of a row."""
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def safe_id(text: str) -> str:

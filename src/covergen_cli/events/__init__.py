@@ -6,7 +6,7 @@ The library never prints; the command line renders these, and a program that emb
 from __future__ import annotations
 
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
-from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.split import SplitFinished
@@ -25,6 +25,7 @@ __all__ = [
     "ClipFailed",
     "CoverFailed",
     "CoverFinished",
+    "CoverPlanned",
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
@@ -52,6 +53,7 @@ Event = (
     | ModelLoaded
     | Progress
     | CoverFinished
+    | CoverPlanned
     | CoverSkipped
     | CoverFailed
     | EmbedPlanned

@@ -76,7 +76,6 @@ class FetchFinished:
         hosts: host → rows that are ok and not ok, of the 20 with the most rows.
         bytes: size of music and images in all.
         dead: links that the hosts say are gone (404, 410).
-        complete: whether every row was tried; false after an interruption.
     """
 
     manifest: Path
@@ -86,4 +85,3 @@ class FetchFinished:
     hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
     bytes: int = 0
     dead: int = 0
-    complete: bool = True

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.generation.foresee import REFUSED_HINT, foresee
 from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread
+from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread, songs_of
 from covergen_cli.generation.plan import Job, plan
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
     from covergen_cli.generation.draw import Painter
 
-__all__ = ["Job", "generate", "plan"]
+__all__ = ["Job", "foresee", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1
+_load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -62,7 +64,7 @@ def generate(
     missing: list[Job] = []
     for job in jobs:
         if config.overwrite == "skip" and job.output.exists():
-            yield CoverSkipped(job.input, job.output, job.seed, "exists")
+            yield CoverSkipped(job.input, job.output, job.seed, "exists", job.songs)
         else:
             missing.append(job)
     if missing and not stop.is_set():
@@ -117,23 +119,32 @@ class _Run:
             if wait([future], timeout=_PATIENCE_SECONDS).done:
                 return future.result()
 
+    def _heard(self, job: Job, coming: Future[Listened]) -> Generator[Event, None, Listened]:
+        """Wait for a song or an album, telling how many of its songs were heard."""
+        total, told = len(songs_of(job)), 0
+        yield Progress("listen", 0, total, job.label)
+        while not wait([coming], timeout=_PATIENCE_SECONDS).done:
+            self._check_stop()
+            if told < self._listener.heard[job.input] < total:
+                told = self._listener.heard[job.input]
+                yield Progress("listen", told, total, job.label)
+        return self._wait(coming)
+
     def _song_events(self, jobs: list[Job], coming: Future[Listened]) -> Iterator[Event]:
-        yield Progress("listen", 0, 1, jobs[0].input.name)
         try:
-            song = self._wait(coming)
+            song = yield from self._heard(jobs[0], coming)
         except (Stopped, ModelError):
             raise
         except Exception as error:  # noqa: BLE001 — one broken song must not end a night's work
             yield from (_failure(job, error) for job in jobs)
             return
-        yield from (Warned(text, jobs[0].input) for text in song.warnings)
+        yield from (Warned(text, None if jobs[0].songs else jobs[0].input) for text in song.warnings)
         spent = song.seconds
         for job, verdict, facts in zip(jobs, song.verdicts, song.facts, strict=True):
             if verdict.action == "skip":
-                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason)
+                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason, job.songs)
             elif verdict.action == "refuse":
-                hint = "Use --overwrite force to replace it, or another -o."
-                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, hint)
+                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, REFUSED_HINT, job.songs)
             else:
                 yield from self._draw_events(job, song, facts, spent)
                 spent = 0.0
@@ -143,10 +154,10 @@ class _Run:
         if song.embedding is None:
             raise AssertionError("a song that is to be drawn was not embedded")
         started = time.monotonic()
-        provenance = {**facts, "input": job.input.name, "segment": list(song.segment)}
+        provenance = {**facts, **song.sources(job)}
         try:
             for done, total in painter.draw(job, song.embedding, provenance, self._config):
-                yield Progress("draw", done, total, job.input.name)
+                yield Progress("draw", done, total, job.label)
                 self._check_stop()
         except (Stopped, ModelError):
             raise
@@ -154,7 +165,8 @@ class _Run:
             yield _failure(job, error)
             return
         seconds = spent + time.monotonic() - started
-        yield CoverFinished(job.input, job.output, job.seed, song.segment, seconds, painter.base.native_size)
+        size, (segment, songs) = painter.base.native_size, song.heard(job)
+        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
 
     def _painter_events(self) -> Generator[Event, None, Painter]:
         if self._painter is None:
@@ -168,15 +180,20 @@ class _Run:
 
 
 def _load(config: GenerateConfig, models: Models) -> Painter:
-    """Import what is heavy and load the models, both in the thread that this runs in."""
-    from covergen_cli.generation.draw import load_painter
+    """Import what is heavy and load the models, both in the thread that this runs in.
 
-    return load_painter(config, models)
+    One at a time: diffusers changes torch for all threads while it builds a model, and a run that ended early may leave
+    its thread at it.
+    """
+    with _load_lock:
+        from covergen_cli.generation.draw import load_painter
+
+        return load_painter(config, models)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:
     if isinstance(error, CovergenError):
-        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint)
+        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs)
     _log.error("unexpected error with %s", job.input, exc_info=error)
     text = f"{job.input}: unexpected {type(error).__name__}: {error}"
-    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.")
+    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.", job.songs)

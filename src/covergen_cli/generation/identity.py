@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from covergen_cli import __version__, weights
-from covergen_cli.artifacts import SCHEMA, sha256_bytes
+from covergen_cli.artifacts import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ModelError
 from covergen_cli.generation.provenance import read_provenance
@@ -24,6 +24,8 @@ from covergen_cli.models.facts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
@@ -53,18 +55,23 @@ class Models:
     scheduler_config: dict[str, Any]
 
 
-def find_models(config: GenerateConfig) -> Models:
+def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """Find adapter and base, and name their content.
 
+    Args:
+        config: which ones.
+        fetch: fetch from the hub what is not on this machine.
+
     Raises:
-        ModelError: one of them is missing, damaged, or cannot be fetched.
+        ModelError: one of them is missing, damaged, or cannot be fetched;
+            :class:`~covergen_cli.weights.NotFetchedError` when it could be, but ``fetch`` is off.
     """
-    folder = adapter_folder(weights.resolve(config.adapter, "adapter"))
+    folder = adapter_folder(weights.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
     reference = config.base or facts["base"].get("reference")
     if not isinstance(reference, str):
         raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
-    base = weights.resolve(reference)
+    base = weights.resolve(reference, fetch=fetch)
     return Models(
         adapter_folder=folder,
         adapter_fingerprint=adapter_fingerprint(facts),
@@ -132,13 +139,20 @@ class Verdict:
     reason: str = ""
 
 
-def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", "force"]) -> Verdict:
+def judge(
+    output: Path,
+    fingerprint: str,
+    overwrite: Literal["changed", "skip", "force"],
+    songs: Sequence[tuple[Path, str]] = (),
+) -> Verdict:
     """Decide whether a cover is drawn.
 
     Args:
         output: where it goes.
         fingerprint: what it would be (:func:`cover_facts`).
         overwrite: see :class:`covergen_cli.config.GenerateConfig`.
+        songs: what it would be made from, each with the hash of its sound. A cover that was made from none of them is
+            another song's, and is refused. Without any, only its name counts.
     """
     if overwrite == "force" or not output.exists():
         return Verdict("draw")
@@ -149,4 +163,15 @@ def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", 
         return Verdict("refuse", f"{output} exists and was not made by covergen")
     if made.get("fingerprint") == fingerprint:
         return Verdict("skip", "unchanged")
+    if songs and not _made_from(made, songs):
+        return Verdict("refuse", f"{output} exists and was made from another song, or from another version of this one")
     return Verdict("draw")
+
+
+def _made_from(made: dict[str, Any], songs: Sequence[tuple[Path, str]]) -> bool:
+    """Tell whether a cover says that it was made from one of these songs."""
+    rows = made.get("songs")
+    sources = rows if isinstance(rows, list) else [made]
+    heard = {source.get("input_sha256") for source in sources if isinstance(source, dict)}
+    # Covers up to version 0.1.0 recorded the hash of the whole file.
+    return any(sound in heard for _, sound in songs) or any(sha256_file(path) in heard for path, _ in songs)

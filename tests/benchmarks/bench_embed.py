@@ -1,30 +1,45 @@
-"""Windows per second of OpenL3, ours beside a plain PyTorch loop of the same network.
+"""Windows and clips per second of OpenL3, ours beside a plain PyTorch loop of the same network.
 
-Run by hand: ``python tests/benchmarks/bench_openl3.py [-n 3] [--threads 2] [--windows 32]``. The loop is what one would
-write first: batches of 32, contiguous tensors, batch norms as layers of their own. Weights are random (their values do
-not matter for speed), the input is noise; both take turns, one round before the first is not counted, and both must
-give the same embedding. With CUDA, ours runs at every precision, beside a large matrix product at the same one.
+Run by hand: ``python tests/benchmarks/bench_embed.py [-n 3] [--threads 2] [--windows 32] [--clips 6]``. The loop is
+what one would write first: batches of 32, contiguous tensors, batch norms as layers of their own; for clips, one file
+after the other is decoded, resampled (librosa), framed, embedded and saved. Weights are random (their values do not
+matter for speed); both take turns, one round before the first is not counted, and both must give the same embedding.
+With CUDA, ours runs at every precision, beside a large matrix product at the same one, and on 512 clips of 30 s.
+
+``--memory`` instead embeds 4 and then 64 clips, each in a process of its own, and prints the most memory each took.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+import librosa
 import machine
 import numpy as np
 import torch
 from torch import nn
 
 from covergen_cli.audio._openl3_frontend import LogMel
-from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.io import save_mp3
+from covergen_cli.audio.openl3 import OpenL3, frame
+from covergen_cli.config import EmbedConfig
+from covergen_cli.data.embed import embed_dataset
+from covergen_cli.events import ClipFailed
+from covergen_cli.synthetic.synth import compose, render
 from covergen_cli.weights.keras_file import CHANNELS, array_shapes
+from covergen_cli.weights.openl3 import _keep as keep_openl3
 
 FLOP_PER_WINDOW = 2 * 10.2e9
 PLAIN_BATCH = 32
 MATRIX = 8192
+CLIP_RATE_HZ = 44_100
+HOP_SECONDS = 0.1
 
 
 def random_arrays():
@@ -158,20 +173,127 @@ def on_gpu(arrays, rounds):
     report(times, results, len(windows), peaks, results["ours, fp32"])
 
 
+def compose_dataset(folder, clips, clip_seconds, arrays):
+    """A dataset folder of synthesised mp3s (a few songs, over and over), and a file of weights; return the latter."""
+    (folder / "audio").mkdir(parents=True)
+    (folder / "cover.jpg").write_bytes(b"not looked at")
+    for seed in range(min(clips, 8)):
+        song = render(compose(seed), clip_seconds, CLIP_RATE_HZ)
+        save_mp3(folder / "audio" / f"{seed}.mp3", song, CLIP_RATE_HZ)
+    lines = ["id,audio_path,image_path", *(f"{number},audio/{number % 8}.mp3,cover.jpg" for number in range(clips))]
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return keep_openl3(arrays, "mel256", "random", folder / "weights.safetensors")
+
+
+def embed_folder(folder, config, name):
+    """What ``covergen embed DATA`` runs; return the embeddings in the order of the manifest."""
+    for event in embed_dataset(folder, config, name=name):
+        if isinstance(event, ClipFailed):
+            sys.exit(f"{event.id}: {event.error}")
+    paths = sorted((folder / "embeddings" / name).glob("*.npy"), key=lambda path: int(path.stem))
+    return torch.from_numpy(np.concatenate([np.load(path) for path in paths]))
+
+
+def plain_files(folder, plain):
+    """One file after the other; return the embeddings in the order of the manifest."""
+    parts = []
+    for line in (folder / "manifest.csv").read_text().splitlines()[1:]:
+        samples, _ = librosa.load(folder / line.split(",")[1], sr=48_000, mono=True)
+        parts.append(plain.run(torch.from_numpy(frame(samples, HOP_SECONDS).copy())))
+        np.save(folder / "plain.npy", parts[-1].numpy())
+    return torch.cat(parts)
+
+
+def on_clips(arrays, clips, clip_seconds, rounds):
+    """Clips per second of files, decoding included; and how near that comes to the bare network."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        weights = compose_dataset(folder / "DATA", clips, clip_seconds, arrays)
+        counter = iter(range(10**6))
+        plain = Plain(arrays)
+
+        def ours(dtype):
+            config = EmbedConfig(encoder="openl3", openl3_weights=str(weights), device="cpu", dtype=dtype)
+            return embed_folder(folder / "DATA", config, f"run-{next(counter)}")
+
+        runs = {
+            "plain loop over files, fp32": lambda: plain_files(folder / "DATA", plain),
+            "covergen embed, fp32": lambda: ours("fp32"),
+            "covergen embed, bf16": lambda: ours("bf16"),
+        }
+        times, results = measure(runs, rounds, "cpu")
+    windows = len(results["covergen embed, fp32"])
+    print(f"\n{clips} mp3s of {clip_seconds:g} s at hop {HOP_SECONDS}, {windows} windows; models load in every round\n")
+    print("| what | clips/s | windows/s | over the first | median cosine |\n|---|---:|---:|---:|---:|")
+    first = statistics.median(times["plain loop over files, fp32"])
+    exact = results["plain loop over files, fp32"]
+    for name, took in times.items():
+        median = statistics.median(took)
+        rows = min(len(exact), windows)
+        cosine = torch.nn.functional.cosine_similarity(results[name][:rows], exact[:rows]).median().item()
+        print(f"| {name} | {clips / median:.3f} | {windows / median:.2f} | {first / median:.2f} | {cosine:.6f} |")
+
+
+def clips_on_gpu(arrays, clips=512, clip_seconds=30.0):
+    """Clips per second on the GPU, once at each precision after a short run that is not counted."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "DATA")
+        weights = compose_dataset(folder, clips, clip_seconds, arrays)
+        warm = Path(place, "WARM")
+        compose_dataset(warm, 8, clip_seconds, arrays)
+        print(f"\n{clips} mp3s of {clip_seconds:g} s at hop {HOP_SECONDS}:\n\n| what | clips/s | 19,000 clips, min |")
+        print("|---|---:|---:|")
+        for dtype in ("tf32", "bf16", "fp16"):
+            config = EmbedConfig(encoder="openl3", openl3_weights=str(weights), device="cuda", dtype=dtype)
+            embed_folder(warm, config, dtype)
+            took, _ = seconds(lambda config=config, dtype=dtype: embed_folder(folder, config, dtype), "cuda")
+            print(f"| covergen embed, {dtype} | {clips / took:.1f} | {19_000 * took / clips / 60:.1f} |")
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+import bench_embed
+folder = Path(sys.argv[1])
+weights = bench_embed.compose_dataset(folder, int(sys.argv[2]), 4.0, bench_embed.random_arrays())
+config = bench_embed.EmbedConfig(encoder="openl3", openl3_weights=str(weights), hop_seconds=0.5, device="cpu")
+bench_embed.embed_folder(folder, config, "run")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def memory():
+    """Most memory of a whole run over few and over many clips."""
+    print("| clips of 4 s | most memory, MB |\n|---:|---:|")
+    for clips in (4, 64):
+        with tempfile.TemporaryDirectory() as place:
+            command = [sys.executable, "-c", MEMORY, str(Path(place, "DATA")), str(clips)]
+            done = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True)
+        print(f"| {clips} | {done.stdout.strip()} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", "--rounds", type=int, default=3)
     parser.add_argument("--windows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--clips", type=int, default=6, help="files for the second table")
+    parser.add_argument("--clip-seconds", type=float, default=10.0)
+    parser.add_argument("--memory", action="store_true", help="measure memory instead")
     options = parser.parse_args()
+    if options.memory:
+        return memory()
     torch.set_num_threads(options.threads)
     print("\n".join(machine.facts()))
     print(f"{options.windows} windows, {options.threads} threads, {options.rounds} rounds\n")
     arrays = random_arrays()
     noise = np.random.default_rng(0).standard_normal((options.windows, 48000), np.float32) * 0.1
     on_cpu(arrays, torch.from_numpy(noise), options.rounds)
+    on_clips(arrays, options.clips, options.clip_seconds, options.rounds)
     if torch.cuda.is_available():
         on_gpu(arrays, options.rounds)
+        clips_on_gpu(arrays)
+    return None
 
 
 if __name__ == "__main__":
