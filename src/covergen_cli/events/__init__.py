@@ -8,16 +8,20 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
 
 __all__ = [
+    "ArtWritten",
     "ClipEmbedded",
     "ClipFailed",
+    "ContactSheetWritten",
     "CoverFailed",
     "CoverFinished",
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
     "Event",
+    "Explained",
     "ModelLoaded",
     "ModelLoading",
     "Progress",
@@ -32,6 +36,9 @@ Event = (
     | CoverFinished
     | CoverSkipped
     | CoverFailed
+    | ArtWritten
+    | Explained
+    | ContactSheetWritten
     | EmbedPlanned
     | ClipEmbedded
     | ClipFailed

@@ -9,10 +9,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from covergen_cli.artifacts import sha256_file
+from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
+from covergen_cli.generation.explain import Heard, explanation_path, hear
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
+from covergen_cli.generation.lettering import wanted_lettering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +48,7 @@ class Listened:
         segment: start and end in seconds.
         warnings: about the file.
         seconds: wall-clock time that it took.
+        heard: what the explanation shows, where one shall be drawn.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -54,6 +57,7 @@ class Listened:
     segment: tuple[float, float] = (0.0, 0.0)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    heard: Heard | None = None
 
 
 def in_thread(work: Callable[..., _T], *arguments: Any) -> Future[_T]:
@@ -109,12 +113,18 @@ class Listener:
             started = time.monotonic()
             path = jobs[0].input
             digest = _hash_input(path)
-            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
+            words, notes = wanted_lettering(self._config, path)
+            song = Listened(facts=[cover_facts(job, digest, self._config, self._models, words) for job in jobs])
             for job, facts in zip(jobs, song.facts, strict=True):
                 song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite))
-            if any(verdict.action == "draw" for verdict in song.verdicts):
+            draws = any(verdict.action == "draw" for verdict in song.verdicts)
+            explains = self._config.explain and (draws or not explanation_path(jobs[0].output).exists())
+            if draws or explains:
                 self._before_embedding()
                 self._embed(path, jobs[0].segment_output, song)
+            if explains:
+                song.heard = hear(path, song.segment)
+            song.warnings = (*song.warnings, *notes)
             song.seconds = time.monotonic() - started
             return song
 
@@ -152,7 +162,7 @@ class Listener:
 
 
 def _hash_input(path: Path) -> str:
-    """Hash a song, which also tells early whether it can be read at all.
+    """Hash a song's sound, which also tells early whether it can be read at all.
 
     Raises:
         InputError: it is missing, a folder, empty, or unreadable.
@@ -160,7 +170,7 @@ def _hash_input(path: Path) -> str:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")
-        return sha256_file(path)
+        return payload_sha256(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist", hint="Check the name.") from error
     except OSError as error:
