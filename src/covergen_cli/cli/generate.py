@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
+from covergen_cli.cli.files import check_images, events_with_files, file_options
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
@@ -42,7 +43,7 @@ SCHEMA = 1
     metavar="OUT",
     help="Folder for the covers; for a single cover also its file name, ending in .png or .jpg.",
 )
-@setting_options(GenerateConfig, short={"variations": "-n"})
+@setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"})
 @click.option(
     "--preset",
     help=f"Settings to start from: {', '.join(preset_names())}, or a YAML file. "
@@ -51,6 +52,7 @@ SCHEMA = 1
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per cover on stdout instead of a path.")
 @click.option("--dry-run", is_flag=True, help="Only say which covers would be made; check the inputs, load no model.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first song that fails.")
+@file_options
 @global_options
 @click.pass_context
 def generate(
@@ -62,7 +64,9 @@ def generate(
     as_json: bool,
     dry_run: bool,
     fail_fast: bool,
-    **_settings: Any,
+    check: bool,
+    from_cover: Path | None,
+    **options: Any,
 ) -> int:
     """Make covers for songs.
 
@@ -70,26 +74,38 @@ def generate(
     paths from stdin, one per line. The path of every cover goes to stdout, also of one that was already there.
     """
     given = given_settings(context, GenerateConfig)
-    config = resolve(GenerateConfig, preset=preset, overrides=given)
     terminal = context.ensure_object(Session).terminal()
+    if check:
+        return check_images(inputs, given.get("store"), terminal, as_json=as_json)
     songs = _songs(inputs)
 
-    from covergen_cli.generation import batch
+    from covergen_cli.generation import batch, remake, stores
 
+    recipe = None if from_cover is None else remake.read_recipe(from_cover)
+    asked = {**(recipe.settings if recipe else {}), **given}
+    config = stores.for_store(resolve(GenerateConfig, preset=preset, overrides=asked), asked)
+    if recipe:
+        songs = [remake.find_song(recipe, songs)]
+        remake.check_models(recipe, config, given)
+        for note in recipe.notes:
+            terminal.warn(note)
     jobs = batch.plan(songs, output, config, format_given="format" in given)
+    stores.check_formats(jobs, config)
     if dry_run:
         return _list(jobs, terminal, as_json=as_json)
     tally = Tally(total=len(jobs))
     write = _json_line if as_json else _path_line
+    folder = output.parent if jobs[0].output == output else output
+    drawn = events_with_files(lambda jobs: batch.generate(jobs, config), jobs, config, options, folder)
     try:
-        with terminal.live(tally), closing(batch.generate(jobs, config)) as events:
+        with terminal.live(tally), closing(drawn) as events:
             _follow(events, tally, terminal, write, fail_fast=fail_fast)
     except (KeyboardInterrupt, Terminated):
         terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
         raise
     finally:
         if tally.settled:
-            terminal.note(tally.sentence(output.parent if jobs[0].output == output else output))
+            terminal.note(tally.sentence(folder))
     return _exit_code(tally)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from covergen_cli.generation.provenance import DIGITAL_SOURCE_TYPE, read_provena
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from covergen_cli.generation.stores import Store
 
@@ -226,7 +226,9 @@ def _format(picture: Picture, store: Store) -> Finding:
 def _colour(picture: Picture) -> Finding:
     if picture.mode not in {"RGB", "RGBA"}:
         names = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "1": "black and white", "P": "a palette"}
-        return Finding("colour", "refused", f"{names.get(picture.mode, picture.mode)}; save it as RGB, 8 bits a channel")
+        return Finding(
+            "colour", "refused", f"{names.get(picture.mode, picture.mode)}; save it as RGB, 8 bits a channel"
+        )
     if picture.profile is not None and "srgb" not in picture.profile.lower():
         return Finding("colour", "advice", f"colour profile {picture.profile}; convert it to sRGB")
     return Finding("colour", "ok", "RGB")

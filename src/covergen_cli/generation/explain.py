@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.artifacts import atomic_path
@@ -13,6 +12,8 @@ from covergen_cli.errors import OutputError
 from covergen_cli.events import Explained, Warned
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 

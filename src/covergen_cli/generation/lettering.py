@@ -87,8 +87,7 @@ def _settable(name: str, text: str | None, font: str | None) -> tuple[str | None
     kept = " ".join("".join(c for c in cleaned if c not in missing[best]).split())
     if any(unicodedata.category(c)[0] in "LMN" for c in lost) or not kept:
         # A title with letters missing would be another title.
-        hint = "give a font that has them with --font"
-        return None, "", [*notes[: len(notes) - (best != candidates[0])], f"no font at hand has {lost!r}, so the {name} is left off; {hint}"]
+        return None, "", [f"no font at hand has {lost!r}, so the {name} is left off; give one that has with --font"]
     return kept, best, [*notes, f"no font at hand has {lost!r}; the {name} is set without"]
 
 
@@ -120,9 +119,9 @@ def font_file(name: str, own: str | None) -> Path:
     if name == BUNDLED:
         return Path(__file__).parent / "fonts" / "InterDisplay.ttf"
     if name == FALLBACK:
-        import matplotlib
+        import matplotlib as mpl
 
-        return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+        return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
     if own is None or _named(own) != name:
         raise ConfigError(f"the cover is set in the font {name}", hint="Give it with --font.")
     return Path(own).expanduser()

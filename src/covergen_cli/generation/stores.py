@@ -1,7 +1,8 @@
-"""What stores and players take of a cover, and the settings that follow from it; the rules are data (``stores.yaml``)."""
+"""What stores and players take of a cover, and the settings that follow; the rules are data (``stores.yaml``)."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from covergen_cli.errors import ConfigError
+from covergen_cli.events import CoverFinished, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Generator, Sequence
 
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.events import Event
     from covergen_cli.generation.plan import Job
 
-__all__ = ["UPLOADED", "Source", "Store", "check_formats", "for_store", "load_stores", "max_bytes"]
+__all__ = ["UPLOADED", "Source", "Store", "check_formats", "for_store", "load_stores", "max_bytes", "with_size_notice"]
 
 UPLOADED = ("spotify", "apple", "distrokid", "bandcamp")
 """The places that a cover is uploaded to; ``file`` is the picture inside a music file."""
@@ -120,3 +123,17 @@ def check_formats(jobs: Sequence[Job], config: GenerateConfig) -> None:
 def max_bytes(store: str | None) -> int | None:
     """Return the weight that a cover for this store must keep to, ``None`` where there is no limit or no store."""
     return load_stores()[store].max_bytes if store is not None else None
+
+
+def with_size_notice(events: Generator[Event, None, None], config: GenerateConfig) -> Generator[Event, None, None]:
+    """Pass events on; before the first cover for a store that was enlarged, say from what size."""
+    told = config.store is None
+    with closing(events):
+        for event in events:
+            if not told and isinstance(event, CoverFinished) and event.native_size < config.size:
+                told = True
+                yield Warned(
+                    f"the model draws {event.native_size} pixels; enlarged to {config.size}, "
+                    f"which {config.store} may find blurry"
+                )
+            yield event

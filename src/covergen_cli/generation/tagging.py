@@ -76,16 +76,16 @@ def refusals(jobs: Sequence[Job], settings: TagSettings) -> tuple[list[Job], lis
     """
     if len({job.input for job in jobs}) < len(jobs):
         raise ConfigError("--write-tags puts one cover into a song, and there are several", hint="Leave out -n.")
-    fine, refused = [], []
-    for job in jobs:
-        try:
-            _check_song(job.input, settings)
-            fine.append(job)
-        except CovergenError as error:
-            if isinstance(error, ConfigError):
-                raise
-            refused.append(CoverFailed(job.input, None, job.seed, error.message, error.hint))
-    return fine, refused
+    verdicts = [(job, _refusal(job, settings)) for job in jobs]
+    return [job for job, refusal in verdicts if refusal is None], [refusal for _, refusal in verdicts if refusal]
+
+
+def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
+    try:
+        _check_song(job.input, settings)
+    except (InputError, OutputError) as error:
+        return CoverFailed(job.input, None, job.seed, error.message, error.hint)
+    return None
 
 
 def _check_song(song: Path, settings: TagSettings) -> None:
@@ -93,16 +93,17 @@ def _check_song(song: Path, settings: TagSettings) -> None:
         return  # whoever reads it says what is wrong with it
     tags = open_tags(song)
     if has_foreign_art(tags) and not settings.replace:
-        raise OutputError(
-            f"{song} holds a picture that covergen did not put there", hint="--replace-art replaces it."
-        )
+        raise OutputError(f"{song} holds a picture that covergen did not put there", hint="--replace-art replaces it.")
 
 
-def with_art(events: Generator[Event, None, None], settings: TagSettings) -> Generator[Event, None, None]:
-    """Pass events on, and put every cover that is finished, or was there already, into its song.
+def with_art(
+    events: Generator[Event, None, None], settings: TagSettings, refused: Sequence[CoverFailed] = ()
+) -> Generator[Event, None, None]:
+    """Pass events on, and put every cover that is finished, or was there already, into its song; ``refused`` go first.
 
     A cover whose song could not be written becomes a ``CoverFailed``, which names the cover: that is there.
     """
+    yield from refused
     with closing(events):
         for event in events:
             if not isinstance(event, (CoverFinished, CoverSkipped)):

@@ -99,13 +99,17 @@ def _busyness(image: Image.Image) -> npt.NDArray[np.float64]:
     """Say for every cell of a 128 × 128 map how much goes on there: slope of the brightness, 0 to about 1."""
     small = np.asarray(image.convert("L").resize((_MAP, _MAP), Image.Resampling.BOX), np.float64) / 255
     down, across = np.gradient(small)
-    return np.hypot(down, across) * 8 + np.abs(small - small.mean()) * 0.05
+    slope: npt.NDArray[np.float64] = np.hypot(down, across) * 8 + np.abs(small - small.mean()) * 0.05
+    return slope
 
 
 def _bounds(setting: Setting) -> tuple[float, float, float, float]:
-    boxes = [(p.x, p.y, p.x + p.block.width, p.y + p.block.height) for p in setting]
-    lows, highs = zip(*((box[:2], box[2:]) for box in boxes), strict=True)
-    return (*(min(values) for values in zip(*lows, strict=True)), *(max(v) for v in zip(*highs, strict=True)))  # type: ignore[return-value]
+    return (
+        min(placed.x for placed in setting),
+        min(placed.y for placed in setting),
+        max(placed.x + placed.block.width for placed in setting),
+        max(placed.y + placed.block.height for placed in setting),
+    )
 
 
 def _cost(setting: Setting, busy: npt.NDArray[np.float64], side: int) -> float:
