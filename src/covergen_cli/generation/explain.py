@@ -121,7 +121,7 @@ def _draw_salience(axes: Any, heard: Heard) -> None:
         axes.plot(middles, heard.scores, color=_INK, lw=1.5, label="loudness × spectral contrast, 30 s around")
     axes.set(xlim=(0, heard.duration_seconds), yticks=[], xlabel="time in the song")
     axes.set_title("How salient each part is", loc="left", fontsize=11)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, frameon=False)
     _clean(axes)
     axes.xaxis.set_major_formatter(lambda seconds, _place: _clock(seconds))
 

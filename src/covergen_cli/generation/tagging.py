@@ -135,7 +135,7 @@ def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | No
     _check_song(target, settings)
     if open_tags(target).pictures() == [jpeg]:
         return None
-    backup = target.with_name(target.name + BACKUP_SUFFIX)
+    backup = (target if song.is_symlink() else song).with_name(target.name + BACKUP_SUFFIX)
     if not os.access(target, os.W_OK):
         raise OutputError(f"{song} is read-only", hint="Make it writable first.")
     try:
