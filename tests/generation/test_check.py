@@ -58,7 +58,7 @@ def turned():
     [
         ("size", lambda path: noise(50, 50).save(path)),
         ("format", lambda path: noise().save(path, format="PNG")),
-        ("sharpness", lambda path: scene(32).resize((128, 128), Image.Resampling.BICUBIC).save(path)),
+        ("sharpness", lambda path: scene(32).resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=95)),
         ("declaration", lambda path: noise().save(path)),
     ],
 )

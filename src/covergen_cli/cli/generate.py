@@ -71,7 +71,8 @@ def generate(
     """Make covers for songs.
 
     INPUT is a music file, a folder of music (searched through; its tree is kept under the output folder), or - to read
-    paths from stdin, one per line. The path of every cover goes to stdout, also of one that was already there.
+    paths from stdin, one per line. The path of every cover goes to stdout, also of one that was already there. With
+    --check, INPUT are pictures, and what stores think of them goes to stdout.
     """
     given = given_settings(context, GenerateConfig)
     terminal = context.ensure_object(Session).terminal()

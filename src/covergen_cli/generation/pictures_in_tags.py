@@ -75,7 +75,12 @@ class _Guarded:
         self._tags = tags
 
     def pictures(self) -> list[bytes]:
-        return self._tags.pictures()
+        import mutagen
+
+        try:
+            return self._tags.pictures()
+        except (mutagen.MutagenError, ValueError) as error:
+            raise InputError(f"the picture in {self._path} is damaged: {error}") from error
 
     def put(self, jpeg: bytes, size: tuple[int, int]) -> None:
         import mutagen
@@ -188,6 +193,7 @@ class _Ogg:
         if self._file.tags is None:
             self._file.add_tags()
         for name in ("coverart", "coverartmime"):
-            self._file.tags.pop(name, None)
+            if name in self._file.tags:
+                del self._file.tags[name]
         self._file.tags["metadata_block_picture"] = texts
         self._file.save(self._path)
