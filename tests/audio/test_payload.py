@@ -1,9 +1,10 @@
 """What a file plays has a name that tags do not change."""
 
 import pytest
-from .signals import tone, write_audio
 
 from covergen_cli.audio.payload import payload_sha256
+
+from .signals import tone, write_audio
 
 KINDS = [("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.flac", "flac"), ("a.ogg", "vorbis"), ("a.opus", "libopus")]
 

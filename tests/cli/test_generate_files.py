@@ -5,9 +5,9 @@ import json
 import mutagen
 import numpy as np
 import pytest
-from audio.signals import chords, write_audio
 from PIL import Image
 
+from audio.signals import chords, write_audio
 from covergen_cli.generation.provenance import read_provenance
 from covergen_cli.weights import starter_folder
 

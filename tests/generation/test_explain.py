@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from audio.signals import chords, write_audio
 from PIL import Image
 
+from audio.signals import chords, write_audio
 from covergen_cli.events import Explained, Warned
 from covergen_cli.generation import explain
 from covergen_cli.generation.explain import explanation_path, hear, write_explanation

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from audio.signals import tone, write_audio
 from matplotlib import get_data_path
 
+from audio.signals import tone, write_audio
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import ConfigError
 from covergen_cli.generation.lettering import BUNDLED, FALLBACK, MAX_CHARACTERS, font_file, wanted_lettering

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from audio.signals import tone, write_audio
 from PIL import Image
 
+from audio.signals import tone, write_audio
 from covergen_cli.artifacts import sha256_file
 from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import GenerateConfig
@@ -127,3 +127,13 @@ def test_a_model_that_is_not_there_says_how_to_give_it(adapter, song):
     with pytest.raises(ModelError) as caught:
         check_models(recipe, config_for("/no/such/adapter"), set())
     assert "--adapter" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"songs": []}, "cover of an album"), ({"shuffled_sha256": "0" * 64}, "sound of another song")],
+)
+def test_what_was_not_made_from_one_song_is_refused(adapter, song, changes, message):
+    cover = made(adapter, song, config_for(adapter), **changes)
+    with pytest.raises(InputError, match=message):
+        read_recipe(cover)

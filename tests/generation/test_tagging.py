@@ -9,11 +9,11 @@ import av
 import mutagen
 import numpy as np
 import pytest
-from audio.signals import tone, write_audio
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, ID3, TIT2
 from PIL import Image
 
+from audio.signals import tone, write_audio
 from covergen_cli.errors import ConfigError, InputError, OutputError
 from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.generation import tagging
@@ -143,7 +143,7 @@ def test_a_link_is_followed(tmp_path, cover):
 def test_a_sound_that_would_change_stops_it(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
     before = song.read_bytes()
-    monkeypatch.setattr(tagging, "payload_sha256", lambda path: str(path))
+    monkeypatch.setattr(tagging, "payload_sha256", str)
     with pytest.raises(OutputError, match="was left as it is"):
         write_art(song, art_jpeg(cover), TagSettings())
     assert song.read_bytes() == before
@@ -167,7 +167,7 @@ def test_a_failing_write_leaves_the_song(tmp_path, cover, monkeypatch):
 def test_a_read_only_song_is_refused(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
     # Said by the system rather than by chmod: root may write everywhere.
-    monkeypatch.setattr(os, "access", lambda path, how: how != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda _path, how: how != os.W_OK)
     with pytest.raises(OutputError, match="read-only"):
         write_art(song, art_jpeg(cover), TagSettings())
 
@@ -230,7 +230,7 @@ def test_a_damaged_picture_in_tags_is_named(tmp_path, cover):
     file = mutagen.File(song)
     file["metadata_block_picture"] = ["!!! no base64"]
     file.save()
-    with pytest.raises(InputError, match="picture in .* is damaged"):
+    with pytest.raises(InputError, match=r"picture in .* is damaged"):
         write_art(song, art_jpeg(cover), BARE)
 
 

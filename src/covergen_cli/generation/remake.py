@@ -64,8 +64,9 @@ def read_recipe(cover: Path) -> Recipe:
     if not cover.is_file():
         raise InputError(f"{cover} does not exist", hint="Check the name.")
     made = read_provenance(cover) or {}
+    _refuse_what_has_no_one_song(cover, made)
     try:
-        settings = {name: value for name, value in made.items() if name in _PLAIN and value is not None}
+        settings = {name: value for name, value in made.items() if name in _PLAIN and _is_plain(value)}
         settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
@@ -85,6 +86,21 @@ def read_recipe(cover: Path) -> Recipe:
             f"{cover} does not say how it was made",
             hint="Only covers that covergen wrote, unedited, can be made again.",
         ) from error
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, int, float, bool))
+
+
+def _refuse_what_has_no_one_song(cover: Path, made: dict[str, Any]) -> None:
+    if "songs" in made:
+        raise InputError(
+            f"{cover} is the cover of an album", hint="Give the album again with the settings that the cover records."
+        )
+    if made.get("shuffled_sha256"):
+        raise InputError(
+            f"{cover} was drawn with the sound of another song (--shuffle)", hint="Give the same songs with --shuffle."
+        )
 
 
 def find_song(recipe: Recipe, places: Sequence[Path]) -> Path:
