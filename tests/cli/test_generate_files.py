@@ -48,6 +48,11 @@ def test_a_cover_for_a_file_with_text_from_tags_goes_into_the_song_and_can_be_ma
     assert remade.code == 0, remade.err
     assert (tmp_path / "again.jpg").read_bytes() == cover.read_bytes()
 
+    for_apple = ("--for", "apple", "-o", tmp_path / "apple.jpg", "--device", "cpu")
+    assert covergen("generate", "--from", cover, song, *for_apple).code == 0
+    with Image.open(tmp_path / "apple.jpg") as image:
+        assert image.size == (3000, 3000)
+
 
 def test_an_explanation_can_be_had_of_a_cover_that_is_there(covergen, song, tmp_path):
     out = tmp_path / "out"

@@ -84,7 +84,10 @@ def generate(
 
     recipe = None if from_cover is None else remake.read_recipe(from_cover)
     asked = {**(recipe.settings if recipe else {}), **given}
-    config = stores.for_store(resolve(GenerateConfig, preset=preset, overrides=asked), asked)
+    # A store that is asked for now goes before the size that a cover records.
+    config = stores.for_store(
+        resolve(GenerateConfig, preset=preset, overrides=asked), given if "store" in given else asked
+    )
     if recipe:
         songs = [remake.find_song(recipe, songs)]
         remake.check_models(recipe, config, given)

@@ -132,8 +132,6 @@ def with_size_notice(events: Generator[Event, None, None], config: GenerateConfi
         for event in events:
             if not told and isinstance(event, CoverFinished) and event.native_size < config.size:
                 told = True
-                yield Warned(
-                    f"the model draws {event.native_size} pixels; enlarged to {config.size}, "
-                    f"which {config.store} may find blurry"
-                )
+                blurry = f", which {config.store} may find blurry" if config.store in UPLOADED else ""
+                yield Warned(f"the model draws {event.native_size} pixels; enlarged to {config.size}{blurry}")
             yield event
