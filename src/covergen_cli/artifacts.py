@@ -38,7 +38,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
-def atomic_path(final: Path, *, mode: int | None = None) -> Iterator[Path]:
+def atomic_path(final: Path, *, flush: bool = True, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``final``; it takes the final name when the block ends well.
 
     The parent folder is made when it is missing. The temporary file keeps the suffix of ``final``, because some writers
@@ -46,6 +46,8 @@ def atomic_path(final: Path, *, mode: int | None = None) -> Iterator[Path]:
 
     Args:
         final: where the file shall end up; an existing file is replaced.
+        flush: wait until the disk has it, so that it outlives a power cut; without it, whoever writes thousands of
+            files has to see by other means that they are whole.
         mode: permissions of the file; ``None`` for those that new files get.
 
     Yields:
@@ -57,7 +59,7 @@ def atomic_path(final: Path, *, mode: int | None = None) -> Iterator[Path]:
     temporary = _reserve(final)
     try:
         yield temporary
-        _publish(temporary, final, mode)
+        _publish(temporary, final, flush=flush, mode=mode)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -76,15 +78,17 @@ def _reserve(final: Path) -> Path:
     return Path(name)
 
 
-def _publish(temporary: Path, final: Path, mode: int | None) -> None:
+def _publish(temporary: Path, final: Path, *, flush: bool, mode: int | None) -> None:
     try:
-        _sync_file(temporary)
+        if flush:
+            _sync_file(temporary)
         # mkstemp makes files that only their owner may read; what users get follows their umask instead.
         temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"cannot write {final}: {error.strerror or error}") from error
-    _sync_folder(final.parent)
+    if flush:
+        _sync_folder(final.parent)
 
 
 def _umask() -> int:
@@ -112,13 +116,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically.
+def write_bytes(path: Path, data: bytes, *, flush: bool = True) -> None:
+    """Write ``data`` to ``path`` atomically; ``flush`` as in :func:`atomic_path`.
 
     Raises:
         OutputError: the place cannot be written to, or the disk is full.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, flush=flush) as temporary:
         try:
             temporary.write_bytes(data)
         except OSError as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
+from covergen_cli.events.split import SplitFinished
 
 __all__ = [
     "ArtWritten",
@@ -22,9 +24,15 @@ __all__ = [
     "EmbedPlanned",
     "Event",
     "Explained",
+    "FetchFinished",
+    "FetchPlanned",
     "ModelLoaded",
     "ModelLoading",
+    "PairFetched",
+    "PairMissed",
     "Progress",
+    "RowsListed",
+    "SplitFinished",
     "Warned",
 ]
 
@@ -43,4 +51,10 @@ Event = (
     | ClipEmbedded
     | ClipFailed
     | EmbedFinished
+    | RowsListed
+    | FetchPlanned
+    | PairFetched
+    | PairMissed
+    | FetchFinished
+    | SplitFinished
 )
