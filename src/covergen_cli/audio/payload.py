@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import av
 
 from covergen_cli.artifacts import sha256_file
-from covergen_cli.audio.io import _opened
+from covergen_cli.audio.io import opened
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def payload_sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with _opened(path) as (container, audio):
+        with opened(path) as (container, audio):
             digest.update(audio.codec_context.name.encode())
             for packet in container.demux(audio):
                 digest.update(bytes(packet))

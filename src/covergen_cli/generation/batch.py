@@ -138,9 +138,9 @@ class _Run:
             else:
                 yield from self._draw_events(job, song, facts, spent)
                 spent = 0.0
-        if song.heard is not None and song.embedding is not None:
+        if song.explanation is not None and song.embedding is not None:
             painter = yield from self._painter_events()
-            yield write_explanation(jobs[0], song.heard, painter.attention(song.embedding))
+            yield write_explanation(jobs[0], song.explanation, painter.attention(song.embedding))
 
     def _draw_events(self, job: Job, song: Listened, facts: dict[str, Any], spent: float) -> Iterator[Event]:
         painter = yield from self._painter_events()

@@ -48,7 +48,7 @@ class Listened:
         segment: start and end in seconds.
         warnings: about the file.
         seconds: wall-clock time that it took.
-        heard: what the explanation shows, where one shall be drawn.
+        explanation: what an explanation shows, where one shall be drawn.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Listened:
     segment: tuple[float, float] = (0.0, 0.0)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
-    heard: Heard | None = None
+    explanation: Heard | None = None
 
 
 def in_thread(work: Callable[..., _T], *arguments: Any) -> Future[_T]:
@@ -123,7 +123,7 @@ class Listener:
                 self._before_embedding()
                 self._embed(path, jobs[0].segment_output, song)
             if explains:
-                song.heard = hear(path, song.segment)
+                song.explanation = hear(path, song.segment)
             song.warnings = (*song.warnings, *notes)
             song.seconds = time.monotonic() - started
             return song
