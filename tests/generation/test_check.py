@@ -115,6 +115,13 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
             open_picture(path)
 
 
+def test_a_file_that_is_far_too_heavy_is_not_read(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(300_000_000)
+    with pytest.raises(InputError, match="heavier than 200 MB"):
+        open_picture(tmp_path / "a.jpg")
+
+
 def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
     noise().save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)

@@ -80,7 +80,7 @@ def generate(
         return check_images(inputs, given.get("store"), terminal, as_json=as_json)
     songs = _songs(inputs)
 
-    from covergen_cli.generation import batch, remake, stores
+    from covergen_cli.generation import batch, lettering, remake, stores
 
     recipe = None if from_cover is None else remake.read_recipe(from_cover)
     asked = {**(recipe.settings if recipe else {}), **given}
@@ -88,6 +88,7 @@ def generate(
     config = stores.for_store(
         resolve(GenerateConfig, preset=preset, overrides=asked), given if "store" in given else asked
     )
+    lettering.check_font(config)
     if recipe:
         songs = [remake.find_song(recipe, songs)]
         remake.check_models(recipe, config, given)

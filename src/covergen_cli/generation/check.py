@@ -29,6 +29,8 @@ _MIN_DETAIL = 0.7
 _MIN_SHARE = 0.4
 """What it has at least of the half's finest detail. A sharp photograph had 0.65; enlarged to twice its size, 0.29."""
 _TILES = 8
+_MOST_BYTES = 200_000_000
+"""Heavier files are not read: no store takes a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def open_picture(path: Path) -> Picture:
         InputError: it is missing, damaged, too large to open safely, or neither JPEG, PNG, WebP nor GIF.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path} is heavier than {_MOST_BYTES // 1_000_000} MB; no store takes that")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", hint="Check the name.") from error

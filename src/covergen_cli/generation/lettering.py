@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
 
-__all__ = ["BUNDLED", "FALLBACK", "MAX_CHARACTERS", "best_font", "font_file", "wanted_lettering"]
+__all__ = ["BUNDLED", "FALLBACK", "MAX_CHARACTERS", "best_font", "check_font", "font_file", "wanted_lettering"]
 
 BUNDLED = "Inter Display 3.019"
 """The font that ships: SIL Open Font License, beside it in ``fonts/OFL.txt``; Latin, Greek, Cyrillic."""
@@ -28,6 +28,16 @@ MAX_CHARACTERS = 200
 
 _SHAPED = ("AL", "R")
 """Directions (Unicode's bidirectional classes) that only Pillow's raqm layout sets rightly."""
+
+
+def check_font(config: GenerateConfig) -> None:
+    """Find out before anything is drawn that the user's font can be read.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if config.font is not None:
+        _characters(font_file(_named(config.font), config.font))
 
 
 def wanted_lettering(config: GenerateConfig, song: Path) -> tuple[dict[str, Any] | None, list[str]]:

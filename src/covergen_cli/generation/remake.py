@@ -123,10 +123,11 @@ def find_song(recipe: Recipe, places: Sequence[Path]) -> Path:
     raise InputError(f"{was}, which is not among the {len(songs)} songs given", hint="Give that song.")
 
 
-def _hashes(song: Path) -> tuple[str, str]:
+def _hashes(song: Path) -> Iterator[str]:
     """Hashes by which covers know a song; those up to version 0.1.0 recorded that of the whole file."""
     try:
-        return payload_sha256(song), sha256_file(song)
+        yield payload_sha256(song)
+        yield sha256_file(song)
     except OSError as error:
         raise InputError(f"{song} cannot be read: {error.strerror or error}", hint="Check the name.") from error
 

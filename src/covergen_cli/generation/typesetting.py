@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,9 @@ class Face:
         """Load it at a size in pixels; ``weight`` is 100 to 900."""
         font = ImageFont.truetype(str(font_file(self.name, self.own)), size)
         if self.name == BUNDLED:
-            font.set_variation_by_axes([weight])
+            # A Pillow that was built with an old FreeType knows no weights; the regular one is legible too.
+            with contextlib.suppress(OSError, NotImplementedError):
+                font.set_variation_by_axes([weight])
         return font
 
 
