@@ -121,6 +121,20 @@ def test_right_to_left_text_is_set_in_the_other_font():
     assert letter(ground, words(title="שלום עולם", font=FALLBACK))[1] >= CONTRAST
 
 
+@pytest.mark.parametrize("calm", ["top", "bottom"])
+def test_the_two_texts_of_a_line_share_a_baseline(calm):
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 3))
+    pixels[slice(0, 100) if calm == "top" else slice(-100, None)] = 0
+    lettered, _ = letter(image(pixels), words(title="ÉHH", artist="HHg", layout="line"))
+    ink = (np.asarray(lettered) == 255).all(axis=2)
+    ink[100:-100] = False
+    # The lowest core pixel of an H stands on the baseline; in "HHg" the g is the right third.
+    columns = np.nonzero(ink.any(axis=0))[0]
+    left, right = columns[columns < 256], columns[columns >= 256]
+    without_g = ink[:, left.min() : left.min() + (left.max() - left.min()) // 2]
+    assert np.nonzero(without_g.any(axis=1))[0].max() == np.nonzero(ink[:, right.min() :].any(axis=1))[0].max()
+
+
 def test_lines_are_balanced_and_words_stay_whole():
     block = fit("The quick brown fox jumps", Face(BUNDLED), 40, 400, 300, 3, smallest=8)
     assert " ".join(block.lines) == "The quick brown fox jumps"

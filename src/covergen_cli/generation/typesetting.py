@@ -69,25 +69,27 @@ class Block:
         return max(right - left for left, _, right, _ in self._boxes)
 
     @cached_property
-    def _first_rise(self) -> float:
-        return max(self._capital, -self._boxes[0][1])
+    def rise(self) -> float:
+        """From the top of the ink, or of a capital, to the first baseline, in pixels."""
+        return max(float(-self.font.getbbox("H", anchor="ls")[1]), -self._boxes[0][1])
 
     @cached_property
-    def _capital(self) -> float:
-        return float(-self.font.getbbox("H", anchor="ls")[1])
+    def fall(self) -> float:
+        """From the last baseline to the lowest ink, in pixels."""
+        step, last = self.font.size * _LEADING, len(self.lines) - 1
+        return max(0.0, *((index - last) * step + box[3] for index, box in enumerate(self._boxes)))
 
     @cached_property
     def height(self) -> float:
         """From the top of the first line to the lowest ink, in pixels."""
-        step = self.font.size * _LEADING
-        return self._first_rise + max(index * step + max(0.0, box[3]) for index, box in enumerate(self._boxes))
+        return self.rise + (len(self.lines) - 1) * self.font.size * _LEADING + self.fall
 
     def draw(self, draw: ImageDraw.ImageDraw, x: float, y: float, align: Literal["left", "centre", "right"]) -> None:
         """Draw it white with the upper left corner of its ink at ``(x, y)``."""
         share = {"left": 0.0, "centre": 0.5, "right": 1.0}[align]
         for index, (line, box) in enumerate(zip(self.lines, self._boxes, strict=True)):
             start = x + (self.width - (box[2] - box[0])) * share - box[0]
-            baseline = y + self._first_rise + index * self.font.size * _LEADING
+            baseline = y + self.rise + index * self.font.size * _LEADING
             draw.text((start, baseline), line, font=self.font, fill=255, anchor="ls")
 
 

@@ -241,8 +241,10 @@ def _line(texts: Texts, side: int) -> Iterator[Setting]:
     blocks = _stacked(texts, {"artist": (0.03, 650, 2), "title": (0.03, 400, 2)}, each, side)
     for edge in ("bottom", "top"):
         setting = []
+        rise, fall = max(block.rise for block in blocks), max(block.fall for block in blocks)
         for block, align in zip(blocks, ("left", "right"), strict=False):
-            y = margin if edge == "top" else side - margin - block.height
+            # The two share a baseline: the first one at the top, the last one at the bottom.
+            y = margin + rise - block.rise if edge == "top" else side - margin - fall - (block.height - block.fall)
             x = margin if align == "left" else side - margin - block.width
             setting.append(Placed(block, x, y, align))  # type: ignore[arg-type]
         yield setting
