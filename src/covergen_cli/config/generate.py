@@ -33,6 +33,15 @@ class GenerateConfig:
         overwrite: what to do with a cover that exists: ``changed`` redraws it when the settings or the model changed,
             and leaves one that was made from another song; ``skip`` never touches it, ``force`` always redraws.
         per: what gets a cover: every ``song``, or every ``album``, whose songs are then heard together.
+        title: title to set on the cover.
+        artist: name of the artist to set on the cover.
+        text: where title and artist come from: ``given`` for what was given, ``tags`` for the song's tags, over which
+            what was given goes.
+        layout: how they are set: ``corner``, the calmest of four; ``centre``, in the middle, above or below it;
+            ``poster``, as wide as the cover; ``line``, one small line at an edge.
+        font: font file to set them in; without it, the bundled Inter Display.
+        store: what the cover is for; gives it the size, format and weight that this place takes.
+        explain: also draw what was heard and where the model listened, beside the cover.
     """
 
     adapter: str = "starter"
@@ -50,3 +59,10 @@ class GenerateConfig:
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
     overwrite: Literal["changed", "skip", "force"] = "changed"
     per: Literal["song", "album"] = "song"
+    title: str | None = None
+    artist: str | None = None
+    text: Literal["given", "tags"] = "given"
+    layout: Literal["corner", "centre", "poster", "line"] = "corner"
+    font: str | None = None
+    store: Literal["spotify", "apple", "distrokid", "bandcamp", "file"] | None = None
+    explain: bool = False

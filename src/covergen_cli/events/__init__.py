@@ -9,11 +9,14 @@ from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warn
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
+from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
 from covergen_cli.events.split import SplitFinished
 
 __all__ = [
+    "ArtWritten",
     "ClipEmbedded",
     "ClipFailed",
+    "ContactSheetWritten",
     "CoverFailed",
     "CoverFinished",
     "CoverPlanned",
@@ -21,6 +24,7 @@ __all__ = [
     "EmbedFinished",
     "EmbedPlanned",
     "Event",
+    "Explained",
     "FetchFinished",
     "FetchPlanned",
     "ModelLoaded",
@@ -42,6 +46,9 @@ Event = (
     | CoverPlanned
     | CoverSkipped
     | CoverFailed
+    | ArtWritten
+    | Explained
+    | ContactSheetWritten
     | EmbedPlanned
     | ClipEmbedded
     | ClipFailed

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.generation.explain import write_explanation
 from covergen_cli.generation.foresee import REFUSED_HINT, foresee
 from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread, songs_of
-from covergen_cli.generation.plan import Job, plan
+from covergen_cli.generation.jobs import Job, songs_of
+from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread
+from covergen_cli.generation.plan import plan
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -148,6 +150,9 @@ class _Run:
             else:
                 yield from self._draw_events(job, song, facts, spent)
                 spent = 0.0
+        if song.explanation is not None and song.embedding is not None:
+            painter = yield from self._painter_events()
+            yield write_explanation(jobs[0], song.explanation, painter.attention(song.embedding))
 
     def _draw_events(self, job: Job, song: Listened, facts: dict[str, Any], spent: float) -> Iterator[Event]:
         painter = yield from self._painter_events()

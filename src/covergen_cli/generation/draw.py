@@ -14,6 +14,8 @@ from covergen_cli.errors import ModelError
 from covergen_cli.generation.finish import finish
 from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.sampler import denoise, make_scheduler
+from covergen_cli.generation.stores import max_bytes
+from covergen_cli.generation.typography import letter
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.weights.device import choose_device
@@ -90,13 +92,24 @@ class Painter:
             OutputError: the file cannot be written.
         """
         image = yield from self.paint(self.listen(embedding), song_seed(job.seed, embedding), config)
-        save_cover(job.output, image, provenance, job.format)
+        provenance = {**provenance, "native_size": self.base.native_size}
+        if words := provenance.get("lettering"):
+            image, contrast = letter(image, words, config.font)
+            provenance["text_contrast"] = round(contrast, 2)
+        save_cover(job.output, image, provenance, job.format, max_bytes(config.store))
 
     def listen(self, embedding: npt.NDArray[np.float32]) -> Tensor:
         """Turn the embedding ``(T, E)`` of a song into conditioning tokens ``(1, K, D)``."""
         with torch.inference_mode():
             tokens: Tensor = self.adapter(torch.from_numpy(embedding)[None].to(self.base.device))
         return tokens
+
+    def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Tell how much each frame of the embedding ``(T, E)`` counts to the adapter: ``(T,)``, summing to 1."""
+        with torch.inference_mode():
+            weights = self.adapter.pooling.weights(torch.from_numpy(embedding)[None].to(self.base.device))
+        shares: npt.NDArray[np.float32] = weights[0].float().cpu().numpy()
+        return shares
 
     def paint(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Generator[tuple[int, int], None, Image.Image]:
         """Draw one picture.

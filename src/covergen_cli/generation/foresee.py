@@ -11,7 +11,9 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, find_models, judge
-from covergen_cli.generation.listen import input_hash, left_out, look_at_songs, songs_of
+from covergen_cli.generation.jobs import songs_of
+from covergen_cli.generation.lettering import wanted_lettering
+from covergen_cli.generation.listen import input_hash, left_out, look_at_songs
 from covergen_cli.weights import NotFetchedError
 
 if TYPE_CHECKING:
@@ -113,7 +115,9 @@ def _judged(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) 
         return [Verdict("draw")] * len(jobs), warnings
     songs, _ = look_at_songs(jobs[0])
     digest = input_hash(jobs[0], songs)
-    prints = [cover_facts(job, digest, config, models)["fingerprint"] if models else "" for job in jobs]
+    words, notes = wanted_lettering(config, songs[0][0], album=bool(jobs[0].songs))
+    warnings += notes
+    prints = [cover_facts(job, digest, config, models, words)["fingerprint"] if models else "" for job in jobs]
     return [judge(job.output, text, config.overwrite, songs) for job, text in zip(jobs, prints, strict=True)], warnings
 
 

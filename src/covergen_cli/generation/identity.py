@@ -83,10 +83,17 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     )
 
 
-def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Models) -> dict[str, Any]:
+def cover_facts(
+    job: Job,
+    input_sha256: str,
+    config: GenerateConfig,
+    models: Models,
+    lettering: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return everything that decides a cover's pixels, JSON-able, with ``fingerprint`` over it.
 
-    The song's and the models' places on this machine are left out: covers travel.
+    The song's and the models' places on this machine are left out: covers travel. ``lettering``, the words on it, and
+    the store that it is for stand there only where there are some.
     """
     facts: dict[str, Any] = {
         "schema": SCHEMA,
@@ -109,6 +116,8 @@ def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Mod
             "fingerprint": models.base_fingerprint,
             "scheduler": models.scheduler_config,
         },
+        **({"lettering": lettering} if lettering else {}),
+        **({"store": config.store} if config.store else {}),
     }
     return {**facts, "fingerprint": _fingerprint(facts)}
 

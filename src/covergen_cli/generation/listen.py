@@ -15,7 +15,10 @@ from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
 from covergen_cli.generation.albums import pool, thin
+from covergen_cli.generation.explain import Heard, explanation_path, hear
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
+from covergen_cli.generation.jobs import songs_of
+from covergen_cli.generation.lettering import wanted_lettering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
-__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs", "songs_of"]
+__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs"]
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")
@@ -52,6 +55,7 @@ class Listened:
         parts: the songs of an album that were listened to, each with start and end.
         warnings: about the files.
         seconds: wall-clock time that it took.
+        explanation: what an explanation shows, where one shall be drawn.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -61,6 +65,7 @@ class Listened:
     parts: tuple[tuple[Song, tuple[float, float]], ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    explanation: Heard | None = None
 
     def sources(self, job: Job) -> dict[str, Any]:
         """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
@@ -75,11 +80,6 @@ class Listened:
     def heard(self, job: Job) -> tuple[tuple[float, float] | None, tuple[Path, ...]]:
         """What is told of a finished cover: the part of the one song, or else the songs of the album."""
         return (None, tuple(path for (path, _), _ in self.parts)) if job.songs else (self.segment, ())
-
-
-def songs_of(job: Job) -> tuple[Path, ...]:
-    """The music files that a cover is made from."""
-    return job.songs or (job.input,)
 
 
 def look_at_songs(job: Job) -> tuple[list[Song], tuple[str, ...]]:
@@ -178,16 +178,21 @@ class Listener:
             started = time.monotonic()
             songs, warnings = look_at_songs(jobs[0])
             digest = input_hash(jobs[0], songs)
-            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
+            words, notes = wanted_lettering(self._config, songs[0][0], album=bool(jobs[0].songs))
+            song = Listened(facts=[cover_facts(job, digest, self._config, self._models, words) for job in jobs])
             for job, facts in zip(jobs, song.facts, strict=True):
                 song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
-            if any(verdict.action == "draw" for verdict in song.verdicts):
+            draws = any(verdict.action == "draw" for verdict in song.verdicts)
+            explains = self._config.explain and (draws or not explanation_path(jobs[0].output).exists())
+            if draws or explains:
                 self._before_embedding()
                 if jobs[0].songs:
                     self._embed_album(jobs[0], songs, song)
                 else:
                     self._embed(jobs[0].input, jobs[0].segment_output, song)
-            song.warnings = (*warnings, *song.warnings)
+            if explains:
+                song.explanation = hear(jobs[0].input, song.segment)
+            song.warnings = (*warnings, *song.warnings, *notes)
             song.seconds = time.monotonic() - started
             return song
 
