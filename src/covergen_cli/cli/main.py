@@ -24,6 +24,7 @@ COMMANDS = {
     "fetch": "covergen_cli.cli.fetch:fetch",
     "embed": "covergen_cli.cli.embed:embed",
     "split": "covergen_cli.cli.split:split",
+    "train": "covergen_cli.cli.train:train",
     "models": "covergen_cli.cli.models:models",
 }
 """Name → ``module:attribute`` of every command that works."""

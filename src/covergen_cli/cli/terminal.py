@@ -52,6 +52,9 @@ _DOING = {
 }
 
 
+_PARTS_OF_ONE = ("draw", "")
+"""Tasks whose progress is that of the thing under way."""
+
 _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 
 
@@ -262,9 +265,9 @@ class _Display:
         if isinstance(event, ModelLoading):
             self.bars.update(self._now, description=f"loading {event.name}", completed=0, total=None)
         elif isinstance(event, Progress):
-            doing = f"{_DOING.get(event.task, event.task)} {event.detail}".rstrip()
+            doing = f"{_DOING.get(event.task, event.task)} {event.detail}".strip()
             self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
-            part = event.done / event.total if event.task == "draw" and event.total else 0.0
+            part = event.done / event.total if event.task in _PARTS_OF_ONE and event.total else 0.0
             self.bars.update(self._covers, completed=min(tally.settled + part, tally.total), total=tally.total or None)
         else:
             self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
@@ -283,7 +286,7 @@ def _span(segment: tuple[float, float]) -> str:
     return f"{clock(segment[0])}–{clock(segment[1])}"
 
 
-def _short(text: str, width: int = 48) -> str:
+def _short(text: str, width: int = 72) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -11,9 +11,18 @@ from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, E
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
 from covergen_cli.events.split import SplitFinished
+from covergen_cli.events.train import (
+    CheckpointSaved,
+    EpochDone,
+    StepDone,
+    TrainFinished,
+    TrainPlanned,
+    TrainStopped,
+)
 
 __all__ = [
     "ArtWritten",
+    "CheckpointSaved",
     "ClipEmbedded",
     "ClipFailed",
     "ContactSheetWritten",
@@ -23,6 +32,7 @@ __all__ = [
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
+    "EpochDone",
     "Event",
     "Explained",
     "FetchFinished",
@@ -34,6 +44,10 @@ __all__ = [
     "Progress",
     "RowsListed",
     "SplitFinished",
+    "StepDone",
+    "TrainFinished",
+    "TrainPlanned",
+    "TrainStopped",
     "Warned",
 ]
 
@@ -59,4 +73,10 @@ Event = (
     | PairMissed
     | FetchFinished
     | SplitFinished
+    | TrainPlanned
+    | StepDone
+    | EpochDone
+    | CheckpointSaved
+    | TrainStopped
+    | TrainFinished
 )
