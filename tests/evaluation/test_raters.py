@@ -1,0 +1,54 @@
+"""Agreement among raters, against published values."""
+
+import numpy as np
+import pytest
+
+from covergen_cli.evaluation.raters import crossed_bootstrap, krippendorff_alpha
+
+N = np.nan
+PUBLISHED = np.array(
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+        [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+    ]
+)
+"""Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011): four observers, twelve units."""
+
+
+@pytest.mark.parametrize(("level", "alpha"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
+def test_the_published_example(level, alpha):
+    assert krippendorff_alpha(PUBLISHED, level=level) == pytest.approx(alpha, abs=5e-4)
+
+
+def test_perfect_agreement_chance_and_nothing():
+    same = np.tile([1.0, 3.0, 5.0, 2.0], (3, 1))
+    assert krippendorff_alpha(same) == pytest.approx(1)
+    random = np.random.default_rng(0).integers(1, 6, (10, 400)).astype(float)
+    assert krippendorff_alpha(random) == pytest.approx(0, abs=0.03)
+    assert krippendorff_alpha(np.array([[1.0, N], [N, 2.0]])) is None
+    assert krippendorff_alpha(np.full((3, 3), 4.0)) is None
+
+
+def test_the_interval_counts_raters_and_songs_not_ratings():
+    rng = np.random.default_rng(0)
+    songs = rng.standard_normal(5)
+    ratings = 3 + songs[None, :] + 0.01 * rng.standard_normal((200, 5))
+    found = crossed_bootstrap(ratings, seed=0)
+    assert found.value == pytest.approx(3 + songs.mean(), abs=0.01)
+    assert found.high - found.low > 0.5  # five songs say little, however many rate them
+    assert found.count == 1000
+
+
+def test_the_difference_to_controls():
+    rng = np.random.default_rng(1)
+    generous = rng.standard_normal((30, 1))
+    found = crossed_bootstrap(
+        4 + generous + rng.standard_normal((30, 15)), 3 + generous + rng.standard_normal((30, 5)), seed=0
+    )
+    assert found.low < 1 < found.high
+    assert found.high - found.low < 1.5
+    assert crossed_bootstrap(np.full((2, 2), N), seed=0) is None
+    missing = np.array([[4.0, N], [N, 2.0]])
+    assert crossed_bootstrap(missing, seed=0).value == 3
