@@ -117,7 +117,7 @@ def mean_of(values: Array) -> Estimate:
 
 
 def share_of(hits: Array) -> Estimate:
-    """Share of hits ``(N,)``, each in [0, 1], with Wilson's interval (1927), which holds for shares near 0 and 1 too."""
+    """Share of hits ``(N,)``, each in [0, 1], with Wilson's interval (1927), which holds near 0 and 1 too."""
     count, share = len(hits), float(np.mean(hits))
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)

@@ -40,7 +40,7 @@ def krippendorff_alpha(ratings: Array, *, level: Literal["nominal", "ordinal", "
     expected /= marginals.sum() - 1
     if expected == 0:
         return None
-    return 1 - float((coincidences * distance).sum()) / expected
+    return float(1 - (coincidences * distance).sum() / expected)
 
 
 def _distance(values: Array, marginals: Array, level: str) -> Array:

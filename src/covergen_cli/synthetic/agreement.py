@@ -5,12 +5,19 @@ Spearman's ρ, because the question is whether a busier song gets a busier cover
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Correlation", "correlate", "ranks", "shuffled", "spearman"]
+from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.synthetic.qualities import EXPECTED, FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Correlation", "agreement_table", "correlate", "ranks", "shuffled", "spearman"]
 
 Values = npt.NDArray[np.floating]
 
@@ -77,3 +84,25 @@ def shuffled(heard: Values, seen: Values, *, seed: int = 0, shuffles: int = 1000
     found = [spearman(heard, rng.permutation(seen)) for _ in range(shuffles)]
     low, high = np.percentile(found, (2.5, 97.5))
     return Correlation(float(np.mean(found)), float(low), float(high))
+
+
+def agreement_table(heard: Values, seen: Mapping[str, Values], *, seed: int) -> list[dict[str, Any]]:
+    """Correlate what was heard with what is seen, for every pair that should rise together.
+
+    Args:
+        heard: descriptors ``(N, 7)`` of the songs.
+        seen: name → qualities ``(N, 5)`` of their pictures, the first being those that are judged.
+        seed: of the resampling.
+
+    Returns:
+        JSON-able, one entry per pair: ``heard``, ``seen``, a correlation (``rho``, ``low``, ``high``) under each name,
+        and ``shuffled``: the judged pictures dealt out to other songs.
+    """
+    table: list[dict[str, Any]] = []
+    for name, quality in EXPECTED:
+        sound = heard[:, NAMES.index(name)]
+        looks = {key: values[:, FIELDS.index(quality)] for key, values in seen.items()}
+        entry = {key: correlate(sound, look, seed=seed) for key, look in looks.items()}
+        entry["shuffled"] = shuffled(sound, next(iter(looks.values())), seed=seed)
+        table.append({"heard": name, "seen": quality} | {key: asdict(value) for key, value in entry.items()})
+    return table
