@@ -71,7 +71,6 @@ def test_help_lists_the_commands_that_work(covergen):
     ended = covergen("--help")
     assert ended.code == 0
     assert all(name in ended.out for name in COMMANDS)
-    assert "train" not in ended.out
 
 
 def test_help_shows_defaults_presets_and_bounds(covergen):

@@ -225,20 +225,27 @@ def load(path: str | Path, sample_rate_hz: int, start_seconds: float = 0.0, end_
         return _load(path, sample_rate_hz, first, last, jump=False)
 
 
-def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
+def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int, *, quick: bool = False) -> None:
     """Write mono samples ``(n,)`` in [−1, 1] as an mp3, variable bit rate, about 190 kbit/s at 44.1 kHz.
 
     A rate that mp3 does not know is resampled to the next higher one. The file takes its name only when it is complete.
 
+    Args:
+        path: the final file.
+        samples: mono ``(n,)`` in [−1, 1].
+        sample_rate_hz: their rate.
+        quick: let LAME search less: less than half the time for a file of the same size, a little worse to the ear.
+
     Raises:
         OutputError: the place cannot be written to.
     """
+    options = {"q": "2", "compression_level": "7"} if quick else {"q": "2"}
     rate_hz = next((rate for rate in MP3_RATES_HZ if rate >= sample_rate_hz), MP3_RATES_HZ[-1])
     if rate_hz != sample_rate_hz:
         samples = soxr.resample(samples, sample_rate_hz, rate_hz)
     samples = np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
     with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp3") as container:
-        track = container.add_stream("libmp3lame", rate=rate_hz, layout="mono", options={"q": "2"})
+        track = container.add_stream("libmp3lame", rate=rate_hz, layout="mono", options=options)
         for begin in range(0, samples.size, rate_hz):
             frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + rate_hz], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = rate_hz, begin

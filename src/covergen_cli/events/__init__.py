@@ -8,6 +8,8 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
+from covergen_cli.events.split import SplitFinished
 
 __all__ = [
     "ClipEmbedded",
@@ -18,9 +20,15 @@ __all__ = [
     "EmbedFinished",
     "EmbedPlanned",
     "Event",
+    "FetchFinished",
+    "FetchPlanned",
     "ModelLoaded",
     "ModelLoading",
+    "PairFetched",
+    "PairMissed",
     "Progress",
+    "RowsListed",
+    "SplitFinished",
     "Warned",
 ]
 
@@ -36,4 +44,10 @@ Event = (
     | ClipEmbedded
     | ClipFailed
     | EmbedFinished
+    | RowsListed
+    | FetchPlanned
+    | PairFetched
+    | PairMissed
+    | FetchFinished
+    | SplitFinished
 )
