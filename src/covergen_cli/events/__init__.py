@@ -8,6 +8,7 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.eval import EvalFinished, EvalPlanned, SurveyFinished
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.split import SplitFinished
 
@@ -19,6 +20,8 @@ __all__ = [
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
+    "EvalFinished",
+    "EvalPlanned",
     "Event",
     "FetchFinished",
     "FetchPlanned",
@@ -29,6 +32,7 @@ __all__ = [
     "Progress",
     "RowsListed",
     "SplitFinished",
+    "SurveyFinished",
     "Warned",
 ]
 
@@ -50,4 +54,7 @@ Event = (
     | PairMissed
     | FetchFinished
     | SplitFinished
+    | EvalPlanned
+    | EvalFinished
+    | SurveyFinished
 )
