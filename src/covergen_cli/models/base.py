@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,9 +91,29 @@ class Base:
         Returns:
             float ``(B, C, h, w)``, about unit variance.
         """
+        return self.posterior(images)[0]
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Encode images to the distribution of their scaled latents.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [-1, 1].
+
+        Returns:
+            mean and standard deviation, each ``(B, C, h, w)``; no standard deviation from an autoencoder that gives one
+            latent per image (``AutoencoderTiny``).
+        """
         encoded = self.vae.encode(images.to(self.device, self.dtype))
-        latents: Tensor = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
-        return (latents - self._shift) * float(self.vae.config.scaling_factor)
+        scale = float(self.vae.config.scaling_factor)
+        if hasattr(encoded, "latent_dist"):
+            return (encoded.latent_dist.mean - self._shift) * scale, encoded.latent_dist.std * scale
+        return (encoded.latents - self._shift) * scale, None
+
+    def in_precision(self, dtype: torch.dtype) -> Base:
+        """Return this base with all weights of another type; the models themselves are changed."""
+        return replace(
+            self, unet=self.unet.to(dtype=dtype), vae=self.vae.to(dtype=dtype), null_tokens=self.null_tokens.to(dtype)
+        )
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents ``(B, C, h, w)`` to images: float ``(B, 3, H, W)`` in [-1, 1]."""
