@@ -22,7 +22,6 @@ from covergen_cli.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Item", "Missed", "Obtained", "Source", "UnwantedError", "safe_id"]

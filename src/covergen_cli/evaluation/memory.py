@@ -1,0 +1,110 @@
+"""Does a cover repeat one that was trained on? The nearest training cover of each, by hash and by latent.
+
+The same is done for the true covers of the test songs, which the model never saw: as near as these come to training
+covers, likeness is no sign of memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from covergen_cli.training.latents import load_cover
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from covergen_cli.evaluation.covers import Seen
+    from covergen_cli.models.base import Base
+    from covergen_cli.training.latents import Latents
+
+__all__ = ["HASH_COPY", "LATENT_COPY", "Nearest", "encode_covers", "memory_facts", "nearest"]
+
+HASH_COPY = 4
+"""Perceptual hashes of 64 bits that differ in so many or fewer count as those of copies."""
+
+LATENT_COPY = 0.5
+"""Latents nearer than this (root mean square) count as those of copies; unrelated ones are about 1.4 apart."""
+
+_ENCODE_BATCH = 8
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest training cover of each of ``N`` pictures, in two ways.
+
+    Args:
+        by_hash: places in the list of training covers, ``(N,)``.
+        bits: differing bits, 0 to 64.
+        by_latent: places, ``(N,)``.
+        distances: root mean square difference of latents.
+    """
+
+    by_hash: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.int64]
+    by_latent: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float64]
+
+    @property
+    def copies(self) -> npt.NDArray[np.bool_]:
+        """Which pictures are near-copies by either measure."""
+        return np.asarray((self.bits <= HASH_COPY) | (self.distances < LATENT_COPY))
+
+
+def encode_covers(base: Base, paths: Sequence[Path]) -> Tensor:
+    """Encode pictures as training encodes covers: float32 ``(N, C, h, w)`` on the CPU."""
+    encoded = []
+    for start in range(0, len(paths), _ENCODE_BATCH):
+        batch = torch.stack([load_cover(path, base.native_size) for path in paths[start : start + _ENCODE_BATCH]])
+        with torch.inference_mode():
+            encoded.append(base.encode(batch).float().cpu())
+    return torch.cat(encoded)
+
+
+def nearest(seen: Seen, latents: Tensor, train: Seen, train_latents: Latents) -> Nearest:
+    """Find the nearest training cover of each picture.
+
+    Args:
+        seen: the pictures' measures.
+        latents: their latents ``(N, C, h, w)``.
+        train: the training covers' measures.
+        train_latents: their latents, in the same order; only a part of them is held in memory at a time.
+    """
+    bits = (seen.hashes[:, None, :] != train.hashes[None, :, :]).sum(axis=2)
+    flat = latents.flatten(1)
+    distances = []
+    for start in range(0, len(train_latents), _CHUNK):
+        part = train_latents.mean(range(start, min(start + _CHUNK, len(train_latents)))).flatten(1)
+        distances.append(torch.cdist(flat, part) / flat.shape[1] ** 0.5)
+    far = torch.cat(distances, dim=1).double().numpy()
+    return Nearest(bits.argmin(axis=1), bits.min(axis=1), far.argmin(axis=1), far.min(axis=1))
+
+
+def memory_facts(found: Nearest, control: Nearest, compared: int, trained: int) -> dict[str, Any]:
+    """Summarise, JSON-able.
+
+    Args:
+        found: of the drawn covers.
+        control: of the true covers of the same songs.
+        compared: training covers that were looked at.
+        trained: training covers that there are.
+    """
+
+    def facts(near: Nearest) -> dict[str, float]:
+        return {
+            "near_copies": int(near.copies.sum()),
+            "median_bits": float(np.median(near.bits)),
+            "least_bits": int(near.bits.min()),
+            "median_latent": float(np.median(near.distances)),
+            "least_latent": float(near.distances.min()),
+        }
+
+    return {"compared": compared, "train_covers": trained, "covers": facts(found), "true": facts(control)}
