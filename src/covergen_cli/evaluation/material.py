@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from covergen_cli import weights
+from covergen_cli.config import GenerateConfig
 from covergen_cli.data.dataset import MANIFEST, Dataset
 from covergen_cli.data.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.generation.draw import Painter, load_painter
 from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.models.facts import read_adapter_facts
+from covergen_cli.models.facts import adapter_folder, read_adapter_facts
+from covergen_cli.presets import resolve
 from covergen_cli.training.run_folder import read_records
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from covergen_cli.config import GenerateConfig
     from covergen_cli.data.pairs import Pair
 
 __all__ = ["Material", "Subject", "check_encoder", "load_subject", "open_material", "read_embedding", "tokens_of"]
@@ -84,6 +86,23 @@ class Material:
             hint = f"It has {', '.join(known)}." if known else f"{self.folder} has no {MANIFEST}."
             raise ConfigError(f"the manifest has no column {column!r}", hint=hint)
         return {pair.id: self.metadata.get(pair.id, {}).get(column, "").strip() or "(none)" for pair in self.pairs}
+
+
+def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
+    """Settle how covers are drawn: as ``covergen generate`` does, with the preset that belongs to the base.
+
+    Args:
+        run: a run folder, an adapter folder, ``starter`` or a hub id.
+        seed: of the covers.
+        device: where to compute.
+
+    Raises:
+        ModelError: there is no adapter, or it does not say what base it was trained for.
+        ConfigError: a setting in the user's config file or environment makes no sense.
+    """
+    facts = read_adapter_facts(adapter_folder(weights.resolve(run, "adapter")))
+    given = {"adapter": run, "base": facts["base"].get("reference"), "seed": seed, "device": device}
+    return resolve(GenerateConfig, overrides=given)
 
 
 def load_subject(name: str, drawing: GenerateConfig) -> Subject:

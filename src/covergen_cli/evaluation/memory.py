@@ -53,6 +53,10 @@ class Nearest:
     by_latent: npt.NDArray[np.int64]
     distances: npt.NDArray[np.float64]
 
+    def some(self, rows: Sequence[int]) -> Nearest:
+        """Those of the pictures in some places."""
+        return Nearest(self.by_hash[rows], self.bits[rows], self.by_latent[rows], self.distances[rows])
+
     @property
     def copies(self) -> npt.NDArray[np.bool_]:
         """Which pictures are near-copies by either measure."""

@@ -7,10 +7,14 @@ that intervals speak of other pairs of the same kind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "LEVEL",
@@ -183,7 +187,7 @@ def rank_matrix(losses: Array) -> tuple[Array, Array]:
     return better, equal
 
 
-def retrieval(losses: Array, *, seed: int, shuffles: int = 10_000) -> Retrieval:
+def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, shuffles: int = 10_000) -> Retrieval:
     """Find the song of each cover by the loss of every combination.
 
     Ties count as if they were broken at random, in the mean: an adapter that gives every song the same tokens scores
@@ -192,12 +196,14 @@ def retrieval(losses: Array, *, seed: int, shuffles: int = 10_000) -> Retrieval:
     Args:
         losses: ``(N, N)``, covers × songs, in the same order; the true combinations lie on the diagonal.
         seed: of bootstrap and shuffles.
+        rows: count only these covers; every song stays a candidate.
         shuffles: random assignments of songs to covers for the p-value.
     """
     count = len(losses)
     better, equal = rank_matrix(losses)
     ranks = better + (equal + 1) / 2
-    own_better, own_equal = np.diag(better), np.diag(equal)
+    chosen = np.arange(count) if rows is None else np.asarray(rows)
+    own_better, own_equal = np.diag(better)[chosen], np.diag(equal)[chosen]
     ks = [k for k in (1, 5, 10) if k < count]
     hits = {k: np.clip((k - own_better) / own_equal, 0, 1) for k in ks}
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, count + 1))])
@@ -207,16 +213,16 @@ def retrieval(losses: Array, *, seed: int, shuffles: int = 10_000) -> Retrieval:
         songs=count,
         recall={k: share_of(hits[k]) for k in ks},
         recall_chance={k: k / count for k in ks},
-        mean_rank=bootstrap(np.diag(ranks).astype(np.float64), seed=seed),
+        mean_rank=bootstrap(np.diag(ranks)[chosen], seed=seed),
         mean_rank_chance=(count + 1) / 2,
         reciprocal_rank=bootstrap(reciprocal, seed=seed),
         reciprocal_rank_chance=float(harmonic[-1] / count),
-        p_value=_assignment_p(ranks, seed, shuffles),
+        p_value=_assignment_p(ranks, chosen, seed, shuffles),
     )
 
 
-def _assignment_p(ranks: Array, seed: int, shuffles: int) -> float:
-    rng, rows = np.random.default_rng([seed, 5]), np.arange(len(ranks))
-    own = float(np.trace(ranks)) + 1e-9
-    reached = sum(float(ranks[rows, rng.permutation(len(ranks))].sum()) <= own for _ in range(shuffles))
+def _assignment_p(ranks: Array, chosen: npt.NDArray[np.int64], seed: int, shuffles: int) -> float:
+    rng = np.random.default_rng([seed, 5])
+    own = float(ranks[chosen, chosen].sum()) + 1e-9
+    reached = sum(float(ranks[chosen, rng.permutation(len(ranks))[chosen]].sum()) <= own for _ in range(shuffles))
     return (reached + 1) / (shuffles + 1)
