@@ -12,6 +12,7 @@ What shuffled audio costs beyond true audio can come from nothing but the audio,
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,7 +164,7 @@ def verdict(gap: Difference) -> tuple[bool, str]:
     Returns:
         whether it is, and a sentence.
     """
-    size = f"{gap.mean:.2g} ± {gap.half_width:.1g}, p = {gap.p_value:.2g}, {gap.count} pairs"
+    size = f"{_with_error(gap.mean, gap.half_width)}, p = {gap.p_value:.2g}, {gap.count} pairs"
     if gap.count < _FEWEST:
         return False, f"too few test pairs to tell whether the audio is used (gap {size})"
     if gap.clear:
@@ -171,3 +172,9 @@ def verdict(gap: Difference) -> tuple[bool, str]:
     if gap.p_value <= 0.05 and gap.high < 0:
         return False, f"the audio misleads: another song's fits better (gap {size})"
     return False, f"no evidence that the audio is used (gap {size})"
+
+
+def _with_error(value: float, error: float) -> str:
+    """``0.0021 ± 0.0002``: both with the decimals that the error's first digit needs."""
+    decimals = 6 if error <= 0 else max(0, -math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")

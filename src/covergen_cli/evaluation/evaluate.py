@@ -73,8 +73,8 @@ def evaluate(
     metrics = _metrics(judged, bench, groups)
     write_json(out / "metrics.json", metrics)
     page = write_report(out, metrics, judged)
-    first = metrics["runs"][0]["verdict"]
-    yield EvalFinished(page, out / "metrics.json", first["text"], first["heard"])
+    said = [f"{run['name']}: {run['verdict']['text']}" for run in metrics["runs"]]
+    yield EvalFinished(page, out / "metrics.json", "\n".join(said))
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def retrieval_plot(judged: Sequence[Judged], names: Sequence[str]) -> str:
             axes.step(ks, hits.mean(axis=1), where="post", color=COLOURS[number], label=_label(name))
         count = len(judged[0].matrix)
         axes.plot([1, count], [1 / count, 1], color=_CONTROL, linestyle="--", label="chance")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(f"k, of {count} songs")
         axes.set_ylabel("own song among the best k")
         axes.set_ylim(0, 1.02)

@@ -28,9 +28,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with so many significant digits; a dash for none."""
     if value is None:
         return "–"
-    if value == 0:
-        return "0"
-    return f"{value:.{digits}g}" if abs(value) >= 0.001 or "e" not in f"{value:.{digits}g}" else f"{value:.1e}"
+    plain = f"{value:.{digits}g}"
+    return plain.replace("-", "−")
 
 
 def plus_minus(estimate: Mapping[str, float] | None, key: str = "value") -> str:

@@ -264,9 +264,10 @@ def _memory(run: Run, judged: Judged) -> str:
     ]
     says = (
         f"The nearest of {facts['compared']:,} training covers (there are {facts['train_covers']:,}). A near-copy "
-        f"differs in at most {HASH_COPY} bits of the perceptual hash, or by less than {LATENT_COPY} in the latent. The "
-        "true covers of the test songs, which were never trained on, show how much likeness there is without memory. "
-        "Below, the drawn covers that come nearest: the cover, the nearest by latent, the nearest by hash."
+        f"differs from one of them in at most {HASH_COPY} bits of the perceptual hash and by less than {LATENT_COPY} "
+        "in the latent. The true covers of the test songs, which were never trained on, show how much likeness there "
+        "is without memory. Below, the drawn covers that come nearest: the cover, the nearest by latent, the nearest "
+        "by hash."
     )
     body = table(["", "drawn covers", "true covers"], rows)
     return section(title, f"<p>{says}</p>", body, f'<div class="grid broad">{"".join(cells)}</div>')

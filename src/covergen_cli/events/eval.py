@@ -34,28 +34,26 @@ class EvalFinished:
     """The report is written.
 
     Args:
-        report: the page.
-        metrics: the same in figures, JSON.
-        verdict: in words, whether the audio is used.
-        heard: whether it is.
+        page: the report.
+        figures: the same as JSON.
+        summary: in words, whether the audio is used.
     """
 
-    report: Path
-    metrics: Path
-    verdict: str
-    heard: bool
+    page: Path
+    figures: Path
+    summary: str
 
 
 @dataclass(frozen=True)
 class SurveyFinished:
-    """The page of a survey, or what came of it, is written.
+    """The page of a survey, or the report of its answers, is written.
 
     Args:
-        page: what raters open, or the report of their answers.
-        facts: the key of the page (not for raters), or the figures of the report; JSON.
+        page: what raters open, or the report.
+        figures: of the report, JSON; ``None`` for a survey that nobody has answered yet.
         summary: in words.
     """
 
     page: Path
-    facts: Path
+    figures: Path | None
     summary: str
