@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = [
     "SCHEMA",
     "atomic_path",
     "read_json",
+    "require_space",
     "sha256_bytes",
     "sha256_file",
     "write_bytes",
@@ -159,6 +161,26 @@ def read_json(path: Path) -> Any:
         ValueError: it is not JSON (``json.JSONDecodeError``) or not UTF-8 (``UnicodeDecodeError``).
     """
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def require_space(folder: Path, count: int, purpose: str) -> None:
+    """See that a disk has room, before hours are spent on what will not fit.
+
+    Args:
+        folder: where it shall go; need not be there yet.
+        count: bytes.
+        purpose: what it is for, as in "the latents of 500 covers".
+
+    Raises:
+        OutputError: it has not.
+    """
+    place = next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+    free = count if place is None else shutil.disk_usage(place).free
+    if free < count:
+        raise OutputError(
+            f"{purpose} need {count / 1e6:.0f} MB, but {folder} has {free / 1e6:.0f} MB left",
+            hint="Make room, or choose another disk.",
+        )
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,7 @@ __all__ = [
     "PARTLY",
     "TERMINATED",
     "USAGE",
+    "GentleStop",
     "Terminated",
     "report",
     "sigterm_as_exception",
@@ -59,6 +60,41 @@ def sigterm_as_exception() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+class GentleStop:
+    """While it is entered and armed, Ctrl-C or SIGTERM are taken as a wish; the second at once, as ever.
+
+    Attributes:
+        armed: whether the work can end in good order; before that, a signal interrupts as ever.
+        signal: the signal that came, or ``None``.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def asked(self) -> bool:
+        """Whether to end the work in good order."""
+        return self.signal is not None
+
+    def __enter__(self) -> GentleStop:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.armed and self.signal is None:
+            self.signal = number
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise Terminated
 
 
 def report(error: BaseException, session: Session) -> int:

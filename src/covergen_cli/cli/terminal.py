@@ -38,6 +38,9 @@ __all__ = ["Tally", "Terminal", "clock"]
 _DOING = {"listen": "listening to", "draw": "drawing", "decode": "listening to", "embed": "listening to"}
 
 
+_PARTS_OF_ONE = ("draw", "")
+"""Tasks whose progress is that of the thing under way."""
+
 _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 
 
@@ -213,15 +216,15 @@ class _Display:
         if isinstance(event, ModelLoading):
             self.bars.update(self._now, description=f"loading {event.name}", completed=0, total=None)
         elif isinstance(event, Progress):
-            doing = f"{_DOING.get(event.task, event.task)} {event.detail}".rstrip()
+            doing = f"{_DOING.get(event.task, event.task)} {event.detail}".strip()
             self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
-            part = event.done / event.total if event.task == "draw" and event.total else 0.0
+            part = event.done / event.total if event.task in _PARTS_OF_ONE and event.total else 0.0
             self.bars.update(self._covers, completed=min(tally.settled + part, tally.total))
         else:
             self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
 
 
-def _short(text: str, width: int = 48) -> str:
+def _short(text: str, width: int = 72) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -14,6 +14,7 @@ from covergen_cli.config.generate import GenerateConfig
 from covergen_cli.config.hearing import EmbedConfig, OpenL3Config, SegmentConfig
 from covergen_cli.config.model import AdapterConfig
 from covergen_cli.config.split import SplitConfig
+from covergen_cli.config.train import TrainConfig
 
 __all__ = [
     "AdapterConfig",
@@ -26,6 +27,7 @@ __all__ = [
     "OpenL3Config",
     "SegmentConfig",
     "SplitConfig",
+    "TrainConfig",
     "field_docs",
     "stage_of",
 ]

@@ -11,8 +11,17 @@ from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, E
 from covergen_cli.events.eval import EvalFinished, EvalPlanned, SurveyFinished
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.split import SplitFinished
+from covergen_cli.events.train import (
+    CheckpointSaved,
+    EpochDone,
+    StepDone,
+    TrainFinished,
+    TrainPlanned,
+    TrainStopped,
+)
 
 __all__ = [
+    "CheckpointSaved",
     "ClipEmbedded",
     "ClipFailed",
     "CoverFailed",
@@ -20,6 +29,7 @@ __all__ = [
     "CoverSkipped",
     "EmbedFinished",
     "EmbedPlanned",
+    "EpochDone",
     "EvalFinished",
     "EvalPlanned",
     "Event",
@@ -32,7 +42,11 @@ __all__ = [
     "Progress",
     "RowsListed",
     "SplitFinished",
+    "StepDone",
     "SurveyFinished",
+    "TrainFinished",
+    "TrainPlanned",
+    "TrainStopped",
     "Warned",
 ]
 
@@ -57,4 +71,10 @@ Event = (
     | EvalPlanned
     | EvalFinished
     | SurveyFinished
+    | TrainPlanned
+    | StepDone
+    | EpochDone
+    | CheckpointSaved
+    | TrainStopped
+    | TrainFinished
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from covergen_cli.artifacts import require_space
 from covergen_cli.data.embed import EMBEDDING_DIM
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
@@ -82,6 +83,8 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
     missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in packed}
     if missing:
         yield Progress("packing embeddings", 0, len(missing))
+        size = sum(path.stat().st_size for path in missing.values())
+        require_space(folder, size, f"{len(missing)} packed embeddings")
         rows = {key: len(_map(path)) for key, path in missing.items()}
         add_part(folder, "embeddings", _FACTS, rows, _read(missing.values()), (EMBEDDING_DIM,), "<f4")
         yield Progress("packing embeddings", len(missing), len(missing))

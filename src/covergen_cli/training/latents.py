@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from covergen_cli.artifacts import atomic_path, sha256_bytes, sha256_file
+from covergen_cli.artifacts import atomic_path, require_space, sha256_bytes, sha256_file
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.events import Progress
 from covergen_cli.training.packed import Packed, add_part, open_packed
@@ -109,6 +110,8 @@ def prepare_latents(data: Path, base: Base, pairs: Sequence[Pair]) -> Generator[
     packed = open_packed(folder, facts)
     missing = {key: pair.image for key, pair in zip(keys, pairs, strict=True) if key not in packed}
     if missing:
+        # Mean and spread, two bytes each; once in pieces and once packed.
+        require_space(folder, len(missing) * math.prod(base.latent_shape) * 8, f"the latents of {len(missing)} covers")
         pieces = yield from _encode_pieces(folder / "building", base, missing)
         with contextlib.suppress(FileNotFoundError):  # another run had the same to do, and was faster
             arrays = [np.load(piece, mmap_mode="r", allow_pickle=False) for piece in pieces]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "MIN_SNR_GAMMA",
+    "TIME_SHIFT",
     "TRAIN_TIMESTEPS",
     "Draws",
     "Gap",
@@ -38,10 +40,18 @@ __all__ = [
     "paired_gap",
     "signal_and_noise",
     "target_of",
+    "time_weights",
+    "times_at",
 ]
 
 TRAIN_TIMESTEPS = 1000
 """Timesteps of the forward process, as in every Stable Diffusion scheduler; time t in [0, 1] is timestep 1000·t."""
+
+TIME_SHIFT = 0.5
+"""Median time of weighted training on a flow is ``sigmoid(0.5)`` = 0.62: noisy enough for the music to matter."""
+
+MIN_SNR_GAMMA = 5.0
+"""γ of min-SNR weighting; the value of its authors."""
 
 
 def _alphas_cumprod(scheduler_config: Mapping[str, Any]) -> Tensor:
@@ -108,6 +118,34 @@ def draw_timesteps(count: int, generator: torch.Generator, *, logit_normal: bool
     return torch.rand(count, generator=generator)
 
 
+def times_at(scheduler_config: Mapping[str, Any], uniform: Tensor, *, weighted: bool) -> Tensor:
+    """Map uniform numbers ``(B,)`` in [0, 1) to the times that training looks at, ``(B,)`` in [0, 1].
+
+    Args:
+        scheduler_config: the base's scheduler configuration.
+        uniform: where in the distribution.
+        weighted: for a base that predicts a flow, logit-normal around ``sigmoid(TIME_SHIFT)`` (Esser et al., 2024); the
+            others weigh losses instead, see :func:`time_weights`. Else uniform (§3.3.1).
+    """
+    if weighted and is_flow(dict(scheduler_config)):
+        return torch.sigmoid(torch.special.ndtri(uniform.double().clamp(1e-6, 1 - 1e-6)) + TIME_SHIFT).float()
+    return uniform
+
+
+def time_weights(scheduler_config: Mapping[str, Any], times: Tensor) -> Tensor:
+    """Return how much the loss at times ``(B,)`` counts, ``(B,)``: min-SNR-γ (Hang et al., 2023).
+
+    With the signal-to-noise ratio SNR, ``min(SNR, γ) / SNR`` for a base that predicts noise, ``min(SNR, γ) / (SNR + 1)``
+    for one that predicts v, and 1 for one that predicts a flow, whose times are chosen instead.
+    """
+    if is_flow(dict(scheduler_config)):
+        return torch.ones_like(times)
+    signal, sigma = signal_and_noise(scheduler_config, times)
+    ratio = (signal / sigma) ** 2
+    velocity = scheduler_config.get("prediction_type") == "v_prediction"
+    return ratio.clamp(max=MIN_SNR_GAMMA) / (ratio + 1 if velocity else ratio)
+
+
 def denoising_loss(
     unet: torch.nn.Module,
     scheduler_config: Mapping[str, Any],
@@ -164,6 +202,11 @@ class Draws:
     def count(self) -> int:
         """Draws per item."""
         return self.times.shape[1]
+
+    def select(self, items: Sequence[int]) -> Draws:
+        """Return the draws of some of the items."""
+        ids = tuple(self.ids[item] for item in items)
+        return Draws(ids, self.latent_shape, self.seed, self.times[list(items)])
 
     def noise(self, item: int, draw: int) -> Tensor:
         """Draw the noise of one item, float32 ``(C, h, w)``; it is not kept, as it would take gigabytes."""

@@ -42,12 +42,13 @@ from covergen_cli.errors import OutputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CONFIG", "CURVES", "METRICS", "SAMPLES", "append_record", "keep_records", "read_records"]
+__all__ = ["CONFIG", "CURVES", "METRICS", "SAMPLES", "TENSORBOARD", "append_record", "keep_records", "read_records"]
 
 CONFIG = "config.yaml"
 CURVES = "curves.png"
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
+TENSORBOARD = "tensorboard"
 
 
 def read_records(run: Path, kind: Literal["step", "epoch"] | None = None) -> list[dict[str, Any]]:

@@ -1,0 +1,202 @@
+"""Everything that can be settled and refused before a model is loaded or a cover is encoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import yaml
+
+from covergen_cli import weights
+from covergen_cli.artifacts import SCHEMA, sha256_bytes, write_text
+from covergen_cli.data.embed import EMBEDDING_DIM
+from covergen_cli.data.pairs import check_files, encoder_spec_of, read_pairs
+from covergen_cli.errors import ConfigError, InputError, ModelError
+from covergen_cli.models.facts import base_fingerprint, read_model_json
+from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
+from covergen_cli.training.objective import signal_and_noise, target_of
+from covergen_cli.training.run_folder import CONFIG, CURVES, METRICS, SAMPLES, TENSORBOARD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from covergen_cli.config import AdapterConfig, TrainConfig
+    from covergen_cli.data.pairs import Pair
+
+__all__ = ["Plan", "begin_run", "make_plan"]
+
+_FREE = frozenset(
+    {
+        *(f"train.{name}" for name in ("base", "device", "compile", "samples", "checkpoint_minutes")),
+        "base.reference",
+        "data.folder",
+    }
+)
+"""What may differ when a run goes on: it changes nothing of what is learned."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be trained, on what.
+
+    Args:
+        data: the dataset folder.
+        run: the run folder.
+        train: pairs to learn from.
+        validation: pairs to judge by.
+        encoder: what made the embeddings.
+        config: settings.
+        shape: of the adapter; its widths are those of the embeddings and the base.
+        facts: what ``config.yaml`` says.
+        checkpoints: where to go on from, the most wanted first; none for a fresh start.
+        fresh: whether what the run folder holds is to be removed.
+    """
+
+    data: Path
+    run: Path
+    train: list[Pair]
+    validation: list[Pair]
+    encoder: dict[str, Any]
+    config: TrainConfig
+    shape: AdapterConfig
+    facts: dict[str, Any]
+    checkpoints: list[Path]
+    fresh: bool
+
+
+def make_plan(
+    data: Path,
+    run: Path,
+    config: TrainConfig,
+    shape: AdapterConfig,
+    *,
+    resume: Literal["auto", "never"] | Path = "auto",
+    processes: int = 1,
+) -> Plan:
+    """Check everything that can be checked by reading small files; nothing is written.
+
+    Args:
+        data: a dataset folder with embeddings and splits.
+        run: the run folder; may be missing, or that of an earlier run with the same settings.
+        config: settings.
+        shape: of the adapter; ``embedding_dim`` and ``output_dim`` are taken from embeddings and base instead.
+        resume: ``auto`` goes on from the newest whole checkpoint in ``run``, ``never`` begins anew, a path is a
+            checkpoint to go on from.
+        processes: how many train together.
+
+    Raises:
+        InputError: the dataset folder lacks something, or its tables cannot be believed.
+        ModelError: the base lacks a part, or predicts something unknown.
+        ConfigError: the run folder belongs to a run with other settings (they are named), or to something else.
+    """
+    train, validation = read_pairs(data, "train"), read_pairs(data, "val")
+    if shared := {pair.id for pair in train} & {pair.id for pair in validation}:
+        raise InputError(
+            f"{min(shared)} stands both in train.csv and in val.csv of {data / 'splits'}",
+            hint=f"Run covergen split {data} again.",
+        )
+    check_files([*train, *validation])
+    encoder = encoder_spec_of([*train, *validation])
+    base = _check_base(config.base)
+    shape = dataclasses.replace(shape, embedding_dim=EMBEDDING_DIM, output_dim=base["cross_attention_dim"])
+    content = "\n".join(f"{pair.id} {pair.weight!r}" for pair in [*train, *validation])
+    facts = {
+        "schema": SCHEMA,
+        "train": dataclasses.asdict(config),
+        "adapter": dataclasses.asdict(shape),
+        "base": base,
+        "encoder": encoder,
+        "data": {
+            "folder": str(data),
+            "train": len(train),
+            "validation": len(validation),
+            "pairs": sha256_bytes(content.encode()),
+        },
+        "processes": processes,
+    }
+    checkpoints = _find_checkpoints(run, facts, resume)
+    return Plan(data, run, train, validation, encoder, config, shape, facts, checkpoints, fresh=resume == "never")
+
+
+def _check_base(reference: str) -> dict[str, Any]:
+    """Say what names a base and how wide its tokens are; see that training knows what it predicts."""
+    folder = weights.resolve(reference)
+    scheduler = read_model_json(folder / "scheduler" / "scheduler_config.json")
+    nothing, time = torch.zeros(1, 1, 1, 1), torch.tensor([0.5])
+    signal_and_noise(scheduler, time)
+    target_of(scheduler, nothing, nothing, time)
+    width = read_model_json(folder / "unet" / "config.json").get("cross_attention_dim")
+    if not isinstance(width, int):
+        raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
+    return {
+        "reference": reference,
+        "revision": weights.revision_of(folder),
+        "fingerprint": base_fingerprint(folder),
+        "cross_attention_dim": width,
+    }
+
+
+def _find_checkpoints(run: Path, facts: Mapping[str, Any], resume: Literal["auto", "never"] | Path) -> list[Path]:
+    config = run / CONFIG
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"{run} is a file", hint="Name a folder with -o.")
+    if run.is_dir() and not config.is_file() and any(run.iterdir()):
+        raise ConfigError(f"{run} is no run folder, and not empty", hint="Name another folder with -o.")
+    if resume == "never":
+        return []
+    if resume != "auto":
+        if not (resume / "manifest.json").is_file():
+            raise InputError(f"{resume} is no checkpoint", hint=f"Name a folder below RUN/{CHECKPOINTS}.")
+        _check_same(resume.parent.parent / CONFIG, facts)
+    if config.is_file():
+        _check_same(config, facts)
+    return list_checkpoints(run) if resume == "auto" else [resume]
+
+
+def _check_same(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse to go on with other settings.
+
+    Raises:
+        ConfigError: with every key that differs.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", hint="Use --resume never to begin anew.") from error
+    old, new = dict(_flat(found)), dict(_flat(facts))
+    differing = [
+        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in {**new, **old}
+        if key not in _FREE and old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{path.parent} was begun with other settings: {'; '.join(differing)}",
+            hint="Give it the old ones, name another folder with -o, or begin anew with --resume never.",
+        )
+
+
+def _flat(values: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, values
+
+
+def begin_run(plan: Plan) -> None:
+    """Write ``config.yaml``; with ``--resume never`` remove what an earlier run left, and nothing else.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    if plan.fresh:
+        for name in ("adapter", CHECKPOINTS, SAMPLES, TENSORBOARD):
+            shutil.rmtree(plan.run / name, ignore_errors=True)
+        for name in (METRICS, CURVES):
+            (plan.run / name).unlink(missing_ok=True)
+    write_text(plan.run / CONFIG, yaml.safe_dump(plan.facts, sort_keys=False, allow_unicode=True))
