@@ -155,13 +155,16 @@ def _trained_on(run: str) -> Path:
     """
     import yaml
 
-    path = Path(run) / "config.yaml"
+    from covergen_cli.training.run_folder import CONFIG
+
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        data = found["data"]
+        found = yaml.safe_load((Path(run) / CONFIG).read_text(encoding="utf-8"))
+        data = Path(found["data"]["folder"])
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
         raise InputError(f"{run} does not say what it was trained on", hint="Name the dataset folder DATA.") from error
-    return Path(data)
+    if not data.is_dir():
+        raise InputError(f"{run} was trained on {data}, which is not here", hint="Name the dataset folder DATA.")
+    return data
 
 
 def _show(events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool) -> int:
