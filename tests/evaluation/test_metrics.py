@@ -12,7 +12,7 @@ from covergen_cli.evaluation.metrics import (
     share_of,
 )
 
-TRIALS = 400
+TRIALS = 200
 ALLOWED = 0.05 + 3 * (0.05 * 0.95 / TRIALS) ** 0.5
 """What a test with five false alarms in a hundred stays below, but for one set of trials in a thousand."""
 
