@@ -34,7 +34,9 @@ def test_covers_that_are_all_alike_have_collapsed(tmp_path):
 
 def test_size_and_shape_do_not_matter(tmp_path):
     gradient = Image.linear_gradient("L").convert("RGB")
-    seen = look(tmp_path, [gradient, gradient.resize((900, 900)), gradient.resize((256, 256)).crop((-128, 0, 384, 256))])
+    seen = look(
+        tmp_path, [gradient, gradient.resize((900, 900)), gradient.resize((256, 256)).crop((-128, 0, 384, 256))]
+    )
     lightness = seen.qualities[:, FIELDS.index("lightness")]
     assert lightness == pytest.approx(lightness[0], abs=0.01)
 

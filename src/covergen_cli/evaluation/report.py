@@ -49,8 +49,9 @@ def write_report(out: Path, metrics: Mapping[str, Any], judged: Sequence[Judged]
     """
     runs = metrics["runs"]
     names = [run["name"] for run in runs]
+    said = "".join(_verdict(run, named=len(runs) > 1) for run in runs)
     parts = [
-        f"<header><h1>Does {text(' or '.join(names))} hear the music?</h1>{''.join(map(_verdict, runs))}</header>",
+        f"<header><h1>Does {text(' or '.join(names))} hear the music?</h1>{said}</header>",
         _headline(runs),
         _compared(metrics["comparison"], names),
         _use(runs),
@@ -74,9 +75,9 @@ def write_report(out: Path, metrics: Mapping[str, Any], judged: Sequence[Judged]
     return path
 
 
-def _verdict(run: Run) -> str:
+def _verdict(run: Run, *, named: bool) -> str:
     words = run["verdict"]["text"]
-    sentence = words[0].upper() + words[1:]
+    sentence = f"{run['name']}: {words}" if named else words[0].upper() + words[1:]
     facts = f"{run['name']}: {run['pooling']}, {run['tokens']} token{'' if run['tokens'] == 1 else 's'}, "
     facts += f"{run['trainable_parameters']:,} trained parameters, base {run['base']['name']}"
     kind = "verdict heard" if run["verdict"]["heard"] else "verdict"
@@ -171,8 +172,14 @@ def _compared(comparison: Mapping[str, Any] | None, names: Sequence[str]) -> str
     rows = [[f"use of the audio: gap of {second} − gap of {first}", _gap(comparison["gap"])]]
     if comparison["loss"]:
         rows.insert(0, [f"test loss: {first} − {second}", _gap(comparison["loss"])])
+    gap = comparison["gap"]
+    words = f"There is no evidence that one of {first} and {second} uses the audio more than the other."
+    if gap["p_value"] <= 0.05 and gap["low"] * gap["high"] > 0:
+        more, less = (second, first) if gap["mean"] > 0 else (first, second)
+        words = f"{more} uses the audio more than {less}."
     said = "The same pairs and the same noise; above 0 speaks for the second run."
-    return section(f"{second} beside {first}", table(["difference, pair by pair", "mean"], rows, said))
+    body = table(["difference, pair by pair", "mean"], rows, said)
+    return section(f"{second} beside {first}", f"<p><strong>{words}</strong></p>", body)
 
 
 def _use(runs: Sequence[Run]) -> str:
