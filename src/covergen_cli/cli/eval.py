@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from covergen_cli.cli.pace import clock
 from covergen_cli.cli.terminal import Tally
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import InputError
-from covergen_cli.events import EvalFinished, EvalPlanned, ModelLoaded, ModelLoading, SurveyFinished
+from covergen_cli.events import EvalFinished, EvalPlanned, ModelLoaded, ModelLoading, Progress, SurveyFinished
 from covergen_cli.presets import resolve
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = ["SCHEMA", "evaluate"]
 
 SCHEMA = 1
 """Version of the objects that ``--json`` writes."""
+
+_PLAIN_SECONDS = 10.0
 
 
 @click.command(name="eval", cls=Command)
@@ -121,8 +124,6 @@ def _judge(
 
 
 def _load(name: str, reference: str, config: EvalConfig) -> Generator[Event, None, Subject]:
-    import time
-
     from covergen_cli.evaluation.material import drawing_settings, load_subject
 
     yield ModelLoading(name)
@@ -169,12 +170,14 @@ def _trained_on(run: str) -> Path:
 
 def _show(events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool) -> int:
     """Show every event; write the result."""
-    tally = Tally(noun="report", total=1)
+    tally, steps = Tally(noun="report", total=1), _Steps(terminal)
     finished: EvalFinished | SurveyFinished | None = None
     with terminal.live(tally), closing(events):
         for event in events:
             terminal.show(event, tally)
-            if isinstance(event, EvalPlanned):
+            if isinstance(event, Progress):
+                steps.show(event)
+            elif isinstance(event, EvalPlanned):
                 terminal.note(
                     f"{event.pairs} pairs × {event.draws} draws, {event.songs} songs × {event.song_draws} draws, "
                     f"{event.covers} covers: about {clock(event.seconds)}"
@@ -191,3 +194,19 @@ def _show(events: Generator[Event, None, None], terminal: Terminal, *, as_json: 
     else:
         terminal.result(json.dumps(json.loads(finished.figures.read_text(encoding="utf-8")), ensure_ascii=False))
     return DONE
+
+
+class _Steps:
+    """Off a terminal, says what is being done: at its beginning, and how far it is now and then."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._task = ""
+        self._said = time.monotonic()
+
+    def show(self, event: Progress) -> None:
+        """Take note of one event."""
+        now = time.monotonic()
+        if not self._terminal.interactive and (event.task != self._task or now - self._said > _PLAIN_SECONDS):
+            self._terminal.note(f"{event.task}: {event.done} of {event.total}")
+            self._task, self._said = event.task, now
