@@ -30,8 +30,11 @@ __all__ = [
     "AudioInfo",
     "AudioStream",
     "Clip",
+    "damage_warnings",
+    "declared_seconds",
     "is_silent",
     "load",
+    "opened",
     "probe",
     "save_mp3",
     "stream",
@@ -126,11 +129,11 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         tags = {key.lower(): value for source in (audio, container) for key, value in source.metadata.items()}
         return AudioInfo(
             path=path,
-            duration_seconds=_declared_seconds(container, audio),
+            duration_seconds=declared_seconds(container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
@@ -164,13 +167,13 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with _opened(path) as (container, audio):
+        with opened(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
             if not self.samples:
                 raise _no_sound(path)
-            self.warnings = _warnings(path, self.samples / rate_hz, _declared_seconds(container, audio), damage)
+            self.warnings = damage_warnings(path, self.samples / rate_hz, declared_seconds(container, audio), damage)
 
 
 def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
@@ -254,8 +257,15 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked."""
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked.
+
+    Yields:
+        PyAV's input container and its audio stream. Nothing that the file may refer to is opened.
+
+    Raises:
+        InputError: as :func:`probe`.
+    """
     _check(path)
     try:
         file = path.open("rb")
@@ -292,7 +302,8 @@ def _check(path: Path) -> None:
         raise InputError(f"{path} is empty", hint="Download or copy it again.")
 
 
-def _declared_seconds(container: Any, audio: Any) -> float | None:
+def declared_seconds(container: Any, audio: Any) -> float | None:
+    """Length of an open file as its container declares it; ``None`` when it does not."""
     if audio.duration is not None and audio.time_base is not None:
         return float(audio.duration * audio.time_base)
     return None if container.duration is None else float(container.duration / av.time_base)
@@ -304,7 +315,15 @@ def _no_sound(path: Path) -> InputError:
     )
 
 
-def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
+def damage_warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
+    """Sentences about what was wrong with a file.
+
+    Args:
+        path: the file, to be named.
+        seconds: how much of it was decoded.
+        declared: how long it says it is; ``None`` when it does not, or was not decoded to its end.
+        damage: what went wrong on the way.
+    """
     found = []
     if damage.packets:
         found.append(f"{path} is damaged in {damage.packets} places; the rest was used")
@@ -319,7 +338,7 @@ def _warnings(path: Path, seconds: float, declared: float | None, damage: Damage
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with _opened(path) as (container, audio):
+    with opened(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)
@@ -336,8 +355,8 @@ def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool)
         if not total:
             raise _no_sound(path)
         samples = np.concatenate(pieces)
-        declared = _declared_seconds(container, audio)
+        declared = declared_seconds(container, audio)
         if not samples.size:
             length = total / rate_hz if declared is None or not jump else declared
             raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")
-        return Clip(samples, rate_hz, _warnings(path, total / rate_hz, declared if ended else None, damage))
+        return Clip(samples, rate_hz, damage_warnings(path, total / rate_hz, declared if ended else None, damage))

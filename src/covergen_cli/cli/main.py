@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
+    "fetch": "covergen_cli.cli.fetch:fetch",
     "embed": "covergen_cli.cli.embed:embed",
     "split": "covergen_cli.cli.split:split",
     "train": "covergen_cli.cli.train:train",

@@ -18,9 +18,13 @@ from covergen_cli.events import (
     CoverFinished,
     CoverSkipped,
     EmbedPlanned,
+    FetchPlanned,
     ModelLoaded,
     ModelLoading,
+    PairFetched,
+    PairMissed,
     Progress,
+    RowsListed,
     Warned,
 )
 
@@ -54,6 +58,7 @@ class Tally:
         skipped: already there.
         failed: not made.
         noun: what they are called.
+        bytes: size of what was made or came in this run.
     """
 
     total: int = 0
@@ -61,6 +66,7 @@ class Tally:
     skipped: int = 0
     failed: int = 0
     noun: str = "cover"
+    bytes: int = 0
 
     @property
     def settled(self) -> int:
@@ -71,9 +77,13 @@ class Tally:
         """Take note of one event."""
         if isinstance(event, EmbedPlanned):
             self.total, self.skipped = event.total, event.present
-        self.finished += isinstance(event, (CoverFinished, ClipEmbedded))
+        elif isinstance(event, FetchPlanned):
+            self.total, self.skipped = event.total, event.total - event.pending
+        elif isinstance(event, PairFetched):
+            self.bytes += event.bytes
+        self.finished += isinstance(event, (CoverFinished, ClipEmbedded, PairFetched))
         self.skipped += isinstance(event, CoverSkipped)
-        self.failed += isinstance(event, (CoverFailed, ClipFailed))
+        self.failed += isinstance(event, (CoverFailed, ClipFailed, PairMissed))
 
     def sentence(self, folder: Path | None) -> str:
         """``12 covers, 1 failed, 2 already there — in covers/``."""
@@ -162,6 +172,28 @@ class Terminal:
         if self._display:
             self._display.update(event, tally)
         self._show_embedding(event, tally, place)
+        self._show_fetching(event, tally, place)
+
+    def _show_fetching(self, event: Event, tally: Tally, place: str) -> None:
+        """Of pairs there are many too: what each came to is told on demand, and the pace now and then."""
+        if isinstance(event, RowsListed) and self._display:
+            self._display.say(f"{event.rows} rows read")
+        elif isinstance(event, FetchPlanned):
+            self._pace.start(tally.settled)
+            self.note(f"{event.total} rows, {event.pending} to fetch")
+        elif isinstance(event, PairMissed) and self.verbose:
+            self.note(f"{place}row {event.row}, {event.id}: {event.reason}")
+        if isinstance(event, (PairFetched, PairMissed)):
+            self._tell_pace(place, self._pace.line(tally.settled, tally.total, tally.noun, tally.bytes), tally.failed)
+
+    def _tell_pace(self, place: str, line: str | None, failed: int = 0) -> None:
+        if line is None:
+            return
+        line += f", {failed} failed" * bool(failed)
+        if self._display:
+            self._display.say(line)
+        else:
+            self.note(f"{place}{line}")
 
     def _show_embedding(self, event: Event, tally: Tally, place: str) -> None:
         """Of embeddings there are many, so that each is told only on demand, and the pace now and then."""
@@ -171,11 +203,8 @@ class Terminal:
         elif isinstance(event, ClipEmbedded) and self.verbose:
             heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
             self.note(f"{place}{event.id}: heard {heard}, {event.frames} rows")
-        if isinstance(event, (ClipEmbedded, ClipFailed)) and (line := self._pace.line(tally.settled, tally.total)):
-            if self._display:
-                self._display.say(line)
-            else:
-                self.note(f"{place}{line}")
+        if isinstance(event, (ClipEmbedded, ClipFailed)):
+            self._tell_pace(place, self._pace.line(tally.settled, tally.total))
 
 
 class _Display:

@@ -36,6 +36,7 @@ class FetchConfig:
             ``none``.
         dedupe: what to do with covers that occur more than once: ``mark`` them with one cover_id, ``drop`` all but the
             first, or ``none``.
+        dedupe_distance: bits, of 64, in which the perceptual hashes of covers that look alike may differ.
         lettering: what to do with covers that are heavy with lettering: ``keep`` them, ``flag`` them in a column, or
             ``drop`` them.
         copy: copy the music of a folder, cut to its salient part, rather than refer to it.
@@ -60,6 +61,7 @@ class FetchConfig:
     ignore_noai: bool = False
     retry: Literal["passing", "all", "none"] = "passing"
     dedupe: Literal["none", "mark", "drop"] = "mark"
+    dedupe_distance: Annotated[int, Between(0, 16)] = 6
     lettering: Literal["keep", "flag", "drop"] = "keep"
     copy: bool = False
     workers: Annotated[int | None, Between(1, 1024)] = None

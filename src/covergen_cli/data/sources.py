@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Item", "Missed", "Obtained", "Source", "UnwantedError", "safe_id"]
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID_LENGTH = 64
 _DIGEST_LENGTH = 12
 
@@ -40,7 +41,7 @@ class Item:
 
     Args:
         row: its number, from 1.
-        id: what the pair shall be called, in the form of an id (see :func:`safe_id`).
+        id: what the pair shall be called, in the form of an id (see :func:`safe_id`), as files are named by it.
         audio: where the music is, as the source writes it: a URL, a path, a seed.
         image: where the cover is, likewise.
         metadata: what else is known of it, name → text.
@@ -51,6 +52,10 @@ class Item:
     audio: str
     image: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ValueError(f"{self.id!r} has not the form of an id")
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ class Source(ABC):
         """While the body runs, bring what :meth:`obtain` will need to this machine.
 
         Args:
-            workspace: folder for files on their way; what a killed run left in it may be used.
+            workspace: folder for files on their way, whose names must begin with the item's id and a dot; what a killed
+                run left there may be used.
 
         Yields:
             a function that starts on one item and returns what will become of it: ``None``, it is all here, or why
@@ -126,7 +132,7 @@ class Source(ABC):
 
         Args:
             item: the item.
-            workspace: an existing folder for files; their names must begin with ``item.id`` and a dot, and are
+            workspace: an existing folder for files, whose names must begin with the item's id and a dot; they are
                 removed when the item is settled.
 
         Raises:
@@ -141,7 +147,7 @@ def safe_id(text: str) -> str:
     What has this form already stays as it is. All else loses what does not fit and gets twelve digits of its SHA-256,
     so that two texts do not become one id.
     """
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+    if _ID.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     kept = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[: _ID_LENGTH - _DIGEST_LENGTH - 1]

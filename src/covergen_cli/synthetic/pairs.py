@@ -7,14 +7,14 @@ The audio is written as mp3, as the previews of music stores are: what an encode
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from covergen_cli.artifacts import write_bytes
-from covergen_cli.audio.descriptors import Descriptors, describe
+from covergen_cli.audio.descriptors import NAMES, Descriptors, describe
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["COVER_PIXELS", "PAIR_RATE_HZ", "PAIR_SECONDS", "SyntheticPair", "make_pair"]
+__all__ = ["COVER_PIXELS", "METADATA", "PAIR_RATE_HZ", "PAIR_SECONDS", "SyntheticPair", "make_pair"]
 
 PAIR_SECONDS = 30.0
 """Length of a song, which is that of a segment (§3.4.1)."""
@@ -34,6 +34,9 @@ PAIR_RATE_HZ = 32_000
 
 COVER_PIXELS = 512
 """Pixels per side of a cover."""
+
+METADATA = ("title", "artist", "genre", "song_seed", "bpm", *NAMES)
+"""Names of what a manifest says of a pair."""
 
 _SONGS_PER_BAND = 100
 _JPEG_QUALITY = 95
@@ -65,10 +68,10 @@ class SyntheticPair:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a manifest says of the pair, as text: title, artist, genre, seed, tempo and the seven descriptors."""
-        heard = {name: f"{value:.4f}" for name, value in asdict(self.descriptors).items()}
-        facts = {"title": self.title, "artist": self.artist, "genre": self.genre}
-        return {**facts, "song_seed": str(self.song_seed), "bpm": f"{self.bpm:g}", **heard}
+        """What a manifest says of the pair: :data:`METADATA` → text."""
+        facts = (self.title, self.artist, self.genre, str(self.song_seed), f"{self.bpm:g}")
+        heard = (f"{value:.4f}" for value in astuple(self.descriptors))
+        return dict(zip(METADATA, (*facts, *heard), strict=True))
 
     def save(self, audio: Path, image: Path) -> None:
         """Write the song as mp3 and the cover as JPEG; the same pair gives the same bytes.
