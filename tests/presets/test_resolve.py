@@ -5,6 +5,7 @@ import pytest
 from covergen_cli.config import AdapterConfig, GenerateConfig
 from covergen_cli.errors import ConfigError
 from covergen_cli.presets import load_preset, preset_names, resolve, stages, user_config_file
+from tiny import write_json
 
 STARTER = load_preset("starter")["generate"]
 
@@ -111,3 +112,18 @@ def test_an_unknown_preset_names_the_nearest():
     assert caught.value.hint == "did you mean starter?"
     with pytest.raises(ConfigError, match="no such preset file"):
         resolve(GenerateConfig, preset="nowhere.yaml")
+
+
+@pytest.mark.parametrize("part", ["", "adapter"])
+@pytest.mark.parametrize(("base", "starter"), [("starter", True), ("sd15", False)])
+def test_an_adapter_that_was_trained_for_the_starter_brings_its_preset(tmp_path, part, base, starter):
+    write_json(tmp_path / part / "adapter.json", {"base": {"reference": base}})
+    assert (resolve(GenerateConfig, overrides={"adapter": str(tmp_path)}).guidance == STARTER["guidance"]) is starter
+    elsewhere = resolve(GenerateConfig, overrides={"adapter": str(tmp_path), "base": "sd15"})
+    assert elsewhere.guidance == GenerateConfig.guidance
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"base": 3}', "{}"])
+def test_an_adapter_that_cannot_be_read_brings_no_preset(tmp_path, content):
+    (tmp_path / "adapter.json").write_text(content)
+    assert resolve(GenerateConfig, overrides={"adapter": str(tmp_path)}).guidance == GenerateConfig.guidance

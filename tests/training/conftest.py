@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from covergen_cli.data.pairs import read_pairs
@@ -22,3 +24,10 @@ def pairs(data):
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory):
     return tiny_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -11,6 +12,7 @@ import yaml
 from platformdirs import user_config_path
 
 from covergen_cli import config as configuration
+from covergen_cli.artifacts import read_json
 from covergen_cli.config import GenerateConfig, stage_of
 from covergen_cli.errors import ConfigError
 from covergen_cli.presets.coerce import coerce, nearest
@@ -89,7 +91,7 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
     Args:
         kind: the stage's dataclass.
         preset: name or file of a preset; ``None`` takes the one that belongs to the model: ``starter`` when covers are
-            drawn with the starter, else none.
+            drawn with the starter's base, else none.
         overrides: field → value that the user gave on the command line; they win over everything.
 
     Returns:
@@ -113,7 +115,17 @@ def _own_preset(kind: type[Any], given: Mapping[str, Any]) -> str:
     if kind is not GenerateConfig:
         return BUILT_IN
     adapter, base = given.get("adapter", GenerateConfig.adapter), given.get("base", GenerateConfig.base)
-    return "starter" if base == "starter" or (adapter == "starter" and base is None) else BUILT_IN
+    return "starter" if (base or _trained_for(adapter)) == "starter" else BUILT_IN
+
+
+def _trained_for(adapter: str) -> str | None:
+    """Say which base an adapter was trained for, if that can be read without fetching anything."""
+    if adapter == "starter":
+        return adapter
+    for place in (Path(adapter), Path(adapter) / "adapter"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(read_json(place / "adapter.json")["base"]["reference"])
+    return None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

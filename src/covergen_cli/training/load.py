@@ -135,18 +135,19 @@ def _suited(base: Base, device: torch.device, precision: str) -> Base:
 
 def _take_up(plan: Plan, state: State) -> Generator[Event, None, Path | None]:
     """Restore the newest checkpoint that is whole; damaged ones are named."""
-    for path in plan.checkpoints:
-        try:
-            state.restore(*load_checkpoint(path))
-        except ModelError as error:
-            if len(plan.checkpoints) == 1:
-                raise
-            yield Warned(f"{error.message}; going on from the one before")
-        else:
+    for path, before in zip(plan.checkpoints, [*plan.checkpoints, None][1:], strict=True):
+        fault = _restore(state, path)
+        if fault is None:
             return path
-    if plan.checkpoints:
-        raise ModelError(
-            f"none of the checkpoints in {plan.checkpoints[0].parent} is whole",
-            hint="Begin anew with --resume never.",
-        )
+        if before is None:
+            raise ModelError(fault.message, hint=fault.hint or "No older one is whole; begin anew with --resume never.")
+        yield Warned(f"{fault.message}; trying {before}")
+    return None
+
+
+def _restore(state: State, path: Path) -> ModelError | None:
+    try:
+        state.restore(*load_checkpoint(path))
+    except ModelError as error:
+        return error
     return None

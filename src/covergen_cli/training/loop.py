@@ -142,8 +142,7 @@ class Trainer:
             self.config.validation_draws,
             self.config.seed,
         )
-        thread = stack.enter_context(ThreadPoolExecutor(1))
-        self._ahead = lambda step: thread.submit(session.batches.at, step)
+        self._thread = stack.enter_context(ThreadPoolExecutor(1))
         self._pending: list[Tensor] = []
         self._norm: Tensor | None = None
         self._board: Board | None = None
@@ -196,11 +195,11 @@ class Trainer:
         self.session.learner.train()
         saved = logged = time.monotonic()
         first = counters.step
-        ahead = self._ahead(counters.step)
+        ahead = self._thread.submit(batches.at, counters.step)
         while counters.step < end:
             batch = ahead.result()
             if counters.step + 1 < end:
-                ahead = self._ahead(counters.step + 1)
+                ahead = self._thread.submit(batches.at, counters.step + 1)
             self.train_step(batch.to(self.session.device))
             done = counters.step - (end - batches.per_epoch)
             yield Progress("training", done, batches.per_epoch, f"epoch {counters.epoch + 1}")

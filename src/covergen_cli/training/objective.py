@@ -135,8 +135,8 @@ def times_at(scheduler_config: Mapping[str, Any], uniform: Tensor, *, weighted: 
 def time_weights(scheduler_config: Mapping[str, Any], times: Tensor) -> Tensor:
     """Return how much the loss at times ``(B,)`` counts, ``(B,)``: min-SNR-γ (Hang et al., 2023).
 
-    With the signal-to-noise ratio SNR, ``min(SNR, γ) / SNR`` for a base that predicts noise, ``min(SNR, γ) / (SNR + 1)``
-    for one that predicts v, and 1 for one that predicts a flow, whose times are chosen instead.
+    With the signal-to-noise ratio SNR: ``min(SNR, γ) / SNR`` for a base that predicts noise, ``min(SNR, γ) / (SNR +
+    1)`` for one that predicts v, and 1 for one that predicts a flow, whose times are chosen instead.
     """
     if is_flow(dict(scheduler_config)):
         return torch.ones_like(times)

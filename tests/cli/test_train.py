@@ -1,0 +1,130 @@
+"""What ``covergen train`` says and how it ends, with a training that does nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import covergen_cli.training
+from covergen_cli.config import AdapterConfig, TrainConfig
+from covergen_cli.errors import InputError
+from covergen_cli.events import (
+    CheckpointSaved,
+    EpochDone,
+    ModelLoading,
+    Progress,
+    StepDone,
+    TrainFinished,
+    TrainPlanned,
+    Warned,
+)
+
+
+class FakeLoop:
+    """Records what it was asked, and tells of two epochs."""
+
+    def __init__(self):
+        self.asked, self.error, self.closed = {}, None, False
+
+    def train(self, data, run, config, shape, *, resume, stop):
+        self.asked = {"data": data, "run": run, "config": config, "shape": shape, "resume": resume}
+        try:
+            yield ModelLoading("starter")
+            yield Progress("encoding covers", 64, 100)
+            yield Warned("something is odd")
+            if self.error:
+                raise self.error
+            yield TrainPlanned(run, 800, 100, 5_840_000, 2, 50, 0, None)
+            for epoch in (1, 2):
+                yield Progress("training", 25, 25, f"epoch {epoch}")
+                yield StepDone(epoch, 2, 25 * epoch, 50, 0.41, 1e-3, 0.1, 61.5, 100.0, 3 * 2**30)
+                yield EpochDone(epoch, 2, 25 * epoch, 0.41, 0.42 - epoch / 100, best=True, samples=None)
+                yield CheckpointSaved(run / "checkpoints" / "step", 25 * epoch)
+            yield TrainFinished(
+                run, run / "adapter", early=False, epochs=2, steps=50, best_epoch=2, validation_loss=0.4, seconds=9
+            )
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def library(monkeypatch):
+    fake = FakeLoop()
+    module = ModuleType("covergen_cli.training.loop")
+    module.train = fake.train
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(covergen_cli.training, "loop", module, raising=False)
+    return fake
+
+
+def test_the_run_folder_goes_to_stdout_and_the_rest_to_stderr(covergen, library):
+    ended = covergen("train", "DATA", "-o", "RUN")
+    assert (ended.code, ended.out) == (0, "RUN\n")
+    assert "warning: something is odd" in ended.err
+    assert (
+        "800 pairs to learn from, 100 to judge by, 5.84 M numbers to train, 50 steps; from the beginning" in ended.err
+    )
+    assert "epoch 2/2: loss 0.4100 in training, 0.4000 in validation, the best so far" in ended.err
+    assert "done after 2 epochs; the best was epoch 2 with a validation loss of 0.4000" in ended.err
+    assert library.asked["data"] == Path("DATA")
+    assert library.asked["config"] == TrainConfig()
+    assert library.asked["shape"] == AdapterConfig()
+    assert library.asked["resume"] == "auto"
+    assert library.closed
+
+
+def test_json_says_it_in_one_object(covergen, library):
+    record = json.loads(covergen("train", "DATA", "-o", "RUN", "--json").out)
+    assert record["schema"] == 1
+    assert record["status"] == "ok"
+    assert record["adapter"] == str(Path("RUN", "adapter"))
+    assert (record["epochs"], record["steps"], record["best_epoch"], record["validation_loss"]) == (2, 50, 2, 0.4)
+
+
+def test_presets_shape_both_training_and_adapter_and_flags_win(covergen, library, tmp_path):
+    covergen("train", "DATA", "-o", "RUN", "--preset", "paper", "--epochs", "7")
+    config, shape = library.asked["config"], library.asked["shape"]
+    assert (config.optimizer, config.learning_rate, config.schedule, config.timesteps) == (
+        "adam",
+        1e-4,
+        "plateau",
+        "uniform",
+    )
+    assert (config.patience, config.ema_decay, config.epochs) == (5, 0, 7)
+    assert (shape.pooling, shape.tokens) == ("attention", 1)
+    (tmp_path / "mine.yaml").write_text("train: {seed: 3}\nadapter: {tokens: 2}\n")
+    covergen("train", "DATA", "-o", "RUN", "--preset", tmp_path / "mine.yaml")
+    assert (library.asked["config"].seed, library.asked["shape"].tokens) == (3, 2)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("never", "never"), ("a/step-000003", Path("a/step-000003"))])
+def test_where_to_go_on_from(covergen, library, given, meant):
+    covergen("train", "DATA", "-o", "RUN", "--resume", given)
+    assert library.asked["resume"] == meant
+
+
+def test_errors_end_with_their_code(covergen, library):
+    library.error = InputError("DATA/splits/train.csv is missing", hint="Run covergen split DATA first.")
+    ended = covergen("train", "DATA", "-o", "RUN")
+    assert (ended.code, ended.out) == (1, "")
+    assert "hint: Run covergen split DATA first." in ended.err
+    assert covergen("train", "DATA").code == 2
+    assert covergen("train", "DATA", "-o", "RUN", "--preset", "papyrus").code == 2
+    assert covergen("train", "DATA", "-o", "RUN", "--epochs", "0").code == 2
+
+
+def test_of_several_processes_the_first_speaks(covergen, library, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    ended = covergen("train", "DATA", "-o", "RUN")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    monkeypatch.setenv("RANK", "0")
+    assert covergen("train", "DATA", "-o", "RUN").out == "RUN\n"
+
+
+def test_verbose_names_checkpoints_and_quiet_says_nothing(covergen, library):
+    assert "saved RUN" in covergen("train", "DATA", "-o", "RUN", "-v").err
+    assert covergen("train", "DATA", "-o", "RUN", "-q").err == ""

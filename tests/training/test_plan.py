@@ -1,0 +1,127 @@
+"""What cannot work is refused before any work, with what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+import yaml
+
+from covergen_cli.config import AdapterConfig, TrainConfig
+from covergen_cli.errors import ConfigError, InputError, ModelError
+from covergen_cli.training.checkpoints import save_checkpoint
+from covergen_cli.training.plan import begin_run, make_plan
+from tiny import WIDTH, tiny_base, write_json
+
+
+@pytest.fixture
+def plan(data, base_folder, tmp_path):
+    """Plan a run, with some settings."""
+
+    def make(run="RUN", *, shape=None, resume="auto", processes=1, **settings):
+        config = TrainConfig(**{"base": str(base_folder), **settings})
+        return make_plan(data, tmp_path / run, config, shape or AdapterConfig(), resume=resume, processes=processes)
+
+    return make
+
+
+def test_the_adapter_gets_the_widths_of_base_and_embeddings(plan, tmp_path):
+    made = plan()
+    assert (made.shape.output_dim, made.shape.embedding_dim) == (WIDTH, 512)
+    assert (len(made.train), len(made.validation)) == (10, 4)
+    assert made.checkpoints == []
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_a_dataset_that_lacks_something_is_refused(plan, data):
+    (data / "images" / "p3.png").rename(data / "gone.png")
+    with pytest.raises(InputError, match=r"p3\.png is missing"):
+        plan()
+    (data / "gone.png").rename(data / "images" / "p3.png")
+    (data / "embeddings" / "fake" / "p11.npy").unlink()
+    with pytest.raises(InputError, match=r"p11\.npy is missing"):
+        plan()
+    (data / "splits" / "val.csv").write_text("id,image_path,embedding_path\n")
+    with pytest.raises(InputError, match=r"val\.csv is empty"):
+        plan()
+
+
+def test_a_pair_on_both_sides_is_refused(plan, data):
+    shutil.copy(data / "splits" / "train.csv", data / "splits" / "val.csv")
+    with pytest.raises(InputError, match=r"stands both in train\.csv and in val\.csv"):
+        plan()
+
+
+def test_a_base_that_training_cannot_use_is_refused(plan, tmp_path):
+    base = tiny_base(tmp_path / "odd")
+    shutil.rmtree(base / "vae")
+    with pytest.raises(ModelError, match="vae"):
+        plan(base=str(base))
+    write_json(base / "scheduler" / "scheduler_config.json", {"prediction_type": "sample"})
+    with pytest.raises(ModelError, match="predicts 'sample'"):
+        plan(base=str(base))
+
+
+def test_a_folder_of_something_else_is_left_alone(plan, tmp_path):
+    (tmp_path / "RUN").mkdir()
+    (tmp_path / "RUN" / "thesis.txt").write_text("years of work")
+    for resume in ("auto", "never"):
+        with pytest.raises(ConfigError, match="no run folder"):
+            plan(resume=resume)
+    with pytest.raises(ConfigError, match="is a file"):
+        plan("RUN/thesis.txt")
+
+
+def test_other_settings_are_named(plan, data):
+    begin_run(plan())
+    with pytest.raises(ConfigError) as caught:
+        plan(learning_rate=0.5, shape=AdapterConfig(tokens=3))
+    assert f"train.learning_rate was {TrainConfig.learning_rate}, is 0.5" in caught.value.message
+    assert "adapter.tokens was 8, is 3" in caught.value.message
+    assert "seed" not in caught.value.message
+    assert "--resume never" in caught.value.hint
+    with pytest.raises(ConfigError, match="processes was 1, is 2"):
+        plan(processes=2)
+    lines = (data / "splits" / "train.csv").read_text().splitlines()
+    (data / "splits" / "train.csv").write_text("\n".join(lines[:-1]))
+    with pytest.raises(ConfigError, match=r"data\.train was 10, is 9"):
+        plan()
+
+
+def test_what_changes_nothing_that_is_learned_may_change(plan, tmp_path, base_folder):
+    begin_run(plan())
+    moved = shutil.copytree(base_folder, tmp_path / "moved")
+    plan(base=str(moved), device="cpu", samples=0, checkpoint_minutes=1.0)
+
+
+def test_never_removes_what_a_run_left_and_nothing_else(plan, tmp_path):
+    begin_run(plan())
+    run = tmp_path / "RUN"
+    save_checkpoint(run, 3, {}, {})
+    for name in ("metrics.jsonl", "curves.png", "notes.txt"):
+        (run / name).write_text("x")
+    assert len(plan().checkpoints) == 1
+    begin_run(plan(resume="never", learning_rate=0.5))
+    assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "notes.txt"]
+    assert yaml.safe_load((run / "config.yaml").read_text())["train"]["learning_rate"] == 0.5
+
+
+def test_a_checkpoint_can_be_named_also_of_another_run(plan, tmp_path):
+    begin_run(plan("first"))
+    folder = save_checkpoint(tmp_path / "first", 3, {}, {})
+    assert plan("second", resume=folder).checkpoints == [folder]
+    with pytest.raises(ConfigError, match="first was begun with other settings"):
+        plan("second", resume=folder, seed=7)
+    with pytest.raises(InputError, match="no checkpoint"):
+        plan("second", resume=tmp_path)
+
+
+def test_the_config_says_everything(plan, tmp_path):
+    made = plan()
+    begin_run(made)
+    written = yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())
+    assert written["train"] == dataclasses.asdict(made.config)
+    assert written["adapter"] == dataclasses.asdict(made.shape)
+    assert written["encoder"] == {"name": "fake", "version": 1}
+    assert written["base"]["cross_attention_dim"] == WIDTH
