@@ -12,7 +12,7 @@ from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.evaluation.evaluate import evaluate
 from covergen_cli.evaluation.material import open_material
-from covergen_cli.events import EvalFinished, EvalPlanned, Progress
+from covergen_cli.events import EvalFinished, EvalPlanned, Progress, Warned
 from covergen_cli.generation.provenance import read_provenance
 from covergen_cli.synthetic.qualities import EXPECTED
 from training_data import write_dataset
@@ -144,6 +144,20 @@ def test_without_music_and_training_pairs_the_rest_is_measured(subjects, tmp_pat
     assert run["memory"] is None
     assert "too few test pairs" in run["verdict"]["text"]
     assert "this needs eight" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_test_songs_that_may_have_been_trained_on_are_not_passed_over(subjects, material, tmp_path):
+    trained = replace(subjects[0], trained_on=material.training_fingerprint)
+    small = replace(QUICK, by=None, songs=2, covers=2)
+    told = list(evaluate([trained], material, tmp_path, small))
+    assert not [event for event in told if isinstance(event, Warned)]
+    told = list(evaluate([replace(trained, trained_on="0" * 64)], material, tmp_path, small))
+    assert "was trained on other pairs" in told[0].message
+    folder = write_dataset(tmp_path / "DATA", {"train": 2, "test": 3})
+    with (folder / "splits" / "test.csv").open("a") as file:
+        file.write("p0,images/p0.png,embeddings/fake/p0.npy\n")
+    with pytest.raises(InputError, match=r"p0 stands both in train.csv and in test.csv"):
+        open_material(folder)
 
 
 def test_a_dataset_that_cannot_be_judged_on_says_why(subjects, material, tmp_path):

@@ -154,15 +154,12 @@ def _trained_on(run: str) -> Path:
     Raises:
         InputError: it names none.
     """
-    import yaml
+    from covergen_cli.evaluation.material import run_settings
 
-    from covergen_cli.training.run_folder import CONFIG
-
-    try:
-        found = yaml.safe_load((Path(run) / CONFIG).read_text(encoding="utf-8"))
-        data = Path(found["data"]["folder"])
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(f"{run} does not say what it was trained on", hint="Name the dataset folder DATA.") from error
+    named = run_settings(Path(run)).get("data", {}).get("folder")
+    if not isinstance(named, str):
+        raise InputError(f"{run} does not say what it was trained on", hint="Name the dataset folder DATA.")
+    data = Path(named)
     if not data.is_dir():
         raise InputError(f"{run} was trained on {data}, which is not here", hint="Name the dataset folder DATA.")
     return data

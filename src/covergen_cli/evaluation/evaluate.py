@@ -12,7 +12,7 @@ from covergen_cli.artifacts import SCHEMA, write_json
 from covergen_cli.evaluation.alignment import audio_use, loss_matrix, measure_conditions, verdict
 from covergen_cli.evaluation.covers import correspondence, diversity, draw_covers, hear_songs, look_at
 from covergen_cli.evaluation.judged import Judged
-from covergen_cli.evaluation.material import check_encoder, tokens_of
+from covergen_cli.evaluation.material import check_fit, tokens_of
 from covergen_cli.evaluation.memory import encode_covers, memory_facts, nearest
 from covergen_cli.evaluation.metrics import paired_difference, retrieval
 from covergen_cli.evaluation.plan import make_plan, time_models
@@ -61,7 +61,7 @@ def evaluate(
         OutputError: the folder cannot be written to.
     """
     for subject in subjects:
-        check_encoder(subject, material)
+        yield from check_fit(subject, material)
     groups = material.groups(config.by)
     plan = make_plan(config, len(material.pairs), time_models(subjects, config.batch_size))
     yield plan

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import yaml
 
 from covergen_cli import weights
 from covergen_cli.config import GenerateConfig
 from covergen_cli.data.dataset import MANIFEST, Dataset
-from covergen_cli.data.pairs import check_files, encoder_spec_of, read_pairs
+from covergen_cli.data.pairs import Split, check_files, encoder_spec_of, read_pairs
 from covergen_cli.errors import ConfigError, InputError, ModelError
+from covergen_cli.events import Warned
 from covergen_cli.generation.draw import Painter, load_painter
 from covergen_cli.generation.identity import Models, find_models
 from covergen_cli.models.facts import adapter_folder, read_adapter_facts
 from covergen_cli.presets import resolve
-from covergen_cli.training.run_folder import read_records
+from covergen_cli.training.plan import pairs_fingerprint
+from covergen_cli.training.run_folder import CONFIG, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
     from covergen_cli.data.pairs import Pair
 
-__all__ = ["Material", "Subject", "check_encoder", "load_subject", "open_material", "read_embedding", "tokens_of"]
+__all__ = ["Material", "Subject", "check_fit", "load_subject", "open_material", "read_embedding", "tokens_of"]
+
+_TRAINING: tuple[Split, ...] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Subject:
         facts: ``adapter.json``.
         epochs: what the training logged after each epoch; none for an adapter without a run folder.
         drawing: how ``covergen generate`` draws with it.
+        trained_on: names the pairs that it was trained on; ``None`` where nothing says that.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Subject:
     facts: dict[str, Any]
     epochs: list[dict[str, Any]]
     drawing: GenerateConfig
+    trained_on: str | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Material:
         encoder_spec: what the embeddings were made with.
         metadata: id → line of the manifest, for the test pairs; none where there is no manifest.
         audio: id → music file, for those test pairs whose music is there.
+        training_fingerprint: names the pairs that a training on this folder uses now; ``None`` without them.
     """
 
     folder: Path
@@ -72,6 +80,7 @@ class Material:
     encoder_spec: dict[str, Any]
     metadata: Mapping[str, Mapping[str, str]]
     audio: Mapping[str, Path]
+    training_fingerprint: str | None
 
     def groups(self, column: str | None) -> dict[str, str]:
         """Id → value of a column of the manifest, ``"(none)"`` where it is empty; nothing without a column.
@@ -118,15 +127,26 @@ def load_subject(name: str, drawing: GenerateConfig) -> Subject:
     """
     models = find_models(drawing)
     facts = read_adapter_facts(models.adapter_folder)
-    epochs = read_records(models.adapter_folder.parent, "epoch")
-    return Subject(name, load_painter(drawing, models), models, facts, epochs, drawing)
+    run = models.adapter_folder.parent
+    trained_on = run_settings(run).get("data", {}).get("pairs")
+    return Subject(name, load_painter(drawing, models), models, facts, read_records(run, "epoch"), drawing, trained_on)
+
+
+def run_settings(run: Path) -> dict[str, dict[str, Any]]:
+    """Read the sections of a run folder's ``config.yaml``; none where there is no such file, or it is damaged."""
+    try:
+        found = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {key: part for key, part in found.items() if isinstance(part, dict)} if isinstance(found, dict) else {}
 
 
 def open_material(folder: Path) -> Material:
     """Read and check the test part.
 
     Raises:
-        InputError: a table or a file is missing or damaged, or there are fewer than two test pairs.
+        InputError: a table or a file is missing or damaged, there are fewer than two test pairs, or one of them stands
+            in the training part too.
     """
     pairs = read_pairs(folder, "test")
     if len(pairs) < 2:
@@ -135,9 +155,24 @@ def open_material(folder: Path) -> Material:
             hint="Songs are compared with each other: split more pairs, or with other --ratios.",
         )
     check_files(pairs)
-    train = read_pairs(folder, "train") if (folder / "splits" / "train.csv").is_file() else []
+    train, validation = (
+        read_pairs(folder, part) if (folder / "splits" / f"{part}.csv").is_file() else [] for part in _TRAINING
+    )
+    if shared := {pair.id for pair in train} & {pair.id for pair in pairs}:
+        raise InputError(
+            f"{min(shared)} stands both in train.csv and in test.csv of {folder / 'splits'}",
+            hint=f"Run covergen split {folder} again, then train anew.",
+        )
     metadata = _metadata(folder, {pair.id for pair in pairs})
-    return Material(folder, pairs, train, encoder_spec_of(pairs), metadata, _audio(folder, set(metadata)))
+    return Material(
+        folder,
+        pairs,
+        train,
+        encoder_spec_of(pairs),
+        metadata,
+        _audio(folder, set(metadata)),
+        pairs_fingerprint(train, validation) if train and validation else None,
+    )
 
 
 def _metadata(folder: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
@@ -159,8 +194,11 @@ def _audio(folder: Path, wanted: set[str]) -> dict[str, Path]:
     return {row.id: row.audio for row in rows if row.audio is not None and row.audio.is_file()}
 
 
-def check_encoder(subject: Subject, material: Material) -> None:
-    """Refuse embeddings that the adapter does not understand.
+def check_fit(subject: Subject, material: Material) -> Generator[Warned, None, None]:
+    """See that a run can be judged on this material.
+
+    Yields:
+        ``Warned`` when it was trained on other pairs than this folder's: the test songs may have been among them.
 
     Raises:
         ModelError: they were made with another encoder than the adapter was trained with.
@@ -172,6 +210,12 @@ def check_encoder(subject: Subject, material: Material) -> None:
             f"{subject.name} was trained with the audio encoder {ours.get('name')}, "
             f"but the embeddings of {material.folder} differ from it in {', '.join(differing)}",
             hint=f"Run covergen embed --encoder {ours.get('name')} and covergen split again.",
+        )
+    now = material.training_fingerprint
+    if None not in (subject.trained_on, now) and subject.trained_on != now:
+        yield Warned(
+            f"{subject.name} was trained on other pairs than {material.folder} has for training now; songs of the test "
+            "part may have been among them"
         )
 
 

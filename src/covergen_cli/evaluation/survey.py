@@ -25,7 +25,7 @@ from covergen_cli.audio.hear import hear
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.evaluation.covers import draw_covers
-from covergen_cli.evaluation.material import check_encoder
+from covergen_cli.evaluation.material import check_fit
 from covergen_cli.events import Progress, SurveyFinished, Warned
 from covergen_cli.generation.provenance import save_cover
 from covergen_cli.training.objective import derangement
@@ -68,7 +68,7 @@ def build_survey(
         ModelError: embeddings and adapter do not belong together.
         OutputError: the folder cannot be written to, or holds another survey.
     """
-    check_encoder(subject, material)
+    yield from check_fit(subject, material)
     groups = material.groups(config.by or ("genre" if _has_genre(material) else None))
     heard = [pair for pair in material.pairs if pair.id in material.audio]
     wanted = songs + config.controls
