@@ -107,6 +107,6 @@ def test_answers_need_no_model(covergen, tmp_path):
     done = covergen("eval", "--survey-answers", tmp_path / "answers")
     assert done.code == 0, done.err
     assert done.out == f"{tmp_path / 'survey.html'}\n"
-    assert "100% of the ratings are 4 or 5" in done.err
+    assert "100 % of the ratings are 4 or 5" in done.err
     done = covergen("eval", "--survey-answers", tmp_path / "answers", "--survey-key", tmp_path / "key.json", "--json")
     assert json.loads(done.out)["agreement"]["at_least_4"]["controls"]["value"] == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from covergen_cli.evaluation.raters import crossed_bootstrap, krippendorff_alpha
+from covergen_cli.evaluation.raters import control_p, crossed_bootstrap, krippendorff_alpha
 
 N = np.nan
 PUBLISHED = np.array(
@@ -52,3 +52,23 @@ def test_the_difference_to_controls():
     assert crossed_bootstrap(np.full((2, 2), N), seed=0) is None
     missing = np.array([[4.0, N], [N, 2.0]])
     assert crossed_bootstrap(missing, seed=0).value == 3
+
+
+def test_with_few_controls_chance_seldom_passes_for_a_preference():
+    trials, alarms = 200, 0
+    for seed in range(trials):
+        rng = np.random.default_rng(seed)
+        ratings = 3 + 0.5 * rng.standard_normal((10, 1)) + 0.7 * rng.standard_normal((1, 20))
+        ratings = (ratings + 0.9 * rng.standard_normal((10, 20))).round().clip(1, 5)
+        control = rng.permutation(20) < 5
+        alarms += control_p(ratings, control, seed=seed, shuffles=200) <= 0.05
+    assert 0 < alarms / trials <= 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def test_a_preference_is_found_and_missing_ratings_do_not_count():
+    control = np.arange(20) < 5
+    ratings = np.where(control, 2.0, 4.0) + np.zeros((3, 1))
+    ratings[0, ::3] = N
+    assert control_p(ratings, control, seed=0, shuffles=500) < 0.01
+    ratings[:, control] = N
+    assert control_p(ratings, control, seed=0, shuffles=50) == 1

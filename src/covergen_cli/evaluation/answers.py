@@ -11,7 +11,8 @@ from covergen_cli.artifacts import SCHEMA, read_json, write_json, write_text
 from covergen_cli.data.dataset import ID_PATTERN
 from covergen_cli.errors import InputError
 from covergen_cli.evaluation.answers_page import answers_page
-from covergen_cli.evaluation.raters import crossed_bootstrap, krippendorff_alpha
+from covergen_cli.evaluation.metrics import LEVEL
+from covergen_cli.evaluation.raters import control_p, crossed_bootstrap, krippendorff_alpha
 from covergen_cli.evaluation.survey import KEY
 from covergen_cli.events import SurveyFinished, Warned
 
@@ -158,8 +159,8 @@ def summarise(key: Mapping[str, Any], answers: Mapping[str, Mapping[str, int]], 
 
     Returns:
         ``agreement`` (share of ratings of at least 4, and of at least 3) and ``mean``, each for ``own`` covers and
-        ``controls``; their ``difference`` and whether it says that own covers are ``preferred``; ``alpha``, ordinal and
-        interval; ``songs`` and ``groups``; and a ``summary``.
+        ``controls``; their ``difference``, its ``p_value``, and whether own covers are ``preferred``; ``alpha``, ordinal
+        and interval; ``songs`` and ``groups``; and a ``summary``.
     """
     items = key["items"]
     table_ = np.array([[answers[rater].get(item, np.nan) for item in items] for rater in answers], dtype=np.float64)
@@ -187,7 +188,9 @@ def summarise(key: Mapping[str, Any], answers: Mapping[str, Mapping[str, int]], 
         "songs": _songs(items, table_),
         "groups": _groups(items, table_, seed),
     }
-    facts["preferred"] = difference is not None and difference.low > 0 and len(answers) >= _LEAST_RATERS
+    p_value = None if difference is None else control_p(table_, control, seed=seed)
+    clear = difference is not None and p_value is not None and difference.low > 0 and p_value <= 1 - LEVEL
+    facts |= {"p_value": p_value, "preferred": clear and len(answers) >= _LEAST_RATERS}
     return facts | {"summary": _summary(facts)}
 
 
@@ -224,11 +227,16 @@ def _summary(facts: Mapping[str, Any]) -> str:
     own, other = (facts["agreement"]["at_least_4"][name] for name in ("own", "controls"))
     if own is None:
         return "no cover of a song's own was rated"
-    says = f"{own['value']:.0%} of the ratings are 4 or 5 ({own['low']:.0%} to {own['high']:.0%})"
+    interval = f"{_percent(own['low'])} to {_percent(own['high'])}"
+    says = f"{_percent(own['value'])} of the ratings are 4 or 5 ({interval})"
     difference = facts["difference"]
     if other is None or difference is None:
         return f"{says}; no control was rated"
     hears = "raters prefer a song's own cover"
     hears = hears if facts["preferred"] else f"no evidence that {hears}"
     size = f"{difference['value']:+.2f}, {difference['low']:+.2f} to {difference['high']:+.2f}".replace("-", "−")
-    return f"{says}, of controls {other['value']:.0%}; {hears} (difference {size})"
+    return f"{says}, of controls {_percent(other['value'])}; {hears} (difference {size}, p = {facts['p_value']:.2g})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -36,11 +36,12 @@ def answers_page(facts: Mapping[str, Any], images: Path) -> str:
         f"Agreement among raters, Krippendorff's α: {number(alpha['ordinal'], 2)} (ordinal), "
         f"{number(alpha['interval'], 2)} (interval); 1 is perfect, 0 is chance."
     )
+    difference = f"{plus_minus(facts['difference'])}, p = {number(facts['p_value'], 2)}"
     parts = [
         "<h1>Do the covers fit the songs?</h1>",
         f'<div class="{kind}"><strong>{text(words)}.</strong><span>{text(counts)}</span></div>',
         table(["", "own cover", "control (another song's cover)"], rows, "Beside each figure, its 95 % interval."),
-        f"<p>Difference of the means: {plus_minus(facts['difference'])}. {agreed}</p>",
+        f"<p>Difference of the means: {difference}. {agreed}</p>",
     ]
     if facts["groups"]:
         rows = [[text(name), str(v["songs"]), plus_minus(v["mean"])] for name, v in facts["groups"].items()]
@@ -53,8 +54,9 @@ _METHOD = (
     "Every rater heard the songs in an order of their own and saw a picture with each, without knowing that some "
     "pictures belong to other songs. The paper counts agreement, which is taken here as the share of ratings of at "
     "least 4; its own bound is not told, so the share of at least 3 stands beside it. Intervals resample raters and "
-    "songs at the same time, so that few raters, or few songs, make them wide. A difference to the controls is what "
-    "speaks for the music: a picture that people like is rated well with any song."
+    "songs at the same time, so that few raters, or few songs, make them wide. The p-value draws anew, at random, "
+    "which songs were controls. A difference to the controls is what speaks for the music: a picture that people like "
+    "is rated well with any song."
 )
 
 
