@@ -55,7 +55,7 @@ def test_the_difference_to_controls():
 
 
 def test_with_few_controls_chance_seldom_passes_for_a_preference():
-    trials, alarms = 200, 0
+    trials, alarms = 120, 0
     for seed in range(trials):
         rng = np.random.default_rng(seed)
         ratings = 3 + 0.5 * rng.standard_normal((10, 1)) + 0.7 * rng.standard_normal((1, 20))

@@ -159,8 +159,8 @@ def summarise(key: Mapping[str, Any], answers: Mapping[str, Mapping[str, int]], 
 
     Returns:
         ``agreement`` (share of ratings of at least 4, and of at least 3) and ``mean``, each for ``own`` covers and
-        ``controls``; their ``difference``, its ``p_value``, and whether own covers are ``preferred``; ``alpha``, ordinal
-        and interval; ``songs`` and ``groups``; and a ``summary``.
+        ``controls``; their ``difference``, its ``p_value``, and whether own covers are ``preferred``; ``alpha``,
+        ordinal and interval; ``songs`` and ``groups``; and a ``summary``.
     """
     items = key["items"]
     table_ = np.array([[answers[rater].get(item, np.nan) for item in items] for rater in answers], dtype=np.float64)
