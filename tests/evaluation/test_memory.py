@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from covergen_cli.evaluation.covers import look_at
-from covergen_cli.evaluation.memory import memory_facts, nearest
+from covergen_cli.evaluation.memory import hash_covers, memory_facts, nearest
 from training_data import drain
 
 
@@ -31,7 +31,8 @@ def test_copies_are_counted_and_named(tmp_path):
         Image.fromarray(picture).resize((256, 256), Image.Resampling.BICUBIC).save(paths[-1])
     copy = tmp_path / "copy.jpg"
     Image.open(paths[2]).save(copy, quality=70)
-    seen, train = drain(look_at([copy, paths[5]]))[0], drain(look_at(paths[:5]))[0]
+    seen, (train, told) = drain(look_at([copy, paths[5]]))[0].hashes, drain(hash_covers(paths[:5]))
+    assert told[-1].done == 5
     latents = torch.randn(6, 4, 4, 4, generator=torch.Generator().manual_seed(0))
     found = nearest(seen, torch.stack([latents[2] + 0.05, latents[5]]), train, Cached(latents[:5]))
     assert found.copies.tolist() == [True, False]

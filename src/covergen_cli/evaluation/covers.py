@@ -39,7 +39,16 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.material import Subject
     from covergen_cli.synthetic.colour import Array
 
-__all__ = ["Seen", "correspondence", "diversity", "draw_covers", "hear_songs", "look_at"]
+__all__ = [
+    "Seen",
+    "correspondence",
+    "diversity",
+    "draw_covers",
+    "hear_songs",
+    "look",
+    "look_at",
+    "perceptual_hash",
+]
 
 MEASURED_PIXELS = 256
 """Side at which every picture is measured, so that a large one and a small one of the same thing give the same."""
@@ -115,19 +124,29 @@ def _provenance(subject: Subject, pair: Pair) -> dict[str, Any]:
     return {**facts, "fingerprint": sha256_bytes(json.dumps(facts, sort_keys=True).encode())}
 
 
-def look_at(paths: Sequence[Path]) -> Generator[Progress, None, Seen]:
-    """Measure pictures, each cut square around its middle and brought to one size first.
+def look(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a picture as it is measured: cut square around its middle, sRGB bytes ``(256, 256, 3)``.
 
     Raises:
-        InputError: one cannot be read.
+        InputError: it cannot be read.
     """
+    values = (load_cover(path, MEASURED_PIXELS).permute(1, 2, 0).numpy() + 1) * 127.5
+    return np.rint(values).astype(np.uint8)
+
+
+def perceptual_hash(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Hash a picture by its coarse light and dark, bool ``(64,)``: pictures that look alike differ in few bits."""
+    return np.asarray(imagehash.phash(Image.fromarray(picture)).hash.reshape(-1))
+
+
+def look_at(paths: Sequence[Path]) -> Generator[Progress, None, Seen]:
+    """Measure pictures; see :func:`look`."""
     qualities, thumbnails, hashes = [], [], []
     for number, path in enumerate(paths):
-        values = (load_cover(path, MEASURED_PIXELS).permute(1, 2, 0).numpy() + 1) * 127.5
-        picture = np.rint(values).astype(np.uint8)
+        picture = look(path)
         qualities.append(measure(picture).as_array())
         thumbnails.append(thumbnail(picture))
-        hashes.append(imagehash.phash(Image.fromarray(picture)).hash.reshape(-1))
+        hashes.append(perceptual_hash(picture))
         yield Progress("looking at covers", number + 1, len(paths))
     return Seen(np.stack(qualities), np.stack(thumbnails), np.stack(hashes))
 

@@ -13,7 +13,7 @@ from covergen_cli.evaluation.alignment import audio_use, loss_matrix, measure_co
 from covergen_cli.evaluation.covers import correspondence, diversity, draw_covers, hear_songs, look_at
 from covergen_cli.evaluation.judged import Judged
 from covergen_cli.evaluation.material import check_fit, tokens_of
-from covergen_cli.evaluation.memory import encode_covers, memory_facts, nearest
+from covergen_cli.evaluation.memory import encode_covers, hash_covers, memory_facts, nearest
 from covergen_cli.evaluation.metrics import paired_difference, retrieval
 from covergen_cli.evaluation.plan import make_plan, time_models
 from covergen_cli.evaluation.report import write_report
@@ -88,7 +88,7 @@ class _Bench:
     train: list[Pair]
     heard: Mapping[str, npt.NDArray[np.float32]]
     true: Seen
-    train_seen: Seen | None
+    train_hashes: npt.NDArray[np.bool_] | None
 
     @classmethod
     def prepare(cls, material: Material, plan: EvalPlanned, config: EvalConfig) -> Generator[Event, None, _Bench]:
@@ -97,8 +97,8 @@ class _Bench:
         shown = order[: plan.covers]
         heard = yield from hear_songs(shown, material.audio)
         true = yield from look_at([pair.image for pair in shown])
-        seen = (yield from look_at([pair.image for pair in train])) if train else None
-        return cls(material, plan, config, order, train, heard, true, seen)
+        hashes = (yield from hash_covers([pair.image for pair in train])) if train else None
+        return cls(material, plan, config, order, train, heard, true, hashes)
 
     def judge(self, subject: Subject, out: Path) -> Generator[Event, None, Judged]:
         plan, seed = self.plan, self.config.seed
@@ -121,11 +121,11 @@ class _Bench:
         drawn = yield from draw_covers(subject, shown, out / "covers" / subject.name)
         seen = yield from look_at(drawn)
         near = control = None
-        if self.train_seen is not None:
+        if self.train_hashes is not None:
             train_latents = yield from prepare_latents(self.material.folder, base, self.train)
             true_latents = (yield from prepare_latents(self.material.folder, base, shown)).mean(range(len(shown)))
-            near = nearest(seen, encode_covers(base, drawn), self.train_seen, train_latents)
-            control = nearest(self.true, true_latents, self.train_seen, train_latents)
+            near = nearest(seen.hashes, encode_covers(base, drawn), self.train_hashes, train_latents)
+            control = nearest(self.true.hashes, true_latents, self.train_hashes, train_latents)
         return Judged(subject, losses, matrix, pairs, songs, shown, drawn, seen, near, control, self.train)
 
     def facts(self, judged: Judged, groups: Mapping[str, str]) -> dict[str, Any]:

@@ -6,26 +6,30 @@ covers, likeness is no sign of memory.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from covergen_cli.evaluation.covers import look, perceptual_hash
+from covergen_cli.events import Progress
 from covergen_cli.training.latents import load_cover
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
     from torch import Tensor
 
-    from covergen_cli.evaluation.covers import Seen
     from covergen_cli.models.base import Base
     from covergen_cli.training.latents import Latents
 
-__all__ = ["HASH_COPY", "LATENT_COPY", "Nearest", "encode_covers", "memory_facts", "nearest"]
+    Hashes = npt.NDArray[np.bool_]
+
+__all__ = ["HASH_COPY", "LATENT_COPY", "Nearest", "encode_covers", "hash_covers", "memory_facts", "nearest"]
 
 HASH_COPY = 10
 """Most differing bits, of the 64 of a perceptual hash, between copies."""
@@ -74,16 +78,36 @@ def encode_covers(base: Base, paths: Sequence[Path]) -> Tensor:
     return torch.cat(encoded)
 
 
-def nearest(seen: Seen, latents: Tensor, train: Seen, train_latents: Latents) -> Nearest:
+def hash_covers(paths: Sequence[Path]) -> Generator[Progress, None, Hashes]:
+    """Hash pictures: bool ``(N, 64)``; see :func:`perceptual_hash`.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    hashes = []
+    with ThreadPoolExecutor() as threads:
+        for done, found in enumerate(threads.map(_hash, paths), start=1):
+            hashes.append(found)
+            if done % 50 == 0 or done == len(paths):
+                yield Progress("hashing training covers", done, len(paths))
+    return np.stack(hashes)
+
+
+def _hash(path: Path) -> Hashes:
+    return perceptual_hash(look(path))
+
+
+def nearest(hashes: Hashes, latents: Tensor, train_hashes: Hashes, train_latents: Latents) -> Nearest:
     """Find the nearest training cover of each picture.
 
     Args:
-        seen: the pictures' measures.
-        latents: their latents ``(N, C, h, w)``.
-        train: the training covers' measures.
-        train_latents: their latents, in the same order; only a part of them is held in memory at a time.
+        hashes: of the pictures, ``(N, 64)``.
+        latents: of the pictures, ``(N, C, h, w)``.
+        train_hashes: of the training covers.
+        train_latents: of the training covers, in the same order; only a part of them is held in memory at a time.
     """
-    bits = (seen.hashes[:, None, :] != train.hashes[None, :, :]).sum(axis=2)
+    signs, train_signs = (np.where(part, np.float32(1), np.float32(-1)) for part in (hashes, train_hashes))
+    bits = np.rint((signs.shape[1] - signs @ train_signs.T) / 2).astype(np.int64)
     flat = latents.flatten(1)
     distances = []
     for start in range(0, len(train_latents), _CHUNK):
