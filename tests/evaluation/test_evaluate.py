@@ -135,6 +135,18 @@ def test_the_same_seed_gives_the_same_figures(judged, subjects, material, tmp_pa
         assert (tmp_path / name).read_bytes() == (judged[1] / name).read_bytes()
 
 
+def test_names_are_text_and_nothing_else(subjects, material, tmp_path):
+    named = replace(subjects[0], name='_<i>&"$x$')
+    list(evaluate([named, replace(named, name="<b>")], material, tmp_path, replace(QUICK, songs=2, covers=2)))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    links = Links()
+    links.feed(page)
+    assert links.broken == []
+    assert "<i>" not in page
+    assert "<b>" not in page
+    assert page.count("_&lt;i&gt;&amp;") > 5
+
+
 def test_without_music_and_training_pairs_the_rest_is_measured(subjects, tmp_path):
     folder = write_dataset(tmp_path / "DATA", {"test": 3})
     config = EvalConfig(draws=5, songs=3, song_draws=1, covers=2)
