@@ -128,3 +128,10 @@ def test_of_several_processes_the_first_speaks(covergen, library, monkeypatch):
 def test_verbose_names_checkpoints_and_quiet_says_nothing(covergen, library):
     assert "saved RUN" in covergen("train", "DATA", "-o", "RUN", "-v").err
     assert covergen("train", "DATA", "-o", "RUN", "-q").err == ""
+
+
+def test_off_a_terminal_a_line_now_and_then_says_how_far_it_is(covergen, library, monkeypatch):
+    monkeypatch.setattr("covergen_cli.cli.train._PLAIN_SECONDS", -1)
+    told = covergen("train", "DATA", "-o", "RUN").err
+    assert "encoding covers 64/100\n" in told
+    assert "epoch 2: loss 0.4100, 61.5 pairs/s, 1:40 left, 3.0 GB\n" in told

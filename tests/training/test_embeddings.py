@@ -8,6 +8,7 @@ import torch
 
 from covergen_cli.audio.npy import write_embedding
 from covergen_cli.errors import InputError
+from covergen_cli.training import embeddings as module
 from covergen_cli.training.embeddings import prepare_embeddings
 from training_data import drain
 
@@ -35,6 +36,14 @@ def test_only_what_is_new_is_packed(pairs):
     embeddings, events = prepare(pairs)
     assert events[-1].total == 1
     assert torch.equal(embeddings.batch([0])[0], torch.ones(1, 9, 512))
+
+
+def test_many_are_packed_in_parts(pairs, monkeypatch):
+    monkeypatch.setattr(module, "_PART", 4)
+    embeddings, events = prepare(pairs)
+    assert [event.done for event in events] == [0, 4, 8, 10]
+    for index, pair in enumerate(pairs):
+        assert torch.equal(embeddings.batch([index])[0][0], torch.from_numpy(np.load(pair.embedding)))
 
 
 def test_numbers_that_are_not_finite_are_refused(pairs):

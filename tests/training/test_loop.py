@@ -149,6 +149,16 @@ def test_a_loss_that_is_no_number_ends_it_with_advice(train, monkeypatch, tmp_pa
     assert not (tmp_path / "RUN" / "adapter").exists()
 
 
+def test_too_little_memory_ends_it_with_advice(train, monkeypatch):
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop, "denoising_loss", too_much)
+    with pytest.raises(ModelError, match="too little memory for batches of 4") as caught:
+        train()
+    assert "--batch-size" in caught.value.hint
+
+
 def test_a_wish_to_stop_ends_it_after_the_step_and_it_goes_on_from_there(train, tmp_path):
     calls = []
 

@@ -145,14 +145,14 @@ class _Lines:
 
     def show(self, event: Event, tally: Tally) -> None:
         """Show one event."""
-        if isinstance(event, Progress) and event.task == "training":
-            event = Progress("", event.done, event.total, self._pace() or event.detail)
-        elif isinstance(event, StepDone):
+        if isinstance(event, StepDone):
             self._last = event
-            self._say_now_and_then()
+        if isinstance(event, Progress) and event.task == "training":
+            event = Progress("", event.done, event.total, event.detail + self._pace())
+        if isinstance(event, Progress):
+            self._say_now_and_then(event)
         elif (text := _sentence(event, verbose=self._terminal.verbose > 0)) is not None:
-            self._terminal.note(text)
-            self._said = time.monotonic()
+            self._say(text)
         self._terminal.show(event, tally)
 
     def _pace(self) -> str:
@@ -161,15 +161,17 @@ class _Lines:
         step = self._last
         memory = "" if step.memory_bytes is None else f", {step.memory_bytes / 2**30:.1f} GB"
         return (
-            f"epoch {step.epoch}/{step.epochs}, step {step.step}: loss {step.loss:.4f}, "
-            f"{step.pairs_per_second:.{0 if step.pairs_per_second >= 100 else 1}f} pairs/s, "
+            f": loss {step.loss:.4f}, {step.pairs_per_second:.{0 if step.pairs_per_second >= 100 else 1}f} pairs/s, "
             f"{clock(step.seconds_left)} left{memory}"
         )
 
-    def _say_now_and_then(self) -> None:
+    def _say_now_and_then(self, event: Progress) -> None:
         if not self._terminal.interactive and time.monotonic() - self._said > _PLAIN_SECONDS:
-            self._terminal.note(self._pace())
-            self._said = time.monotonic()
+            self._say(event.detail or f"{event.task} {event.done}/{event.total}")
+
+    def _say(self, text: str) -> None:
+        self._terminal.note(text)
+        self._said = time.monotonic()
 
 
 def _sentence(event: Event, *, verbose: bool) -> str | None:

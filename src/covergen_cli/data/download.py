@@ -276,7 +276,8 @@ class Downloader:
             raise _FailedError(f"the connection ended {missing} bytes too early", "broken off", passing=True)
         if decoder is not None and not decoder.eof:
             raise _FailedError("its encoding ends too early", "broken off", passing=True)
-        partial.finish()
+        # Making a file can take the disk a millisecond, in which the loop has better things to do.
+        await asyncio.to_thread(partial.finish)
 
     def _check_size(self, size: int) -> None:
         if size > self._config.largest_mb * 1e6:

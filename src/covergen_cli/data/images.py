@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, ImageStat, UnidentifiedImageError
 
 from covergen_cli.data.sources import UnwantedError
 from covergen_cli.errors import InputError
@@ -90,7 +90,7 @@ def clean_image(source: Path | bytes) -> CleanImage:
     except _UNREADABLE as error:
         raise InputError(f"the image cannot be used: {error}") from error
     pixels = np.asarray(image)
-    if float(pixels.std(axis=(0, 1)).max()) < BLANK_SPREAD:
+    if max(ImageStat.Stat(image).stddev) < BLANK_SPREAD:
         raise UnwantedError("the image is blank: one flat colour")
     if not changed:
         return CleanImage(source if isinstance(source, bytes) else source.read_bytes(), pixels)

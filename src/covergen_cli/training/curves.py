@@ -35,13 +35,10 @@ def draw_curves(run: Path) -> Path | None:
     axes = figure.add_subplot()
     numbers = [record["epoch"] for record in epochs]
     axes.plot(numbers, [record["train_loss"] for record in epochs], ".-", color="#888888", label="training")
-    axes.plot(numbers, [record["validation_loss"] for record in epochs], ".-", color="#c2410c", label="validation")
     best = [record for record in epochs if record["best"]][-1]
-    place = (best["epoch"], best["validation_loss"])
-    axes.plot(*place, "o", color="#c2410c", markersize=9, fillstyle="none")
-    axes.annotate(
-        f"{place[1]:.4f} in epoch {place[0]}", place, xytext=(0, -14), textcoords="offset points", ha="center"
-    )
+    label = f"validation, lowest in epoch {best['epoch']}: {best['validation_loss']:.4f}"
+    axes.plot(numbers, [record["validation_loss"] for record in epochs], ".-", color="#c2410c", label=label)
+    axes.plot(best["epoch"], best["validation_loss"], "o", color="#c2410c", markersize=9, fillstyle="none")
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Embeddings", "prepare_embeddings"]
 
+_PART = 2000
 _FACTS: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}
 
 
@@ -82,12 +83,14 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
     packed = open_packed(folder, _FACTS)
     missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in packed}
     if missing:
-        yield Progress("packing embeddings", 0, len(missing))
         size = sum(path.stat().st_size for path in missing.values())
         require_space(folder, size, f"{len(missing)} packed embeddings")
-        rows = {key: len(_map(path)) for key, path in missing.items()}
-        add_part(folder, "embeddings", _FACTS, rows, _read(missing.values()), (EMBEDDING_DIM,), "<f4")
-        yield Progress("packing embeddings", len(missing), len(missing))
+        yield Progress("packing embeddings", 0, len(missing))
+        for start in range(0, len(missing), _PART):
+            part = dict(list(missing.items())[start : start + _PART])
+            rows = {key: len(_map(path)) for key, path in part.items()}
+            add_part(folder, "embeddings", _FACTS, rows, _read(part.values()), (EMBEDDING_DIM,), "<f4")
+            yield Progress("packing embeddings", start + len(part), len(missing))
         packed = open_packed(folder, _FACTS)
     return Embeddings(packed, keys)
 

@@ -195,14 +195,15 @@ class Trainer:
         self.session.learner.train()
         saved = logged = time.monotonic()
         first = counters.step
-        ahead = self._thread.submit(batches.at, counters.step)
+        ahead = self._thread.submit(self._batch, counters.step)
         while counters.step < end:
             batch = ahead.result()
             if counters.step + 1 < end:
-                ahead = self._thread.submit(batches.at, counters.step + 1)
-            self.train_step(batch.to(self.session.device))
+                ahead = self._thread.submit(self._batch, counters.step + 1)
+            self.train_step(batch)
             done = counters.step - (end - batches.per_epoch)
-            yield Progress("training", done, batches.per_epoch, f"epoch {counters.epoch + 1}")
+            detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
+            yield Progress("training", done, batches.per_epoch, detail)
             if counters.step % _LOG_STEPS == 0 or counters.step == end:
                 now = time.monotonic()
                 yield self._log((counters.step - first) * batches.per_step / (now - logged))
@@ -216,12 +217,29 @@ class Trainer:
                 first = counters.step
         return False
 
+    def _batch(self, step: int) -> Batch:
+        return self.session.batches.at(step).to(self.session.device)
+
     def train_step(self, batch: Batch) -> None:
         """Take one step of the optimiser: §3.3.1, steps 2 to 5.
 
         Args:
             batch: on the device.
+
+        Raises:
+            ModelError: the GPU has too little memory.
         """
+        try:
+            self._pending.append(self._learn(batch))
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"the GPU has too little memory for batches of {self.config.batch_size}",
+                hint="Give it fewer pairs at a time with --batch-size.",
+            ) from error
+        self.state.counters.step += 1
+        self.state.follow()
+
+    def _learn(self, batch: Batch) -> Tensor:
         state, base = self.state, self.session.base
         state.set_rate(self.steps)
         if self.plan.shape.dropout:
@@ -240,9 +258,7 @@ class Trainer:
         self._norm = torch.nn.utils.clip_grad_norm_(state.adapter.trainable_parameters(), self.config.clip_norm)
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
-        state.counters.step += 1
-        state.follow()
-        self._pending.append(loss.detach())
+        return loss.detach()
 
     def validate(self) -> Generator[Event, None, float | None]:
         """Measure the running mean on the validation part (§3.3.1 step 6), the same noise and times every time.
