@@ -1,10 +1,13 @@
 """What fits into the budget is measured, and what is given is taken as it is."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError
-from covergen_cli.evaluation.plan import Pace, make_plan, time_models
+from covergen_cli.evaluation.plan import Pace, choose_batch_size, make_plan, time_models
 
 LAPTOP = Pace(0.006, 0.6)
 
@@ -42,3 +45,12 @@ def test_models_are_timed(subjects):
     assert one.draw_seconds > 0
     assert one.cover_seconds > one.draw_seconds
     assert both.draw_seconds > 0
+
+
+def test_batches_suit_the_model(subjects):
+    large = SimpleNamespace(
+        painter=SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu"), latent_shape=(4, 64, 64)))
+    )
+    assert choose_batch_size(EvalConfig(), subjects) == 32
+    assert choose_batch_size(EvalConfig(), [*subjects, large]) == 4
+    assert choose_batch_size(EvalConfig(batch_size=7), [large]) == 7

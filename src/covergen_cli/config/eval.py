@@ -25,7 +25,7 @@ class EvalConfig:
         by: column of the manifest, such as genre; every figure is also given for each of its values.
         controls: songs of a survey that are shown with another song's cover.
         seed: of everything that is drawn at random.
-        batch_size: draws that the image model computes at once.
+        batch_size: draws that the image model computes at once; without it, what suits its size and the device.
         device: where to compute; ``auto`` takes a GPU where there is one.
     """
 
@@ -38,5 +38,5 @@ class EvalConfig:
     by: str | None = None
     controls: Annotated[int, Between(2, 1000)] = 5
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
-    batch_size: Annotated[int, Between(1, 4096)] = 32
+    batch_size: Annotated[int | None, Between(1, 4096)] = None
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from covergen_cli.evaluation.judged import Judged
 from covergen_cli.evaluation.material import check_fit, tokens_of
 from covergen_cli.evaluation.memory import encode_covers, hash_covers, memory_facts, nearest
 from covergen_cli.evaluation.metrics import paired_difference, retrieval
-from covergen_cli.evaluation.plan import make_plan, time_models
+from covergen_cli.evaluation.plan import choose_batch_size, make_plan, time_models
 from covergen_cli.evaluation.report import write_report
 from covergen_cli.events import EvalFinished
 from covergen_cli.training.latents import prepare_latents
@@ -63,7 +63,8 @@ def evaluate(
     for subject in subjects:
         yield from check_fit(subject, material)
     groups = material.groups(config.by)
-    plan = make_plan(config, len(material.pairs), time_models(subjects, config.batch_size))
+    config = replace(config, batch_size=choose_batch_size(config, subjects))
+    plan = make_plan(config, len(material.pairs), time_models(subjects, config.batch_size or 1))
     yield plan
     bench = yield from _Bench.prepare(material, plan, config)
     judged: list[Judged] = []
@@ -109,7 +110,7 @@ class _Bench:
         latents, tokens = cached.mean(range(len(widest))), tokens_of(subject, widest)
         mean = tokens_of(subject, self.train[:_MEAN_SONGS] or self.order).mean(dim=0, keepdim=True)
         ids = [pair.id for pair in widest]
-        how = {"seed": seed, "batch_size": self.config.batch_size}
+        how = {"seed": seed, "batch_size": self.config.batch_size or 1}
         count = len(pairs)
         losses = yield from measure_conditions(
             base, ids[:count], latents[:count], tokens[:count], mean, draws=plan.draws, **how

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from covergen_cli.config import EvalConfig
     from covergen_cli.evaluation.material import Subject
 
-__all__ = ["Pace", "make_plan", "time_models"]
+__all__ = ["Pace", "choose_batch_size", "make_plan", "time_models"]
 
 _FEWEST, _LEAST_DRAWS, _SONG_DRAWS, _MOST_DRAWS, _MOST_SONGS = 8, BANDS, 10, 40, 500
+_SMALL_LATENT = 32 * 32
 _SHARES = {"use": 0.35, "retrieval": 0.35, "covers": 0.3}
 
 
@@ -36,6 +37,16 @@ class Pace:
 
     draw_seconds: float
     cover_seconds: float
+
+
+def choose_batch_size(config: EvalConfig, subjects: Sequence[Subject]) -> int:
+    """Return the batch size that is given, or one that keeps the device busy and the memory bounded."""
+    if config.batch_size is not None:
+        return config.batch_size
+    bases = [subject.painter.base for subject in subjects]
+    if all(base.device.type == "cuda" for base in bases):
+        return 64
+    return 32 if all(base.latent_shape[1] * base.latent_shape[2] <= _SMALL_LATENT for base in bases) else 4
 
 
 def time_models(subjects: Sequence[Subject], batch_size: int) -> Pace:
