@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -179,7 +180,9 @@ def test_a_rater_in_a_browser(survey, key, browser, tmp_path):
     browser.wait("document.getElementById('thanks').textContent.includes('Thank you')")
     name = browser.run("document.getElementById('thanks').textContent.match(/answers-\\S+\\.json/)[0]")
     file = tmp_path / "downloads" / name
-    browser.wait("new Promise(done => setTimeout(() => done(true), 300))")
+    end = time.monotonic() + 30
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(0.05)
     answers = json.loads(file.read_text(encoding="utf-8"))
     assert answers["schema"] == 1
     assert answers["survey"] == key["survey"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,10 +63,10 @@ def evaluate(
     for subject in subjects:
         yield from check_fit(subject, material)
     groups = material.groups(config.by)
-    config = replace(config, batch_size=choose_batch_size(config, subjects))
-    plan = make_plan(config, len(material.pairs), time_models(subjects, config.batch_size or 1))
+    batch_size = choose_batch_size(config, subjects)
+    plan = make_plan(config, len(material.pairs), time_models(subjects, batch_size))
     yield plan
-    bench = yield from _Bench.prepare(material, plan, config)
+    bench = yield from _Bench.prepare(material, plan, config, batch_size)
     judged: list[Judged] = []
     for subject in subjects:
         one = yield from bench.judge(subject, out)
@@ -85,6 +85,7 @@ class _Bench:
     material: Material
     plan: EvalPlanned
     config: EvalConfig
+    batch_size: int
     order: list[Pair]
     train: list[Pair]
     heard: Mapping[str, npt.NDArray[np.float32]]
@@ -92,14 +93,16 @@ class _Bench:
     train_hashes: npt.NDArray[np.bool_] | None
 
     @classmethod
-    def prepare(cls, material: Material, plan: EvalPlanned, config: EvalConfig) -> Generator[Event, None, _Bench]:
+    def prepare(
+        cls, material: Material, plan: EvalPlanned, config: EvalConfig, batch_size: int
+    ) -> Generator[Event, None, _Bench]:
         order = _shuffled(material.pairs, config.seed)
         train = _shuffled(material.train, config.seed)[:MOST_TRAIN_COVERS]
         shown = order[: plan.covers]
         heard = yield from hear_songs(shown, material.audio)
         true = yield from look_at([pair.image for pair in shown])
         hashes = (yield from hash_covers([pair.image for pair in train])) if train else None
-        return cls(material, plan, config, order, train, heard, true, hashes)
+        return cls(material, plan, config, batch_size, order, train, heard, true, hashes)
 
     def judge(self, subject: Subject, out: Path) -> Generator[Event, None, Judged]:
         plan, seed = self.plan, self.config.seed
@@ -110,7 +113,7 @@ class _Bench:
         latents, tokens = cached.mean(range(len(widest))), tokens_of(subject, widest)
         mean = tokens_of(subject, self.train[:_MEAN_SONGS] or self.order).mean(dim=0, keepdim=True)
         ids = [pair.id for pair in widest]
-        how = {"seed": seed, "batch_size": self.config.batch_size or 1}
+        how = {"seed": seed, "batch_size": self.batch_size}
         count = len(pairs)
         losses = yield from measure_conditions(
             base, ids[:count], latents[:count], tokens[:count], mean, draws=plan.draws, **how
@@ -189,7 +192,7 @@ def _metrics(judged: Sequence[Judged], bench: _Bench, groups: Mapping[str, str])
             "songs_heard": len(bench.heard),
             "encoder": material.encoder_spec.get("name"),
         },
-        "settings": {"seed": config.seed, "by": config.by, "batch_size": config.batch_size, **numbers},
+        "settings": {"seed": config.seed, "by": config.by, "batch_size": bench.batch_size, **numbers},
         "runs": [bench.facts(one, groups) for one in judged],
         "comparison": _comparison(judged, config.seed) if len(judged) > 1 else None,
     }
