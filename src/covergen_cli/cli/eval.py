@@ -110,10 +110,12 @@ def _judge(
     """Check what is cheap to check, load the models, and go."""
     from covergen_cli.evaluation.evaluate import evaluate as judge
     from covergen_cli.evaluation.material import open_material
-    from covergen_cli.evaluation.survey import build_survey
+    from covergen_cli.evaluation.survey import build_survey, check_songs
 
     material = open_material(data)
     material.groups(config.by)
+    if survey is not None:
+        check_songs(material, survey, config)
     subjects: list[Subject] = []
     for name, reference in _names([run, *([against] if against else [])]).items():
         subjects.append((yield from _load(name, reference, config)))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.material import Material, Subject
     from covergen_cli.events import Event
 
-__all__ = ["ANSWERS", "KEY", "build_survey"]
+__all__ = ["ANSWERS", "KEY", "build_survey", "check_songs"]
 
 KEY = "key.json"
 ANSWERS = "answers"
@@ -74,12 +74,7 @@ def build_survey(
     wanted = songs + config.controls
     order = np.random.default_rng([config.seed, 8]).permutation(len(heard))
     chosen = yield from _audible([heard[index] for index in order], material, wanted)
-    if len(chosen) < wanted:
-        raise InputError(
-            f"{songs} songs and {config.controls} controls are needed, but {material.folder} has the music of only "
-            f"{len(chosen)} test songs",
-            hint="Ask for fewer with --survey and --controls, or split more into the test part.",
-        )
+    _check_count(material, len(chosen), songs, config)
     covers = chosen[:songs] + [chosen[songs + other] for other in derangement(config.controls, config.seed)]
     numbers = np.random.default_rng([config.seed, 9]).permutation(wanted) + 1
     key = {f"{number:02d}": (song, cover) for number, song, cover in zip(numbers, chosen, covers, strict=True)}
@@ -98,6 +93,24 @@ def build_survey(
     _make(out / ANSWERS)
     says = f"{songs} songs with their own covers, {config.controls} with another's; publish only {out / 'public'}"
     yield SurveyFinished(_write_page(out, facts), None, says)
+
+
+def check_songs(material: Material, songs: int, config: EvalConfig) -> None:
+    """See that the music of enough test songs is there; needs no model.
+
+    Raises:
+        InputError: it is not.
+    """
+    _check_count(material, len(material.audio), songs, config)
+
+
+def _check_count(material: Material, found: int, songs: int, config: EvalConfig) -> None:
+    if found < songs + config.controls:
+        raise InputError(
+            f"{songs} songs and {config.controls} controls are needed, but {material.folder} has the music of only "
+            f"{found} test songs",
+            hint="Ask for fewer with --survey and --controls, or split more into the test part.",
+        )
 
 
 def _has_genre(material: Material) -> bool:
