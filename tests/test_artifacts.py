@@ -93,3 +93,9 @@ def test_sha256(tmp_path):
     (tmp_path / "x").write_bytes(data)
     expected = hashlib.sha256(data).hexdigest()
     assert artifacts.sha256_file(tmp_path / "x") == artifacts.sha256_bytes(data) == expected
+
+
+def test_room_is_asked_for_where_the_folder_will_be(tmp_path):
+    artifacts.require_space(tmp_path / "not" / "there" / "yet", 1, "a byte")
+    with pytest.raises(OutputError, match="all that need 1000000000000000 MB"):
+        artifacts.require_space(tmp_path / "new", 10**21, "all that")

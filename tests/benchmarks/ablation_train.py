@@ -29,14 +29,15 @@ from covergen_cli.training.loop import train
 from covergen_cli.training.objective import derangement, fixed_draws, item_losses, paired_gap
 
 PAPER = load_preset("paper")["train"]
+OPTIMISER = ["optimizer", "learning_rate", "schedule"]
 VARIANTS = {
     "paper": [],
-    "+ tokens": ["adapter"],
-    "+ weighting": ["adapter", "timesteps"],
-    "+ EMA": ["adapter", "timesteps", "ema_decay"],
-    "default": None,
+    "+ optimiser": OPTIMISER,
+    "+ tokens": [*OPTIMISER, "adapter"],
+    "+ weighting": [*OPTIMISER, "adapter", "timesteps"],
+    "+ EMA": [*OPTIMISER, "adapter", "timesteps", "ema_decay"],
 }
-"""Name → what is taken from the defaults rather than from the paper; everything, for the last."""
+"""Name → what is taken from the defaults rather than from the paper; the last is the default preset."""
 DRAWS, SEED = 8, 99
 
 
@@ -44,8 +45,6 @@ def settings_of(name, options):
     """Settings of one variant."""
     taken = VARIANTS[name]
     common = {"base": options.base, "epochs": options.epochs, "patience": options.epochs, "samples": 0}
-    if taken is None:
-        return TrainConfig(**common), AdapterConfig()
     paper = {key: value for key, value in PAPER.items() if key not in {*taken, "patience"}}
     shape = AdapterConfig() if "adapter" in taken else AdapterConfig(**load_preset("paper")["adapter"])
     return TrainConfig(**{**paper, **common}), shape

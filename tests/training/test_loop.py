@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from PIL import Image
 from covergen_cli.artifacts import sha256_file
 from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.data.pairs import read_pairs
-from covergen_cli.errors import ModelError
+from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinished, TrainPlanned, TrainStopped, Warned
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
@@ -24,7 +25,7 @@ from covergen_cli.training.embeddings import prepare_embeddings
 from covergen_cli.training.latents import prepare_latents
 from covergen_cli.training.objective import denoising_loss, fixed_draws, item_losses
 from covergen_cli.training.run_folder import read_records
-from tiny import tiny_base, write_json
+from tiny import tiny_base, tiny_sd_base, write_json
 from training_data import drain, write_dataset
 
 SHAPE = AdapterConfig(hidden_dim=16, rank=2)
@@ -202,6 +203,22 @@ def test_sheets_show_the_songs_covers_above_and_drawn_ones_below(train, tmp_path
         assert sheet.size == (3 * 16, 2 * 16)
 
 
+def test_a_base_like_stable_diffusion_is_trained_for_and_sampled_from(train, tmp_path):
+    base = tiny_sd_base(tmp_path / "sd")
+    events = train(base=str(base), samples=1)
+    assert only(events, TrainFinished)
+    assert only(events, EpochDone)[-1].samples.is_file()
+
+
+def test_a_full_disk_is_noticed_before_the_work(train, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 100, 100))
+    with pytest.raises(OutputError, match="the latents of 14 covers need"):
+        train()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**6))
+    with pytest.raises(OutputError, match="checkpoints in"):
+        train()
+
+
 def test_curves_and_board_are_written(train, tmp_path):
     train()
     with Image.open(tmp_path / "RUN" / "curves.png") as curves:
@@ -233,3 +250,13 @@ def test_one_pair_is_enough(tmp_path, base_folder):
 def test_the_config_is_that_of_the_run(train, tmp_path):
     train(seed=5)
     assert yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())["train"]["seed"] == 5
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_learns_in_half_precision_and_says_how_much_memory_it_takes(train):
+    events = train(device="cuda", epochs=8, learning_rate=3e-3, samples=1)
+    losses = [event.validation_loss for event in only(events, EpochDone)]
+    assert losses[-1] < losses[0]
+    assert only(events, StepDone)[-1].memory_bytes > 0
+    cpu = only(train("CPU", epochs=8, learning_rate=3e-3), EpochDone)[-1].validation_loss
+    assert losses[-1] == pytest.approx(cpu, rel=0.05)

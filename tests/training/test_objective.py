@@ -7,6 +7,8 @@ import torch
 
 from covergen_cli.errors import ModelError
 from covergen_cli.training.objective import (
+    MIN_SNR_GAMMA,
+    TIME_SHIFT,
     add_noise,
     denoising_loss,
     derangement,
@@ -14,7 +16,10 @@ from covergen_cli.training.objective import (
     fixed_draws,
     item_losses,
     paired_gap,
+    signal_and_noise,
     target_of,
+    time_weights,
+    times_at,
 )
 from tiny import WIDTH, tiny_unet
 
@@ -144,3 +149,25 @@ def test_a_derangement_leaves_nothing_in_its_place(count) -> None:
     assert count < 10 or derangement(count, 3) != derangement(count, 4)
     with pytest.raises(ValueError, match="change places"):
         derangement(1, 0)
+
+
+def test_weighted_times_of_a_flow_lean_towards_noise_and_others_are_weighed() -> None:
+    uniform = (torch.arange(10000) + 0.5) / 10000
+    leaning = times_at(FLOW, uniform, weighted=True)
+    assert leaning.median().item() == pytest.approx(TIME_SHIFT / (1 + TIME_SHIFT), abs=1e-3)
+    assert 0 < leaning.min() < leaning.max() < 1
+    assert (time_weights(FLOW, leaning) == 1).all()
+    for scheduler in (FLOW, EPSILON):
+        assert torch.equal(times_at(scheduler, uniform, weighted=False), uniform)
+    assert torch.equal(times_at(EPSILON, uniform, weighted=True), uniform)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_as_its_authors_say(kind) -> None:
+    scheduler, times = EPSILON | {"prediction_type": kind}, torch.tensor([0.01, 0.3, 0.6, 0.99])
+    signal, sigma = signal_and_noise(scheduler, times)
+    ratio = (signal / sigma) ** 2
+    capped = torch.minimum(ratio, torch.tensor(MIN_SNR_GAMMA))
+    wanted = capped / ratio if kind == "epsilon" else capped / (ratio + 1)
+    assert torch.allclose(time_weights(scheduler, times), wanted)
+    assert time_weights(EPSILON, times)[-1] == 1

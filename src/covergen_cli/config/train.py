@@ -40,7 +40,7 @@ class TrainConfig:
     base: str = "starter"
     epochs: Annotated[int, Between(1, 100_000)] = 30
     patience: Annotated[int, Between(1)] = 10
-    batch_size: Annotated[int, Between(1, 65536)] = 32
+    batch_size: Annotated[int, Between(1, 65536)] = 16
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Between(0, 10)] = 1e-3
     weight_decay: Annotated[float, Between(0, 10)] = 0.01
