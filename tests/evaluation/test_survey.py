@@ -123,11 +123,10 @@ def browser(tmp_path):
     browser.close()
 
 
-def test_a_rater_in_a_browser(survey, key, browser, tmp_path):
-    url = (survey[0] / "public" / "index.html").as_uri()
+def test_the_page_fits_a_phone_and_speaks_to_a_screen_reader(survey, key, browser):
     count = len(key["items"])
     browser("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
-    browser.open(url)
+    browser.open((survey[0] / "public" / "index.html").as_uri())
     assert browser.run("document.querySelectorAll('fieldset').length") == count
     assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "a phone must not scroll sideways"
     smallest = "Math.min(...[...document.querySelectorAll('.scale label')].map(l => l.getBoundingClientRect().height))"
@@ -155,7 +154,12 @@ def test_a_rater_in_a_browser(survey, key, browser, tmp_path):
     browser.run("document.querySelector('audio').preload = 'metadata'")
     browser.wait("document.querySelector('audio').duration > 5")
 
-    # With the keyboard alone: the first radio, then arrows; the choice is kept over a reload.
+
+def test_a_rater_with_a_keyboard(survey, key, browser, tmp_path):
+    count = len(key["items"])
+    browser.open((survey[0] / "public" / "index.html").as_uri())
+
+    # The first radio, then arrows; the choice is kept over a reload.
     browser.run("document.querySelector('input[type=radio]').focus()")
     browser.press(" ", 32, " ")
     for _ in range(3):
