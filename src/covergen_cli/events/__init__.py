@@ -8,6 +8,7 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.eval import EvalFinished, EvalPlanned, SurveyFinished
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
 from covergen_cli.events.split import SplitFinished
@@ -33,6 +34,8 @@ __all__ = [
     "EmbedFinished",
     "EmbedPlanned",
     "EpochDone",
+    "EvalFinished",
+    "EvalPlanned",
     "Event",
     "Explained",
     "FetchFinished",
@@ -45,6 +48,7 @@ __all__ = [
     "RowsListed",
     "SplitFinished",
     "StepDone",
+    "SurveyFinished",
     "TrainFinished",
     "TrainPlanned",
     "TrainStopped",
@@ -73,6 +77,9 @@ Event = (
     | PairMissed
     | FetchFinished
     | SplitFinished
+    | EvalPlanned
+    | EvalFinished
+    | SurveyFinished
     | TrainPlanned
     | StepDone
     | EpochDone

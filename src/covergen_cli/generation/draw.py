@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,16 @@ class Painter:
                 f"{self.base.reference} drew numbers that are no picture", hint="Try --device cpu, or less --guidance."
             )
         return finish(decoded, config.size, seed=seed, grain=config.grain)
+
+    def cover(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
+        """Draw one picture to the end; see :meth:`paint`."""
+        finished: list[Image.Image] = []
+
+        def painting() -> Generator[tuple[int, int], None, None]:
+            finished.append((yield from self.paint(tokens, seed, config)))
+
+        deque(painting(), maxlen=0)
+        return finished[0]
 
 
 def load_painter(config: GenerateConfig, models: Models) -> Painter:
