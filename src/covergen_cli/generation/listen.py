@@ -15,7 +15,7 @@ from covergen_cli.errors import InputError
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -43,6 +43,7 @@ class Listened:
         verdicts: one per job, in their order.
         facts: one per job: what its cover will say about itself.
         embedding: float32 ``(T, E)``; ``None`` when nothing has to be drawn.
+        condition: what its covers follow: the same, or the embedding of another song when sounds are shuffled.
         segment: start and end in seconds.
         warnings: about the file.
         seconds: wall-clock time that it took.
@@ -51,6 +52,7 @@ class Listened:
     verdicts: list[Verdict] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     embedding: npt.NDArray[np.float32] | None = None
+    condition: npt.NDArray[np.float32] | None = None
     segment: tuple[float, float] = (0.0, 0.0)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -78,6 +80,7 @@ class Listener:
         models: for fingerprints, and for the encoder that the adapter was trained with.
         check_stop: called between the stages of a song; raises :class:`Stopped` to end.
         before_embedding: called when the first song turns out to need a cover, to start loading the model.
+        donors: song → the song whose sound it gets; empty when every song keeps its own.
     """
 
     def __init__(
@@ -86,11 +89,13 @@ class Listener:
         models: Models,
         check_stop: Callable[[], None],
         before_embedding: Callable[[], None],
+        donors: Mapping[Path, Path],
     ) -> None:
         self._config = config
         self._models = models
         self._check_stop = check_stop
         self._before_embedding = before_embedding
+        self._donors = donors
         self._encoder: Encoder | None = None
         self._encoder_lock = threading.Lock()
         self._seats = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
@@ -109,12 +114,19 @@ class Listener:
             started = time.monotonic()
             path = jobs[0].input
             digest = _hash_input(path)
-            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
+            donor = self._donors.get(path)
+            heard = None if donor is None else _hash_input(donor)
+            song = Listened(facts=[cover_facts(job, digest, self._config, self._models, heard) for job in jobs])
             for job, facts in zip(jobs, song.facts, strict=True):
                 song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite))
             if any(verdict.action == "draw" for verdict in song.verdicts):
                 self._before_embedding()
                 self._embed(path, jobs[0].segment_output, song)
+                song.condition = song.embedding
+                if donor is not None:
+                    other = Listened()
+                    self._embed(donor, None, other)
+                    song.condition = other.embedding
             song.seconds = time.monotonic() - started
             return song
 
