@@ -186,6 +186,8 @@ def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | st
     variant = weight_files(folder).variant
     import diffusers
 
+    # The bar of a model in several files would run through the display of whoever uses this library.
+    diffusers.utils.logging.disable_progress_bar()
     try:
         model, report = getattr(diffusers, name).from_pretrained(
             folder,

@@ -140,6 +140,8 @@ def _prepared(
     """Load the encoder, and cut the texts into its ids ``(B, 77)``."""
     import transformers
 
+    # Its bar would run through the display of whoever uses this library.
+    transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / tokenizer_part, local_files_only=True)
         encoder, report = getattr(transformers, kind).from_pretrained(
