@@ -102,7 +102,7 @@ def tiny_base(folder, cross_attention_dim=WIDTH, tokens=8, seed=0):
 
 
 def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0, prediction_type="epsilon"):
-    """A base like Stable Diffusion 1 (``epsilon``) or 2 (``v_prediction``), whose null condition is CLIP's empty prompt."""
+    """A base like Stable Diffusion 1 (``epsilon``) or 2 (``v_prediction``); CLIP's empty prompt is its null condition."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         _write(folder, {**EPSILON, "prediction_type": prediction_type}, cross_attention_dim)

@@ -1,4 +1,4 @@
-"""The paper's route with tiny models of the very same classes: songs in, covers out, with words, refiner and batches."""
+"""The paper's route with tiny models of the very same classes: songs in, covers out; words, refiner, batches."""
 
 import dataclasses
 import json

@@ -139,9 +139,10 @@ def _prepared(
 ) -> tuple[Any, Tensor]:
     """Load the encoder, and cut the texts into its ids ``(B, 77)``."""
     import transformers
+    from transformers.utils import logging
 
     # Its bar would run through the display of whoever uses this library.
-    transformers.utils.logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / tokenizer_part, local_files_only=True)
         encoder, report = getattr(transformers, kind).from_pretrained(
