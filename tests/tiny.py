@@ -102,11 +102,11 @@ def tiny_base(folder, cross_attention_dim=WIDTH, tokens=8, seed=0):
 
 
 def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0, prediction_type="epsilon"):
-    """A base like Stable Diffusion 1 (``epsilon``) or 2 (``v_prediction``); CLIP's empty prompt is its null condition."""
+    """Like Stable Diffusion 1 (``epsilon``) or 2 (``v_prediction``); its null condition is CLIP's empty prompt."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         _write(folder, {**EPSILON, "prediction_type": prediction_type}, cross_attention_dim)
-        _write_clip(folder, cross_attention_dim)
+        write_clip(folder, cross_attention_dim)
     return folder
 
 
@@ -118,17 +118,18 @@ def tiny_refiner(folder, seed=0):
         tiny_unet(WIDTH, 16, addition_embed_type="text_time", **time_ids).save_pretrained(folder / "unet")
         tiny_vae(scaling_factor=0.5, shift_factor=None, force_upcast=True).save_pretrained(folder / "vae")
         write_json(folder / "scheduler" / "scheduler_config.json", REFINER)
-        _write_clip(folder, WIDTH, "_2")
+        write_clip(folder, WIDTH, "_2")
     return folder
 
 
-def _write_clip(folder, width, suffix=""):
+def write_clip(folder, width, suffix="", **settings):
+    """A text encoder with its tokenizer, which knows two letters."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     words = ["<|startoftext|>", "<|endoftext|>", "a", "a</w>", "b", "b</w>", "ab</w>"]
     write_json(folder / f"tokenizer{suffix}" / "vocab.json", {word: index for index, word in enumerate(words)})
     (folder / f"tokenizer{suffix}" / "merges.txt").write_text("#version: 0.2\na b</w>\n")
-    settings = {
+    words_of_control = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": 77,
         "bos_token": "<|startoftext|>",
@@ -136,18 +137,22 @@ def _write_clip(folder, width, suffix=""):
         "unk_token": "<|endoftext|>",
         "pad_token": "<|endoftext|>",
     }
-    write_json(folder / f"tokenizer{suffix}" / "tokenizer_config.json", settings)
+    write_json(folder / f"tokenizer{suffix}" / "tokenizer_config.json", words_of_control)
+    shape = {
+        "intermediate_size": 32,
+        "num_hidden_layers": 2 if suffix else 1,
+        "num_attention_heads": 2,
+        "projection_dim": POOLED,
+        **settings,
+    }
     config = CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=width,
-        intermediate_size=32,
-        num_hidden_layers=2 if suffix else 1,
-        num_attention_heads=2,
         max_position_embeddings=77,
         bos_token_id=0,
         eos_token_id=1,
         pad_token_id=1,
-        projection_dim=POOLED,
+        **shape,
     )
     kind = CLIPTextModelWithProjection if suffix else CLIPTextModel
     kind(config).save_pretrained(folder / f"text_encoder{suffix}")
