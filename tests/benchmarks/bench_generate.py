@@ -11,11 +11,14 @@ That part has not been run.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command sets it; both rows gain
 
 import machine
 import numpy as np

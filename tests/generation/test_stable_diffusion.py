@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import threading
 import types
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
@@ -210,6 +213,25 @@ def test_one_cover_that_cannot_be_written_does_not_spoil_its_batch(music, config
     events = run(music, "out", config, batch_size=3, overwrite="force")
     assert [type(event) for event in events] == [CoverFinished, CoverFailed, CoverFinished]
     assert "a folder has this name" in events[1].error
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_stopping_while_covers_are_written_leaves_nothing_half(music, config, monkeypatch, size):
+    stop, save = threading.Event(), draw.save_cover
+
+    def slowly(path, *rest):
+        with atomic_path(path.with_suffix(".slow.png")):
+            stop.set()
+            sleep(0.5)
+        save(path, *rest)
+
+    monkeypatch.setattr(draw, "save_cover", slowly)
+    config = dataclasses.replace(config, batch_size=size)
+    events = list(batch.generate(batch.plan([music], Path("out"), config), config, stop=stop))
+    assert not any(isinstance(event, CoverFailed) for event in events)
+    names = [path.name for path in Path("out").iterdir()]
+    assert names
+    assert not [name for name in names if name.startswith(".")]
 
 
 def test_models_that_take_turns_draw_the_same(models, music, config, monkeypatch):

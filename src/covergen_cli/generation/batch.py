@@ -41,6 +41,7 @@ __all__ = ["Job", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1
+_FAREWELL_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -115,6 +116,8 @@ class _Run:
             return
         finally:
             self._closed.set()
+            # What is being written just now gets the time to be whole, so that no temporary file stays behind.
+            wait([coming for _, coming in self._finishing], timeout=_FAREWELL_SECONDS)
 
     def _check_stop(self) -> None:
         if self._stop.is_set() or self._closed.is_set():
@@ -210,13 +213,15 @@ class _Run:
     def _finished_events(self) -> Iterator[Event]:
         """Wait for the covers that are being finished, and tell of each."""
         while self._finishing:
-            order, coming = self._finishing.popleft()
+            order, coming = self._finishing[0]
             job = order.job
             try:
                 seconds = self._wait(coming)
             except CovergenError as error:
+                self._finishing.popleft()
                 yield _failure(job, error)
                 continue
+            self._finishing.popleft()
             painter = yield from self._painter_events()
             yield CoverFinished(job.input, job.output, job.seed, order.song.segment, seconds, painter.native_size)
 
