@@ -205,8 +205,8 @@ def load_painter(config: GenerateConfig, models: Models) -> Painter:
         adapter=loaded.adapter.to(device),
         base=base,
         seconds=time.monotonic() - started,
-        prompt=prompt,
-        negative=negative,
+        prompt=None if prompt is None else prompt.to(device),
+        negative=None if negative is None else negative.to(device),
         refiner=refiner,
         placement=placement,
     )

@@ -68,7 +68,7 @@ def load_refiner(
         reference: ``sdxl-refiner``, a folder, or a hub id.
         prompt: what the picture shall look like.
         negative: what it shall not look like; ``None`` for nothing.
-        device: where to put it.
+        device: where it will compute; the texts do so at once, U-Net and autoencoder wait in the machine's memory.
         dtype: type of the weights.
 
     Raises:
@@ -79,7 +79,7 @@ def load_refiner(
     words = embed_pooled_texts(folder, [negative or "", prompt], device, dtype)
     vae_config = read_model_json(folder / "vae" / "config.json")
     upcast = dtype == torch.float16 and vae_config.get("force_upcast", True)
-    unet, vae = load_unet_and_vae(folder, device, dtype, torch.float32 if upcast else dtype)
+    unet, vae = load_unet_and_vae(folder, "cpu", dtype, torch.float32 if upcast else dtype)
     _check(unet, words, reference)
     model = Base(
         unet=unet,
