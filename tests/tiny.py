@@ -183,3 +183,19 @@ def tiny_adapter(folder, base, *, seed=0, encoder=ENCODER, **settings):
 def tiny_embedding(seed=0, frames=6):
     """An embedding ``(frames, 512)``, as an encoder would give it."""
     return np.random.default_rng(seed).standard_normal((frames, 512)).astype(np.float32)
+
+
+def tiny_song(path, hz=220.0, seconds=0.5, **tags):
+    """Write a tone as flac, with tags by ffmpeg's names, e.g. ``album_artist``."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = (0.3 * np.sin(2 * np.pi * hz * np.arange(int(seconds * 8000)) / 8000) * 32767).astype(np.int16)
+    with av.open(str(path), "w", format="flac") as container:
+        container.metadata.update({name: str(text) for name, text in tags.items()})
+        track = container.add_stream("flac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return path

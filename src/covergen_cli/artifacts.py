@@ -38,7 +38,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
+def atomic_path(final: Path, *, flush: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``final``; it takes the final name when the block ends well.
 
     The parent folder is made when it is missing. The temporary file keeps the suffix of ``final``, because some writers
@@ -46,6 +46,8 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
     Args:
         final: where the file shall end up; an existing file is replaced.
+        flush: wait until the disk has it, so that it outlives a power cut; without it, whoever writes thousands of
+            files has to see by other means that they are whole.
 
     Yields:
         The temporary path (an empty file that exists already).
@@ -56,7 +58,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     temporary = _reserve(final)
     try:
         yield temporary
-        _publish(temporary, final)
+        _publish(temporary, final, flush=flush)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -75,15 +77,17 @@ def _reserve(final: Path) -> Path:
     return Path(name)
 
 
-def _publish(temporary: Path, final: Path) -> None:
+def _publish(temporary: Path, final: Path, *, flush: bool) -> None:
     try:
         # mkstemp makes files that only their owner may read; what users get follows their umask instead.
         temporary.chmod(0o666 & ~_umask())
-        _sync_file(temporary)
+        if flush:
+            _sync_file(temporary)
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"cannot write {final}: {error.strerror or error}") from error
-    _sync_folder(final.parent)
+    if flush:
+        _sync_folder(final.parent)
 
 
 def _umask() -> int:
@@ -111,13 +115,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically.
+def write_bytes(path: Path, data: bytes, *, flush: bool = True) -> None:
+    """Write ``data`` to ``path`` atomically; ``flush`` as in :func:`atomic_path`.
 
     Raises:
         OutputError: the place cannot be written to, or the disk is full.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, flush=flush) as temporary:
         try:
             temporary.write_bytes(data)
         except OSError as error:

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import covergen_cli.audio.io
 import covergen_cli.generation
 from covergen_cli.cli.main import run
-from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.events import (
+    CoverFailed,
+    CoverFinished,
+    CoverPlanned,
+    CoverSkipped,
+    ModelLoaded,
+    ModelLoading,
+    Progress,
+    Warned,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,15 +46,18 @@ class FakeBatch:
     closed: bool = False
     error: BaseException | None = None
 
-    def plan(self, inputs, out, config, *, format_given):
+    def plan(self, inputs, out, config, *, format_given, tell):
         self.inputs, self.out, self.config, self.format_given = list(inputs), out, config, format_given
         if out.suffix:
             return [FakeJob(self.inputs[0], out, config.seed)]
         return [FakeJob(song, out / f"{song.stem}.png", config.seed) for song in self.inputs]
 
-    def probe(self, song):
-        if song.stem.startswith("bad"):
-            raise InputError(f"{song}: not audio", hint="give a music file")
+    def foresee(self, jobs, config):
+        for job in jobs:
+            if job.input.stem.startswith("new"):
+                yield CoverPlanned(job.input, job.output, job.seed)
+            else:
+                yield from self.draw(job)
 
     def generate(self, jobs, config):
         self.generated = True
@@ -79,10 +89,9 @@ class FakeBatch:
 def library(monkeypatch):
     fake = FakeBatch()
     module = ModuleType("covergen_cli.generation.batch")
-    module.plan, module.generate = fake.plan, fake.generate
+    module.plan, module.generate, module.foresee = fake.plan, fake.generate, fake.foresee
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(covergen_cli.generation, "batch", module, raising=False)
-    monkeypatch.setattr(covergen_cli.audio.io, "probe", fake.probe)
     return fake
 
 

@@ -10,7 +10,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.presets import resolve
 
-COVER_KEYS = ["schema", "input", "output", "status", "seed", "segment", "seconds", "error"]
+COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "seconds", "error"]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ COVER_KEYS = ["schema", "input", "output", "status", "seed", "segment", "seconds
             {"refine": True, "refine_prompt": "oil", "refine_strength": 0.3},
         ),
         ("--batch-size 4 --low-memory --dtype bf16", {"batch_size": 4, "low_memory": True, "dtype": "bf16"}),
+        ("--per album", {"per": "album"}),
     ],
 )
 def test_arguments_become_settings(covergen, library, line, expected):
@@ -76,6 +77,49 @@ def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
     ended = covergen("generate", "-")
     assert (ended.code, ended.out) == (1, "")
     assert "no song" in ended.err
+    assert not library.generated
+
+
+def test_paths_on_stdin_may_end_in_nul(covergen, library, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO("a\nsong.mp3\0ä.flac\0".encode()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert covergen("generate", "-0", "-", "c.ogg").code == 0
+    assert library.inputs == [Path("a\nsong.mp3"), Path("ä.flac"), Path("c.ogg")]
+    ended = covergen("generate", "-0", "a.mp3")
+    assert (ended.code, "Add - as input" in ended.err) == (2, True)
+
+
+def test_a_pattern_that_the_shell_left_alone_is_expanded(covergen, library, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp3", "a.mp3", "x.txt"):
+        Path(name).write_bytes(b"x")
+    assert covergen("generate", "*.mp3", "gone.mp3").code == 0
+    assert library.inputs == [Path("a.mp3"), Path("b.mp3"), Path("gone.mp3")]
+    assert "no music fits *.ogg" in covergen("generate", "*.ogg").err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("*.mp3\n"))
+    covergen("generate", "-")
+    assert library.inputs == [Path("*.mp3")], "paths from another program are meant as they are"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--fail-fast"]])
+def test_what_failed_is_written_to_a_file(covergen, library, tmp_path, options):
+    path = tmp_path / "errors.jsonl"
+    ended = covergen("generate", "old.mp3", "bad.mp3", "--errors", path, *options)
+    assert ended.code == 3
+    (failed,) = map(json.loads, path.read_text().splitlines())
+    assert (failed["input"], failed["status"], failed["error"]) == ("bad.mp3", "failed", "bad.mp3: not audio")
+
+
+def test_what_failed_before_an_interruption_is_written_too(covergen, library, tmp_path):
+    path = tmp_path / "errors.csv"
+    assert covergen("generate", "bad.mp3", "stop.mp3", "--errors", path).code == 130
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_song_is_not_taken_for_the_file_of_errors(covergen, library):
+    ended = covergen("generate", "a.mp3", "--errors", "b.mp3")
+    assert ended.code == 2
+    assert "b.mp3 is no name for a list of errors" in ended.err
     assert not library.generated
 
 
@@ -127,6 +171,7 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
     assert done == {
         "schema": 1,
         "input": "ä.mp3",
+        "songs": ["ä.mp3"],
         "output": str(Path("covers/ä.png")),
         "status": "ok",
         "seed": 5,
@@ -139,22 +184,25 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
     assert ended.code == 3
 
 
-def test_dry_run_lists_and_draws_nothing(covergen, library):
-    ended = covergen("generate", "--dry-run", "a.mp3", "b.mp3")
-    assert ended.out.splitlines() == [str(Path("covers/a.png")), str(Path("covers/b.png"))]
-    assert "2 covers planned" in ended.err
+def test_dry_run_lists_what_would_be_made_and_draws_nothing(covergen, library):
+    ended = covergen("generate", "--dry-run", "new1.mp3", "old.mp3", "new2.mp3")
+    assert ended.code == 0
+    assert ended.out.splitlines() == [str(Path("covers/new1.png")), str(Path("covers/new2.png"))]
+    assert ended.err.splitlines()[-1] == "2 covers planned, 1 already there; nothing was made"
     assert not library.generated
-    record = json.loads(covergen("generate", "--dry-run", "--json", "a.mp3").out)
+    record = json.loads(covergen("generate", "--dry-run", "--json", "new.mp3").out)
     assert (record["status"], record["seconds"]) == ("planned", None)
 
 
-def test_dry_run_names_songs_that_cannot_be_read(covergen, library):
-    ended = covergen("generate", "--dry-run", "bad.mp3", "a.mp3")
+def test_dry_run_names_songs_that_would_fail(covergen, library):
+    ended = covergen("generate", "--dry-run", "bad.mp3", "new.mp3")
     assert ended.code == 3
-    assert ended.out.splitlines() == [str(Path("covers/a.png"))]
+    assert ended.out.splitlines() == [str(Path("covers/new.png"))]
     assert "error: bad.mp3: not audio" in ended.err
     ended = covergen("generate", "--dry-run", "--json", "bad.mp3")
     assert (ended.code, json.loads(ended.out)["status"]) == (1, "failed")
+    ended = covergen("generate", "--dry-run", "--fail-fast", "bad.mp3", "new.mp3")
+    assert (ended.code, ended.out) == (1, "")
 
 
 def test_what_the_library_logs_is_shown_on_demand(covergen, library):

@@ -82,3 +82,22 @@ def test_a_missing_song_is_named_and_nothing_is_made(covergen, tmp_path):
     assert (ended.code, ended.out) == (1, "")
     assert "gone.mp3" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_albums_by_template_with_a_list_of_what_failed(covergen, music, tmp_path):
+    (music / "alone").mkdir()
+    (music / "alone" / "broken.mp3").write_bytes(b"this is no music")
+    template, errors = tmp_path / "art" / "{folder}" / "{album}-{seed}.{ext}", tmp_path / "errors.jsonl"
+    line = ("generate", music, "--per", "album", "-o", template, "--seed", "7", "--errors", errors, "--json", *QUICK)
+    planned = covergen(*line, "--dry-run")
+    assert (planned.code, list(tmp_path.glob("art"))) == (3, [])
+    ended = covergen(*line)
+    assert ended.code == 3, ended.err
+    by_status = [
+        {record["output"]: record["status"] for record in map(json.loads, text.splitlines())}
+        for text in (planned.out, ended.out)
+    ]
+    covers = [str(tmp_path / "art" / name) for name in ("album/album-7.png", "alone/alone-7.png", "music-7.png")]
+    assert by_status[0] == dict(zip(covers, ("planned", "failed", "planned"), strict=True))
+    assert by_status[1] == dict(zip(covers, ("ok", "failed", "ok"), strict=True))
+    assert [json.loads(row)["output"] for row in errors.read_text().splitlines()] == [covers[1]]

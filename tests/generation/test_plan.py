@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.generation.plan import plan
+from covergen_cli.generation.provenance import save_cover
+from tiny import tiny_song
 
 
 @pytest.fixture
@@ -49,6 +52,11 @@ def outputs(inputs, out=None, **settings):
         (["a/t.mp3", "a/t.segment.mp3"], ["a"], "o", {}, ["o/t.png"]),
         (["s.weird"], ["s.weird"], None, {}, ["s.png"]),
         ([], ["missing.mp3"], None, {}, ["missing.png"]),
+        (["a/x/s.mp3"], ["a"], "o/{folder}/{stem}-{seed}.{ext}", {"seed": 4}, ["o/x/s-4.png"]),
+        (["s.mp3"], ["s.mp3"], "o/{stem}.jpeg", {"variations": 2}, ["o/s-1.jpeg", "o/s-2.jpeg"]),
+        (["s.mp3"], ["s.mp3"], "{artist}/{title}.{ext}", {"format": "jpg"}, ["Unknown artist/s.jpg"]),
+        (["a/x/s.mp3", "a/x/t.mp3", "a/u.mp3"], ["a"], "o", {"per": "album"}, ["o/a.png", "o/x/x.png"]),
+        (["a/x/s.mp3", "a/x/t.mp3"], ["a"], "o.png", {"per": "album"}, ["o.png"]),
     ],
 )
 def test_names(music, files, inputs, out, settings, expected):
@@ -87,6 +95,10 @@ def test_a_suffix_decides_the_format(music):
         (["a/s.mp3", "b/s.mp3"], ["a/s.mp3", "b/s.mp3"], "o", {}, r"a/s\.mp3 and b/s\.mp3 would both"),
         (["a/s.mp3", "b/s.mp3"], ["a", "b"], None, {}, "would both"),
         (["s.png"], ["s.png"], None, {}, "would replace a song"),
+        (["s.mp3", "t.mp3"], ["s.mp3", "t.mp3"], "{artist}.{ext}", {}, r"s\.mp3 and t\.mp3 would both"),
+        (["s.mp3"], ["s.mp3"], None, {"seed": 2**32 - 1, "variations": 2}, "past the last seed"),
+        (["s.mp3"], ["s.mp3"], None, {"per": "album", "save_segment": True}, "for songs, not for albums"),
+        (["s.mp3"], ["s.mp3"], "{artst}.png", {}, "unknown field"),
     ],
 )
 def test_refused(music, files, inputs, out, settings, message):
@@ -120,3 +132,59 @@ def test_a_file_in_the_way_of_a_folder_is_found_before_anything_is_drawn(tmp_pat
     taken.write_bytes(b"x")
     with pytest.raises(ConfigError, match="taken is a file"):
         plan([song], taken / "below", GenerateConfig())
+
+
+def test_a_suffix_in_a_template_decides_the_format(music):
+    music("s.mp3")
+    (job,) = plan([Path("s.mp3")], Path("{stem}.jpg"), GenerateConfig())
+    assert job.format == "jpg"
+    with pytest.raises(ConfigError, match="is no png file"):
+        plan([Path("s.mp3")], Path("{stem}.jpg"), GenerateConfig(format="png"), format_given=True)
+
+
+def test_tags_name_covers_and_their_reading_is_told(music):
+    for number, title in ((1, "Dawn"), (2, "Dusk/Night")):
+        tiny_song(Path(f"a/{number}.flac"), title=title, artist="Ida", album="Day", track=f"{number}/2")
+    told = []
+    jobs = plan([Path("a")], Path("o/{artist}/{album}/{track} {title}.{ext}"), GenerateConfig(), tell=told.append)
+    assert [job.output.as_posix() for job in jobs] == ["o/Ida/Day/01 Dawn.png", "o/Ida/Day/02 Dusk_Night.png"]
+    assert [(event.done, event.total) for event in told] == [(1, 2), (2, 2)]
+    told.clear()
+    plan([Path("a")], Path("o/{stem}.{ext}"), GenerateConfig(), tell=told.append)
+    assert not told
+
+
+def test_an_album_is_one_job_with_all_its_songs_in_order(music):
+    for disc, track in ((1, 2), (1, 1), (2, 1)):
+        name = f"a/Day/CD{disc}/{track}.flac"
+        tiny_song(Path(name), title="x", album="Day: one", album_artist="Ida", track=track, disc=disc)
+    tiny_song(Path("a/loose.flac"))
+    day, loose = plan([Path("a")], Path("o"), GenerateConfig(per="album"))
+    assert day.output.as_posix() == "o/Day/Day_ one.png"
+    assert [song.as_posix() for song in day.songs] == ["a/Day/CD1/1.flac", "a/Day/CD1/2.flac", "a/Day/CD2/1.flac"]
+    assert day.input == day.songs[0]
+    assert (loose.output.as_posix(), loose.songs) == ("o/a.png", (Path("a/loose.flac"),))
+    (first, *_) = plan([Path("a")], Path("{albumartist}/{album}/cover.{ext}"), GenerateConfig(per="album"))
+    assert first.output.as_posix() == "Ida/Day_ one/cover.png"
+
+
+def cover(path, song):
+    save_cover(Path(path), Image.new("RGB", (8, 8)), {"input": song}, "png")
+
+
+def test_a_neighbour_that_comes_later_does_not_rename_a_cover(music):
+    music("a/s.mp3")
+    assert outputs(["a"], "o") == [("a/s.mp3", "o/s.png")]
+    cover("o/s.png", "s.mp3")
+    music("a/s.flac")
+    assert outputs(["a"], "o") == [("a/s.flac", "o/s.flac.png"), ("a/s.mp3", "o/s.png")]
+    Path("a/s.mp3").unlink()
+    cover("o/s.flac.png", "s.flac")
+    Path("o/s.png").unlink()
+    assert outputs(["a"], "o") == [("a/s.flac", "o/s.flac.png")]
+
+
+def test_a_playlist_is_a_list_of_named_songs(music):
+    music("m/a/x.mp3", "m/b/y.mp3")
+    Path("m/list.m3u").write_text("a/x.mp3\nb/y.mp3\ngone.mp3\n")
+    assert [output for _, output in outputs(["m/list.m3u"], "o")] == ["o/x.png", "o/y.png", "o/gone.png"]

@@ -16,7 +16,7 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.generation import batch, draw
 from covergen_cli.generation.placement import Placement
 from covergen_cli.generation.provenance import read_provenance
@@ -132,8 +132,23 @@ def test_shuffled_songs_get_the_sound_of_others(music, config):
     assert sorted(heard) == sorted(fact["input_sha256"] for fact in facts)
     assert all(fact["shuffled_sha256"] != fact["input_sha256"] for fact in facts)
     Path("shuffled/1.png").unlink()
+    shuffled = dataclasses.replace(config, shuffle=True)
+    foreseen = batch.foresee(batch.plan([music], Path("shuffled"), shuffled), shuffled)
+    told = [type(event) for event in foreseen if isinstance(event, (CoverPlanned, CoverSkipped))]
+    assert told == [CoverSkipped, CoverPlanned, CoverSkipped]
     again = run(music, "shuffled", config, shuffle=True)
     assert [type(event) for event in again] == [CoverSkipped, CoverFinished, CoverSkipped]
+
+
+def test_shuffled_albums(music, config):
+    for number in range(3):
+        folder = music / f"album {number % 2}"
+        folder.mkdir(exist_ok=True)
+        (music / f"{number}.mp3").rename(folder / f"{number}.mp3")
+    events = run(music, "out", config, per="album", shuffle=True)
+    assert [type(event) for event in events] == [CoverFinished] * 2
+    facts = [read_provenance(event.output) for event in events]
+    assert [fact["shuffled_sha256"] for fact in facts] == [fact["input_sha256"] for fact in facts[::-1]]
 
 
 @pytest.mark.parametrize(

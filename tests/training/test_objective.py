@@ -1,10 +1,22 @@
 """The loss that training minimises, against what diffusers' own schedulers say."""
 
+import itertools
+
 import pytest
 import torch
 
 from covergen_cli.errors import ModelError
-from covergen_cli.training.objective import add_noise, denoising_loss, draw_timesteps, target_of
+from covergen_cli.training.objective import (
+    add_noise,
+    denoising_loss,
+    derangement,
+    draw_timesteps,
+    fixed_draws,
+    item_losses,
+    paired_gap,
+    target_of,
+)
+from tiny import WIDTH, tiny_unet
 
 FLOW = {"prediction_type": "flow_prediction"}
 EPSILON = {"prediction_type": "epsilon", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -61,3 +73,74 @@ def test_times_lie_in_the_unit_interval_and_repeat_with_the_seed() -> None:
 def test_an_unknown_prediction_type_is_refused(pair) -> None:
     with pytest.raises(ModelError, match="sample"):
         target_of({"prediction_type": "sample"}, *pair, torch.zeros(4))
+
+
+def test_a_model_that_predicts_flow_is_known_by_its_scheduler_too(pair) -> None:
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+    assert torch.equal(target_of(config, *pair, torch.full((4,), 0.3)), pair[1] - pair[0])
+
+
+IDS = ("a", "b", "c", "d", "e")
+SHAPE = (4, 8, 8)
+
+
+def test_what_an_item_is_measured_with_depends_on_nothing_but_its_id() -> None:
+    all_of_them, some = fixed_draws(IDS, SHAPE, 3, seed=1), fixed_draws(("d", "b"), SHAPE, 3, seed=1)
+    assert torch.equal(all_of_them.times[[3, 1]], some.times)
+    assert torch.equal(all_of_them.noise(3, 2), some.noise(0, 2))
+    drawn = [all_of_them.noise(item, draw) for item in range(5) for draw in range(3)]
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations(drawn, 2))
+    assert not torch.equal(some.noise(0, 0), fixed_draws(("d",), SHAPE, 3, seed=2).noise(0, 0))
+
+
+def test_the_times_of_an_item_fall_one_in_each_part() -> None:
+    times = fixed_draws([str(number) for number in range(200)], SHAPE, 4, seed=0).times
+    assert torch.equal((times * 4).long(), torch.arange(4).expand(200, 4))
+    assert (times * 4 % 1).mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("scheduler", [FLOW, EPSILON, EPSILON | {"prediction_type": "v_prediction"}])
+def test_losses_do_not_depend_on_the_batch_and_are_those_of_training(scheduler) -> None:
+    torch.manual_seed(0)
+    unet = tiny_unet().eval()
+    latents, tokens = torch.randn(5, *SHAPE), torch.randn(5, 2, WIDTH)
+    draws = fixed_draws(IDS, SHAPE, 3, seed=0)
+    together = item_losses(unet, scheduler, latents, tokens, draws, 15)
+    assert torch.allclose(together, item_losses(unet, scheduler, latents, tokens, draws, 4), atol=1e-5)
+    alone = denoising_loss(unet, scheduler, latents[2:3], tokens[2:3], draws.noise(2, 1)[None], draws.times[2, 1][None])
+    assert together[2, 1].item() == pytest.approx(alone.item(), rel=1e-4)
+    assert not together.requires_grad
+
+
+def test_one_set_of_tokens_serves_every_item() -> None:
+    torch.manual_seed(0)
+    unet, tokens, latents = tiny_unet().eval(), torch.randn(1, 2, WIDTH), torch.randn(5, *SHAPE)
+    draws = fixed_draws(IDS, SHAPE, 2, seed=0)
+    same = item_losses(unet, FLOW, latents, tokens.expand(5, -1, -1).clone(), draws, 4)
+    assert torch.equal(item_losses(unet, FLOW, latents, tokens, draws, 4), same)
+
+
+def test_the_gap_is_paired_and_its_error_is_over_items() -> None:
+    first = torch.tensor([[1.0, 3.0], [10.0, 20.0], [5.0, 5.0]])
+    other = first + torch.tensor([[0.1, 0.3], [0.4, 0.2], [0.0, 0.2]])
+    gap = paired_gap(first, other)
+    assert gap.mean == pytest.approx((0.2 + 0.3 + 0.1) / 3, rel=1e-5)
+    assert gap.standard_error == pytest.approx(0.1 / 3**0.5, rel=1e-5)
+    assert gap.n == 3
+    assert paired_gap(other, first).mean == pytest.approx(-gap.mean)
+    with pytest.raises(ValueError, match="cannot pair"):
+        paired_gap(first, other[:2])
+    with pytest.raises(ValueError, match="cannot pair"):
+        paired_gap(first[:1], other[:1])
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+def test_a_derangement_leaves_nothing_in_its_place(count) -> None:
+    for seed in range(20):
+        order = derangement(count, seed)
+        assert sorted(order) == list(range(count))
+        assert all(place != value for place, value in enumerate(order))
+    assert derangement(count, 3) == derangement(count, 3)
+    assert count < 10 or derangement(count, 3) != derangement(count, 4)
+    with pytest.raises(ValueError, match="change places"):
+        derangement(1, 0)

@@ -13,7 +13,7 @@ import soxr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CannotSeekError", "Damage", "native_blocks", "rebuffered", "resampled"]
+__all__ = ["CannotSeekError", "Damage", "decoded_frames", "native_blocks", "rebuffered", "resampled"]
 
 _FRAMES_PER_BLOCK = 32
 _MAX_BAD_PACKETS_AT_START = 200
@@ -55,7 +55,7 @@ def native_blocks(
         not at its
             beginning any more.
     """
-    frames = _frames(container, audio, damage)
+    frames = decoded_frames(container, audio, damage)
     position = 0
     if first_sample:
         frames, position = _seek(container, audio, damage, frames, first_sample)
@@ -114,7 +114,7 @@ def rebuffered(pieces: Iterator[npt.NDArray[np.float32]], block: int) -> Iterato
         yield np.concatenate(held)
 
 
-def _frames(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:
+def decoded_frames(container: Any, audio: Any, damage: Damage) -> Iterator[Any]:
     """Decode frame after frame; leave out damaged packets, stop where reading breaks off."""
     packets = container.demux(audio)
     decoded = 0
@@ -159,7 +159,7 @@ def _seek(
         container.seek(origin.pts + int(first_sample / rate_hz / origin.time_base), stream=audio)
     except (av.error.FFmpegError, OSError) as error:
         raise CannotSeekError from error
-    frames = _frames(container, audio, damage)
+    frames = decoded_frames(container, audio, damage)
     landed = next(frames, None)
     if landed is None or landed.pts is None or landed.sample_rate != rate_hz:
         raise CannotSeekError

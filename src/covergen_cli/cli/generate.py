@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import closing
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +15,18 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.presets import preset_names, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
+    from covergen_cli.cli.records import ErrorFile
     from covergen_cli.events import Event
     from covergen_cli.generation.batch import Job
 
-__all__ = ["SCHEMA", "generate"]
-
-SCHEMA = 1
-"""Version of the objects that ``--json`` writes."""
+__all__ = ["generate"]
 
 
 @click.command(cls=Command)
@@ -40,7 +38,8 @@ SCHEMA = 1
     default="covers",
     show_default=True,
     metavar="OUT",
-    help="Folder for the covers; for a single cover also its file name, ending in .png or .jpg.",
+    help="Folder for the covers; a template of their paths, such as 'art/{artist}/{album}.{ext}'; or for a single "
+    "cover its file name, ending in .png or .jpg.",
 )
 @setting_options(GenerateConfig, short={"variations": "-n"})
 @click.option(
@@ -51,6 +50,13 @@ SCHEMA = 1
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per cover on stdout instead of a path.")
 @click.option("--dry-run", is_flag=True, help="Only say which covers would be made; check the inputs, load no model.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first song that fails.")
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write what failed to FILE, ending in .jsonl (the objects of --json) or .csv; it is replaced.",
+)
+@click.option("-0", "--null", is_flag=True, help="Paths on stdin end in NUL, as find -print0 writes them.")
 @global_options
 @click.pass_context
 def generate(
@@ -62,53 +68,73 @@ def generate(
     as_json: bool,
     dry_run: bool,
     fail_fast: bool,
+    errors: Path | None,
+    null: bool,
     **_settings: Any,
 ) -> int:
     """Make covers for songs.
 
-    INPUT is a music file, a folder of music (searched through; its tree is kept under the output folder), or - to read
-    paths from stdin, one per line. The path of every cover goes to stdout, also of one that was already there.
+    INPUT is a music file, a folder of music (searched through; its tree is kept under the output folder), a playlist
+    (.m3u, .m3u8), a pattern such as 'music/**/*.flac', or - to read paths from stdin, one per line. The path of every
+    cover goes to stdout, also of one that was already there.
     """
     given = given_settings(context, GenerateConfig)
     config = resolve(GenerateConfig, preset=preset, overrides=given)
     terminal = context.ensure_object(Session).terminal()
-    songs = _songs(inputs)
+    songs = _songs(inputs, null=null)
 
+    from covergen_cli.cli.records import ErrorFile
     from covergen_cli.generation import batch
 
-    jobs = batch.plan(songs, output, config, format_given="format" in given)
-    if dry_run:
-        return _list(jobs, terminal, as_json=as_json)
-    tally = Tally(total=len(jobs))
-    write = _json_line if as_json else _path_line
-    try:
-        with terminal.live(tally), closing(batch.generate(jobs, config)) as events:
-            _follow(events, tally, terminal, write, fail_fast=fail_fast)
-    except (KeyboardInterrupt, Terminated):
-        terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
-        raise
-    finally:
-        if tally.settled:
-            terminal.note(tally.sentence(output.parent if jobs[0].output == output else output))
+    tally = Tally()
+    with terminal.live(tally):
+        jobs = batch.plan(
+            songs, output, config, format_given="format" in given, tell=lambda event: terminal.show(event, tally)
+        )
+        tally.total = len(jobs)
+        failures = None if errors is None else ErrorFile(errors)
+        work = batch.foresee(jobs, config) if dry_run else batch.generate(jobs, config)
+        write = _json_line if as_json else _planned_line if dry_run else _path_line
+        try:
+            with closing(work) as events:
+                _follow(events, tally, terminal, write, failures, fail_fast=fail_fast)
+        except (KeyboardInterrupt, Terminated):
+            terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
+            raise
+        finally:
+            if failures is not None:
+                failures.close()
+            if tally.settled:
+                terminal.note(_summary(tally, output, jobs, dry_run=dry_run))
     return _exit_code(tally)
 
 
-def _songs(inputs: Sequence[str]) -> list[Path]:
-    """The paths that were given, with ``-`` replaced by the lines of stdin."""
+def _songs(inputs: Sequence[str], *, null: bool) -> list[Path]:
+    """The paths that were given: patterns that the shell left alone expanded, ``-`` replaced by the paths on stdin."""
+    from covergen_cli.generation.inputs import expand
+
+    if null and "-" not in inputs:
+        raise ConfigError("-0 is for paths on stdin", hint="Add - as input.")
     paths: list[Path] = []
     for text in inputs:
-        lines = (line.rstrip("\r\n") for line in sys.stdin) if text == "-" else [text]
-        paths += [Path(line) for line in lines if line.strip()]
+        paths += _stdin_paths(null=null) if text == "-" else expand(text)
     if not paths:
         raise InputError("no song was given on stdin", hint="write one path per line")
     return paths
 
 
+def _stdin_paths(*, null: bool) -> list[Path]:
+    if not null:
+        return [Path(line) for line in (line.rstrip("\r\n") for line in sys.stdin) if line.strip()]
+    return [Path(os.fsdecode(name)) for name in sys.stdin.buffer.read().split(b"\0") if name]
+
+
 def _follow(
-    events: Iterable[Event],
+    events: Generator[Event, None, None],
     tally: Tally,
     terminal: Terminal,
     write: Callable[[Event], str | None],
+    failures: ErrorFile | None,
     *,
     fail_fast: bool,
 ) -> None:
@@ -119,6 +145,8 @@ def _follow(
         line = write(event)
         if line is not None:
             terminal.result(line)
+        if failures is not None:
+            failures.add(event)
         if fail_fast and isinstance(event, CoverFailed):
             if tally.settled < tally.total:
                 terminal.note(f"stopped at the first failure, after {tally.settled} of {tally.total}")
@@ -130,64 +158,28 @@ def _path_line(event: Event) -> str | None:
     return str(event.output) if isinstance(event, (CoverFinished, CoverSkipped)) else None
 
 
+def _planned_line(event: Event) -> str | None:
+    """The path of a cover that would be made."""
+    return str(event.output) if isinstance(event, CoverPlanned) else None
+
+
 def _json_line(event: Event) -> str | None:
-    """One object for a cover, whatever became of it."""
-    if isinstance(event, CoverFinished):
-        return _record("ok", event.input, event.output, event.seed, segment=event.segment, seconds=event.seconds)
-    if isinstance(event, CoverSkipped):
-        return _record("skipped", event.input, event.output, event.seed)
-    if isinstance(event, CoverFailed):
-        return _record("failed", event.input, event.output, event.seed, error=event.error)
-    return None
+    """One object for a cover, whatever became of it; ASCII, so that no console can spoil a name."""
+    from covergen_cli.cli.records import record
+
+    found = record(event)
+    return None if found is None else json.dumps(found)
 
 
-def _record(
-    status: str,
-    song: Path,
-    cover: Path | None,
-    seed: int | None,
-    *,
-    segment: tuple[float, float] | None = None,
-    seconds: float | None = None,
-    error: str | None = None,
-) -> str:
-    """The line that ``--json`` writes; ASCII, so that no console can spoil a name."""
-    record = {
-        "schema": SCHEMA,
-        "input": str(song),
-        "output": None if cover is None else str(cover),
-        "status": status,
-        "seed": seed,
-        "segment": segment,
-        "seconds": None if seconds is None else round(seconds, 3),
-        "error": error,
-    }
-    return json.dumps(record)
+def _summary(tally: Tally, output: Path, jobs: Sequence[Job], *, dry_run: bool) -> str:
+    """The last line: how much came to what, and where it is."""
+    from covergen_cli.generation.templates import is_template
 
-
-def _list(jobs: Sequence[Job], terminal: Terminal, *, as_json: bool) -> int:
-    """Write what would be made, and which songs cannot be read."""
-    from covergen_cli.audio.io import probe
-
-    tally = Tally(total=len(jobs))
-    for song, covers in groupby(jobs, key=lambda job: job.input):
-        try:
-            probe(song)
-            error = None
-        except InputError as unreadable:
-            error = unreadable.message
-            terminal.error(error, unreadable.hint)
-        for job in covers:
-            tally.failed += error is not None
-            if as_json:
-                status = "planned" if error is None else "failed"
-                terminal.result(_record(status, job.input, job.output, job.seed, error=error))
-            elif error is None:
-                terminal.result(str(job.output))
-    planned = len(jobs) - tally.failed
-    tally.finished = planned
-    terminal.note(f"{planned} cover{'' if planned == 1 else 's'} planned, none made")
-    return _exit_code(tally)
+    if dry_run:
+        return f"{tally.sentence(None, made='planned')}; nothing was made"
+    if is_template(output):
+        return tally.sentence(None)
+    return tally.sentence(output.parent if jobs[0].output == output else output)
 
 
 def _exit_code(tally: Tally) -> int:

@@ -21,7 +21,9 @@ __all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
+    "fetch": "covergen_cli.cli.fetch:fetch",
     "embed": "covergen_cli.cli.embed:embed",
+    "split": "covergen_cli.cli.split:split",
     "models": "covergen_cli.cli.models:models",
 }
 """Name → ``module:attribute`` of every command that works."""

@@ -16,11 +16,16 @@ from covergen_cli.events import (
     ClipFailed,
     CoverFailed,
     CoverFinished,
+    CoverPlanned,
     CoverSkipped,
     EmbedPlanned,
+    FetchPlanned,
     ModelLoaded,
     ModelLoading,
+    PairFetched,
+    PairMissed,
     Progress,
+    RowsListed,
     Warned,
 )
 
@@ -35,7 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Tally", "Terminal", "clock"]
 
-_DOING = {"listen": "listening to", "draw": "drawing", "decode": "listening to", "embed": "listening to"}
+_DOING = {
+    "tags": "reading the tags of",
+    "listen": "listening to",
+    "draw": "drawing",
+    "decode": "listening to",
+    "embed": "listening to",
+}
 
 
 _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
@@ -47,10 +58,11 @@ class Tally:
 
     Args:
         total: things in all.
-        finished: made in this run.
+        finished: made in this run; in a dry run, planned.
         skipped: already there.
         failed: not made.
         noun: what they are called.
+        bytes: size of what was made or came in this run.
     """
 
     total: int = 0
@@ -58,6 +70,7 @@ class Tally:
     skipped: int = 0
     failed: int = 0
     noun: str = "cover"
+    bytes: int = 0
 
     @property
     def settled(self) -> int:
@@ -68,13 +81,17 @@ class Tally:
         """Take note of one event."""
         if isinstance(event, EmbedPlanned):
             self.total, self.skipped = event.total, event.present
-        self.finished += isinstance(event, (CoverFinished, ClipEmbedded))
+        elif isinstance(event, FetchPlanned):
+            self.total, self.skipped = event.total, event.total - event.pending
+        elif isinstance(event, PairFetched):
+            self.bytes += event.bytes
+        self.finished += isinstance(event, (CoverFinished, CoverPlanned, ClipEmbedded, PairFetched))
         self.skipped += isinstance(event, CoverSkipped)
-        self.failed += isinstance(event, (CoverFailed, ClipFailed))
+        self.failed += isinstance(event, (CoverFailed, ClipFailed, PairMissed))
 
-    def sentence(self, folder: Path | None) -> str:
-        """``12 covers, 1 failed, 2 already there — in covers/``."""
-        parts = [f"{self.finished} {self.noun}{'' if self.finished == 1 else 's'}"]
+    def sentence(self, folder: Path | None, made: str = "") -> str:
+        """``12 covers, 1 failed, 2 already there — in covers/``; with ``made``, ``12 covers planned``."""
+        parts = [f"{_count(self.finished, self.noun)} {made}".rstrip()]
         parts += [f"{self.failed} failed"] * bool(self.failed)
         parts += [f"{self.skipped} already there"] * bool(self.skipped)
         where = (
@@ -150,15 +167,37 @@ class Terminal:
         elif isinstance(event, (CoverFailed, ClipFailed)):
             self.error(event.error, event.hint)
         elif isinstance(event, CoverSkipped):
-            self.note(f"{place}{event.input.name}: already there ({event.reason}), seed {event.seed}")
+            self.note(f"{place}{_named(event)}: already there ({event.reason}), seed {event.seed}")
         elif isinstance(event, CoverFinished) and not (self._display and sys.stdout.isatty() and not self.verbose):
-            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
-            self.note(f"{place}{event.input.name}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
+            heard = _span(event.segment) if event.segment else _count(len(event.songs), "song")
+            self.note(f"{place}{_named(event)}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
         elif isinstance(event, ModelLoaded) and self.verbose:
             self.note(f"loaded {event.name} in {event.seconds:.1f} s")
         if self._display:
             self._display.update(event, tally)
         self._show_embedding(event, tally, place)
+        self._show_fetching(event, tally, place)
+
+    def _show_fetching(self, event: Event, tally: Tally, place: str) -> None:
+        """Of pairs there are many too: what each came to is told on demand, and the pace now and then."""
+        if isinstance(event, RowsListed) and self._display:
+            self._display.say(f"{event.rows} rows read")
+        elif isinstance(event, FetchPlanned):
+            self._pace.start(tally.settled)
+            self.note(f"{event.total} rows, {event.pending} to fetch")
+        elif isinstance(event, PairMissed) and self.verbose:
+            self.note(f"{place}row {event.row}, {event.id}: {event.reason}")
+        if isinstance(event, (PairFetched, PairMissed)):
+            self._tell_pace(place, self._pace.line(tally.settled, tally.total, tally.noun, tally.bytes), tally.failed)
+
+    def _tell_pace(self, place: str, line: str | None, failed: int = 0) -> None:
+        if line is None:
+            return
+        line += f", {failed} failed" * bool(failed)
+        if self._display:
+            self._display.say(line)
+        else:
+            self.note(f"{place}{line}")
 
     def _show_embedding(self, event: Event, tally: Tally, place: str) -> None:
         """Of embeddings there are many, so that each is told only on demand, and the pace now and then."""
@@ -166,13 +205,9 @@ class Terminal:
             self._pace.start(tally.settled)
             self.note(f"{event.total} rows, {event.present} embedded already")
         elif isinstance(event, ClipEmbedded) and self.verbose:
-            heard = f"{clock(event.segment[0])}–{clock(event.segment[1])}"
-            self.note(f"{place}{event.id}: heard {heard}, {event.frames} rows")
-        if isinstance(event, (ClipEmbedded, ClipFailed)) and (line := self._pace.line(tally.settled, tally.total)):
-            if self._display:
-                self._display.say(line)
-            else:
-                self.note(f"{place}{line}")
+            self.note(f"{place}{event.id}: heard {_span(event.segment)}, {event.frames} rows")
+        if isinstance(event, (ClipEmbedded, ClipFailed)):
+            self._tell_pace(place, self._pace.line(tally.settled, tally.total))
 
 
 class _Display:
@@ -216,9 +251,22 @@ class _Display:
             doing = f"{_DOING.get(event.task, event.task)} {event.detail}".rstrip()
             self.bars.update(self._now, description=_short(doing), completed=event.done, total=event.total)
             part = event.done / event.total if event.task == "draw" and event.total else 0.0
-            self.bars.update(self._covers, completed=min(tally.settled + part, tally.total))
+            self.bars.update(self._covers, completed=min(tally.settled + part, tally.total), total=tally.total or None)
         else:
             self.bars.update(self._covers, completed=tally.settled, total=tally.total or None)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named(event: CoverFinished | CoverSkipped) -> str:
+    """The song's name; an album goes by the path of its cover."""
+    return str(event.output) if event.songs else event.input.name
+
+
+def _span(segment: tuple[float, float]) -> str:
+    return f"{clock(segment[0])}–{clock(segment[1])}"
 
 
 def _short(text: str, width: int = 48) -> str:

@@ -7,19 +7,23 @@ its annotation, its help text in the ``Args`` section of its class: each is writ
 
 from __future__ import annotations
 
+from covergen_cli.config.fetch import FetchConfig
 from covergen_cli.config.fields import Between, Matches, field_docs, stage_of
 from covergen_cli.config.generate import GenerateConfig
 from covergen_cli.config.hearing import EmbedConfig, OpenL3Config, SegmentConfig
 from covergen_cli.config.model import AdapterConfig
+from covergen_cli.config.split import SplitConfig
 
 __all__ = [
     "AdapterConfig",
     "Between",
     "EmbedConfig",
+    "FetchConfig",
     "GenerateConfig",
     "Matches",
     "OpenL3Config",
     "SegmentConfig",
+    "SplitConfig",
     "field_docs",
     "stage_of",
 ]

@@ -44,8 +44,9 @@ class GenerateConfig:
         dtype: precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
         batch_size: covers drawn at once; without it, what a GPU has room for, and one on other devices.
         low_memory: keep little on the GPU at a time; slower.
-        overwrite: what to do with a cover that exists: ``changed`` redraws it when the song, the settings or the model
-            changed, ``skip`` never touches it, ``force`` always redraws.
+        overwrite: what to do with a cover that exists: ``changed`` redraws it when the settings or the model changed,
+            and leaves one that was made from another song; ``skip`` never touches it, ``force`` always redraws.
+        per: what gets a cover: every ``song``, or every ``album``, whose songs are then heard together.
     """
 
     adapter: str = "starter"
@@ -76,3 +77,4 @@ class GenerateConfig:
     batch_size: Annotated[int | None, Between(1, 64)] = None
     low_memory: bool = False
     overwrite: Literal["changed", "skip", "force"] = "changed"
+    per: Literal["song", "album"] = "song"

@@ -28,7 +28,7 @@ from covergen_cli.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ID_PATTERN", "MANIFEST", "PAIRS", "Dataset", "Row"]
+__all__ = ["ID_PATTERN", "MANIFEST", "PAIRS", "Dataset", "Row", "locate"]
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Form of an id, and of the name of a folder of embeddings."""
@@ -120,8 +120,8 @@ class Dataset:
 
 def _row(line: Mapping[str, str | None], folder: Path, root: Path, seen: set[str]) -> Row:
     id_, audio, image = ((line[column] or "").strip() for column in _COLUMNS)
-    audio_file, fault = _locate(audio, "audio_path", folder, root)
-    image_file, image_fault = _locate(image, "image_path", folder, root)
+    audio_file, fault = locate(audio, "audio_path", folder, root)
+    image_file, image_fault = locate(image, "image_path", folder, root)
     fault = fault or image_fault
     if image_file is not None and not image_file.is_file():
         fault = fault or f"there is no image {image}"
@@ -132,8 +132,18 @@ def _row(line: Mapping[str, str | None], folder: Path, root: Path, seen: set[str
     return Row(id_, audio_file, image, fault)
 
 
-def _locate(written: str, column: str, folder: Path, root: Path) -> tuple[Path | None, str | None]:
-    """Return the file that a path of the manifest means, or why it may not be read."""
+def locate(written: str, column: str, folder: Path, root: Path) -> tuple[Path | None, str | None]:
+    """Return the file that a path of a table means, or why it may not be read.
+
+    Args:
+        written: the path as it stands in the table.
+        column: what it stands under, for the reason.
+        folder: the dataset folder.
+        root: the same, resolved.
+
+    Returns:
+        the file, which need not be there, and ``None``; or ``None`` and the reason.
+    """
     if not written:
         return None, f"there is no {column}"
     if "\0" in written:

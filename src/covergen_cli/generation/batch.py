@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.generation.foresee import REFUSED_HINT, foresee
 from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread
+from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread, songs_of
 from covergen_cli.generation.plan import Job, plan
 from covergen_cli.generation.shuffle import donors
 
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
     from covergen_cli.generation.draw import Painter
 
-__all__ = ["Job", "generate", "plan"]
+__all__ = ["Job", "foresee", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1
 _FAREWELL_SECONDS = 10.0
+_load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -71,12 +73,11 @@ def generate(
     missing: list[Job] = []
     for job in jobs:
         if config.overwrite == "skip" and job.output.exists():
-            yield CoverSkipped(job.input, job.output, job.seed, "exists")
+            yield CoverSkipped(job.input, job.output, job.seed, "exists", job.songs)
         else:
             missing.append(job)
     if missing and not stop.is_set():
-        sounds = donors([job.input for job in jobs], config.seed) if config.shuffle else {}
-        yield from _Run(config, find_models(config), stop, sounds).events(missing)
+        yield from _Run(config, find_models(config), stop, donors(jobs, config)).events(missing)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Run:
     """One call of :func:`generate` that has something to look at."""
 
     def __init__(
-        self, config: GenerateConfig, models: Models, stop: threading.Event, donors: Mapping[Path, Path]
+        self, config: GenerateConfig, models: Models, stop: threading.Event, donors: Mapping[Path, Job]
     ) -> None:
         self._config = config
         self._models = models
@@ -149,23 +150,32 @@ class _Run:
             if wait([future], timeout=_PATIENCE_SECONDS).done:
                 return future.result()
 
+    def _heard(self, job: Job, coming: Future[Listened]) -> Generator[Event, None, Listened]:
+        """Wait for a song or an album, telling how many of its songs were heard."""
+        total, told = len(songs_of(job)), 0
+        yield Progress("listen", 0, total, job.label)
+        while not wait([coming], timeout=_PATIENCE_SECONDS).done:
+            self._check_stop()
+            if told < self._listener.heard[job.input] < total:
+                told = self._listener.heard[job.input]
+                yield Progress("listen", told, total, job.label)
+        return self._wait(coming)
+
     def _song_events(self, jobs: list[Job], coming: Future[Listened]) -> Iterator[Event]:
-        yield Progress("listen", 0, 1, jobs[0].input.name)
         try:
-            song = self._wait(coming)
+            song = yield from self._heard(jobs[0], coming)
         except (Stopped, ModelError):
             raise
         except Exception as error:  # noqa: BLE001 — one broken song must not end a night's work
             yield from (_failure(job, error) for job in jobs)
             return
-        yield from (Warned(text, jobs[0].input) for text in song.warnings)
+        yield from (Warned(text, None if jobs[0].songs else jobs[0].input) for text in song.warnings)
         spent = song.seconds
         for job, verdict, facts in zip(jobs, song.verdicts, song.facts, strict=True):
             if verdict.action == "skip":
-                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason)
+                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason, job.songs)
             elif verdict.action == "refuse":
-                hint = "Use --overwrite force to replace it, or another -o."
-                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, hint)
+                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, REFUSED_HINT, job.songs)
             else:
                 painter = yield from self._painter_events()
                 self._orders.append(_Order(job, song, facts, spent))
@@ -184,7 +194,7 @@ class _Run:
         conditions = [_there(order.song.condition) for order in orders]
         seeds = painter.seeds([order.job.seed for order in orders], embeddings)
         steps = painter.paint_together(painter.listen_all(conditions), seeds, self._config)
-        pictures = yield from self._steps_events(steps, orders[0].job.input.name)
+        pictures = yield from self._steps_events(steps, orders[0].job.label)
         share = (time.monotonic() - started) / len(orders)
         yield from self._finished_events()
         for order, seed, picture in zip(orders, seeds, pictures, strict=True):
@@ -206,7 +216,7 @@ class _Run:
     def _finish(self, painter: Painter, order: _Order, seed: int, picture: Tensor, share: float) -> float:
         """Bring a picture to its size and write it; return the seconds that its cover took."""
         started = time.monotonic()
-        provenance = {**order.facts, "input": order.job.input.name, "segment": list(order.song.segment)}
+        provenance = {**order.facts, **order.song.sources(order.job)}
         painter.write(order.job, picture, seed, provenance, self._config)
         return order.spent + share + time.monotonic() - started
 
@@ -223,7 +233,8 @@ class _Run:
                 continue
             self._finishing.popleft()
             painter = yield from self._painter_events()
-            yield CoverFinished(job.input, job.output, job.seed, order.song.segment, seconds, painter.native_size)
+            size, (segment, songs) = painter.native_size, order.song.heard(job)
+            yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
 
     def _painter_events(self) -> Generator[Event, None, Painter]:
         if self._painter is None:
@@ -243,15 +254,20 @@ def _there(embedding: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]
 
 
 def _load(config: GenerateConfig, models: Models) -> Painter:
-    """Import what is heavy and load the models, both in the thread that this runs in."""
-    from covergen_cli.generation.draw import load_painter
+    """Import what is heavy and load the models, both in the thread that this runs in.
 
-    return load_painter(config, models)
+    One at a time: diffusers changes torch for all threads while it builds a model, and a run that ended early may leave
+    its thread at it.
+    """
+    with _load_lock:
+        from covergen_cli.generation.draw import load_painter
+
+        return load_painter(config, models)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:
     if isinstance(error, CovergenError):
-        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint)
+        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs)
     _log.error("unexpected error with %s", job.input, exc_info=error)
     text = f"{job.input}: unexpected {type(error).__name__}: {error}"
-    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.")
+    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.", job.songs)

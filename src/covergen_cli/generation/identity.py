@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from covergen_cli import __version__, weights
-from covergen_cli.artifacts import SCHEMA, sha256_bytes
+from covergen_cli.artifacts import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.generation.provenance import read_provenance
@@ -26,6 +26,8 @@ from covergen_cli.models.facts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
@@ -61,21 +63,26 @@ class Models:
     refiner: dict[str, Any] | None = None
 
 
-def find_models(config: GenerateConfig) -> Models:
+def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """Find adapter, base and refiner, and name their content.
 
+    Args:
+        config: which ones.
+        fetch: fetch from the hub what is not on this machine.
+
     Raises:
-        ModelError: one of them is missing, damaged, or cannot be fetched, or words are given to a base without words.
+        ModelError: one of them is missing, damaged, or cannot be fetched, or words are given to a base without words;
+            :class:`~covergen_cli.weights.NotFetchedError` when it could be fetched, but ``fetch`` is off.
         ConfigError: settings exclude each other.
     """
     if config.no_audio and config.shuffle:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
-    folder = adapter_folder(weights.resolve(config.adapter, "adapter"))
+    folder = adapter_folder(weights.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
     reference = config.base or facts["base"].get("reference")
     if not isinstance(reference, str):
         raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
-    base = weights.resolve(reference)
+    base = weights.resolve(reference, fetch=fetch)
     _check_words(config, base, reference)
     return Models(
         adapter_folder=folder,
@@ -87,7 +94,7 @@ def find_models(config: GenerateConfig) -> Models:
         scheduler_config=read_model_json(base / "scheduler" / "scheduler_config.json"),
         base_folder=base,
         has_words=has_words(base),
-        refiner=_refiner_facts(config) if config.refine else None,
+        refiner=_refiner_facts(config, fetch=fetch) if config.refine else None,
     )
 
 
@@ -104,8 +111,8 @@ def _check_words(config: GenerateConfig, base: Path, reference: str) -> None:
         )
 
 
-def _refiner_facts(config: GenerateConfig) -> dict[str, Any]:
-    folder = weights.resolve(config.refiner, "refiner")
+def _refiner_facts(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
+    folder = weights.resolve(config.refiner, "refiner", fetch=fetch)
     return {
         "name": _portable(config.refiner),
         "revision": weights.revision_of(folder),
@@ -193,13 +200,20 @@ class Verdict:
     reason: str = ""
 
 
-def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", "force"]) -> Verdict:
+def judge(
+    output: Path,
+    fingerprint: str,
+    overwrite: Literal["changed", "skip", "force"],
+    songs: Sequence[tuple[Path, str]] = (),
+) -> Verdict:
     """Decide whether a cover is drawn.
 
     Args:
         output: where it goes.
         fingerprint: what it would be (:func:`cover_facts`).
         overwrite: see :class:`covergen_cli.config.GenerateConfig`.
+        songs: what it would be made from, each with the hash of its sound. A cover that was made from none of them is
+            another song's, and is refused. Without any, only its name counts.
     """
     if overwrite == "force" or not output.exists():
         return Verdict("draw")
@@ -210,4 +224,15 @@ def judge(output: Path, fingerprint: str, overwrite: Literal["changed", "skip", 
         return Verdict("refuse", f"{output} exists and was not made by covergen")
     if made.get("fingerprint") == fingerprint:
         return Verdict("skip", "unchanged")
+    if songs and not _made_from(made, songs):
+        return Verdict("refuse", f"{output} exists and was made from another song, or from another version of this one")
     return Verdict("draw")
+
+
+def _made_from(made: dict[str, Any], songs: Sequence[tuple[Path, str]]) -> bool:
+    """Tell whether a cover says that it was made from one of these songs."""
+    rows = made.get("songs")
+    sources = rows if isinstance(rows, list) else [made]
+    heard = {source.get("input_sha256") for source in sources if isinstance(source, dict)}
+    # Covers up to version 0.1.0 recorded the hash of the whole file.
+    return any(sound in heard for _, sound in songs) or any(sha256_file(path) in heard for path, _ in songs)

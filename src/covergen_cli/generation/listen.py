@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from covergen_cli.artifacts import sha256_file
+from covergen_cli.artifacts import sha256_bytes
+from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
+from covergen_cli.generation.albums import pool, thin
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
 
 if TYPE_CHECKING:
@@ -25,10 +28,12 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
-__all__ = ["Listened", "Listener", "Stopped", "in_thread"]
+__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs", "songs_of"]
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")
+Song: TypeAlias = "tuple[Path, str]"
+"""A music file and the hash of its sound."""
 
 
 class Stopped(Exception):  # noqa: N818 — not an error: someone asked
@@ -37,15 +42,16 @@ class Stopped(Exception):  # noqa: N818 — not an error: someone asked
 
 @dataclass
 class Listened:
-    """What is known about a song before its covers are drawn.
+    """What is known about a song, or an album, before its covers are drawn.
 
     Args:
         verdicts: one per job, in their order.
         facts: one per job: what its cover will say about itself.
         embedding: float32 ``(T, E)``; ``None`` when nothing has to be drawn.
-        condition: what its covers follow: the same, or the embedding of another song when sounds are shuffled.
-        segment: start and end in seconds.
-        warnings: about the file.
+        condition: what its covers follow: the same, or another embedding when sounds are shuffled.
+        segment: start and end in seconds; of a song.
+        parts: the songs of an album that were listened to, each with start and end.
+        warnings: about the files.
         seconds: wall-clock time that it took.
     """
 
@@ -54,8 +60,67 @@ class Listened:
     embedding: npt.NDArray[np.float32] | None = None
     condition: npt.NDArray[np.float32] | None = None
     segment: tuple[float, float] = (0.0, 0.0)
+    parts: tuple[tuple[Song, tuple[float, float]], ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    def sources(self, job: Job) -> dict[str, Any]:
+        """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
+        if not job.songs:
+            return {"input": job.input.name, "segment": list(self.segment)}
+        rows = [
+            {"input": path.name, "input_sha256": digest, "segment": list(segment)}
+            for (path, digest), segment in self.parts
+        ]
+        return {"songs": rows}
+
+    def heard(self, job: Job) -> tuple[tuple[float, float] | None, tuple[Path, ...]]:
+        """What is told of a finished cover: the part of the one song, or else the songs of the album."""
+        return (None, tuple(path for (path, _), _ in self.parts)) if job.songs else (self.segment, ())
+
+
+def songs_of(job: Job) -> tuple[Path, ...]:
+    """The music files that a cover is made from."""
+    return job.songs or (job.input,)
+
+
+def look_at_songs(job: Job) -> tuple[list[Song], tuple[str, ...]]:
+    """Hash the sound of a job's songs; what cannot be read is left out of an album.
+
+    Returns:
+        the usable songs with their hashes, and warnings about the others.
+
+    Raises:
+        InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
+    """
+    usable, warnings = [], []
+    for path in songs_of(job):
+        try:
+            usable.append((path, _hash_input(path)))
+        except InputError as error:  # noqa: PERF203 — one bad song of an album must not stop the others
+            if not job.songs:
+                raise
+            warnings.append(left_out(error))
+    if not usable:
+        raise _no_song(job, warnings)
+    return usable, tuple(warnings)
+
+
+def input_hash(job: Job, songs: Sequence[Song]) -> str:
+    """Name what a cover is made from: the one song by its sound, an album by the sounds of its songs in any order."""
+    if not job.songs:
+        return songs[0][1]
+    return sha256_bytes("".join(sorted(digest for _, digest in songs)).encode())
+
+
+def left_out(error: InputError) -> str:
+    """The warning about a song that an album goes without."""
+    return f"{error.message}; the album's cover is made without it"
+
+
+def _no_song(job: Job, warnings: Sequence[str]) -> InputError:
+    first = warnings[0].partition(";")[0]
+    return InputError(f"no song for {job.output} can be used: {first}", hint="Check the files of this album.")
 
 
 def in_thread(work: Callable[..., _T], *arguments: Any) -> Future[_T]:
@@ -80,7 +145,10 @@ class Listener:
         models: for fingerprints, and for the encoder that the adapter was trained with.
         check_stop: called between the stages of a song; raises :class:`Stopped` to end.
         before_embedding: called when the first song turns out to need a cover, to start loading the model.
-        donors: song → the song whose sound it gets; empty when every song keeps its own.
+        donors: by a job's ``input``, the job whose sound it gets; empty when all keep their own.
+
+    Attributes:
+        heard: how many songs of a job were listened to so far, by the job's ``input``.
     """
 
     def __init__(
@@ -89,21 +157,22 @@ class Listener:
         models: Models,
         check_stop: Callable[[], None],
         before_embedding: Callable[[], None],
-        donors: Mapping[Path, Path],
+        donors: Mapping[Path, Job],
     ) -> None:
         self._config = config
         self._models = models
         self._check_stop = check_stop
         self._before_embedding = before_embedding
         self._donors = donors
+        self.heard: Counter[Path] = Counter()
         self._encoder: Encoder | None = None
         self._encoder_lock = threading.Lock()
         self._seats = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
     def start(self, jobs: Sequence[Job]) -> Future[Listened]:
-        """Listen to the song of these jobs in a thread.
+        """Listen to the song, or the album, of these jobs in a thread.
 
-        The future raises :class:`InputError` for a song that cannot be used, :class:`ModelError` when the encoder
+        The future raises :class:`InputError` for music that cannot be used, :class:`ModelError` when the encoder
         cannot be loaded, and :class:`Stopped`.
         """
         return in_thread(self._listen, jobs)
@@ -112,23 +181,49 @@ class Listener:
         with self._seats:
             self._check_stop()
             started = time.monotonic()
-            path = jobs[0].input
-            digest = _hash_input(path)
-            donor = self._donors.get(path)
-            heard = None if donor is None else _hash_input(donor)
+            songs, warnings = look_at_songs(jobs[0])
+            digest = input_hash(jobs[0], songs)
+            donor = self._donors.get(jobs[0].input)
+            others = [] if donor is None else look_at_songs(donor)[0]
+            heard = None if donor is None else input_hash(donor, others)
             song = Listened(facts=[cover_facts(job, digest, self._config, self._models, heard) for job in jobs])
             for job, facts in zip(jobs, song.facts, strict=True):
-                song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite))
+                song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
             if any(verdict.action == "draw" for verdict in song.verdicts):
                 self._before_embedding()
-                self._embed(path, jobs[0].segment_output, song)
+                self._hear(jobs[0], songs, song)
                 song.condition = song.embedding
                 if donor is not None:
                     other = Listened()
-                    self._embed(donor, None, other)
+                    self._hear(replace(donor, segment_output=None), others, other)
                     song.condition = other.embedding
+            song.warnings = (*warnings, *song.warnings)
             song.seconds = time.monotonic() - started
             return song
+
+    def _hear(self, job: Job, songs: Sequence[Song], listened: Listened) -> None:
+        if job.songs:
+            self._embed_album(job, songs, listened)
+        else:
+            self._embed(job.input, job.segment_output, listened)
+
+    def _embed_album(self, job: Job, songs: Sequence[Song], album: Listened) -> None:
+        """Listen to the songs of an album, one after the other; those that cannot be used are left out."""
+        embeddings: list[npt.NDArray[np.float32]] = []
+        for song in songs:
+            one = Listened()
+            try:
+                self._embed(song[0], None, one)
+            except InputError as error:
+                one.warnings = (left_out(error),)
+            self.heard[job.input] += 1
+            album.warnings += one.warnings
+            if one.embedding is not None:
+                embeddings.append(thin(one.embedding, len(songs)))
+                album.parts += ((song, one.segment),)
+        if not embeddings:
+            raise _no_song(job, album.warnings)
+        album.embedding = pool(embeddings)
 
     def _embed(self, path: Path, segment_output: Path | None, song: Listened) -> None:
         from covergen_cli.audio import io
@@ -164,7 +259,7 @@ class Listener:
 
 
 def _hash_input(path: Path) -> str:
-    """Hash a song, which also tells early whether it can be read at all.
+    """Hash a song's sound, which also tells early whether it can be read at all.
 
     Raises:
         InputError: it is missing, a folder, empty, or unreadable.
@@ -172,7 +267,7 @@ def _hash_input(path: Path) -> str:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")
-        return sha256_file(path)
+        return payload_sha256(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist", hint="Check the name.") from error
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
@@ -51,7 +51,19 @@ def is_flow(scheduler_config: dict[str, Any]) -> bool:
     return scheduler_config.get("prediction_type") == "flow_prediction" or name.startswith("FlowMatch")
 
 
-def make_scheduler(base: Base, name: str = OWN) -> Any:
+class Scheduled(Protocol):
+    """What has to be known of a base to choose a scheduler: it need not be loaded."""
+
+    @property
+    def reference(self) -> str:
+        """What the base is called."""
+
+    @property
+    def scheduler_config(self) -> dict[str, Any]:
+        """Its scheduler_config.json."""
+
+
+def make_scheduler(base: Scheduled, name: str = OWN) -> Any:
     """Make a scheduler for a base.
 
     Args:

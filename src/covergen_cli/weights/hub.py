@@ -24,6 +24,7 @@ __all__ = [
     "KNOWN",
     "STARTER",
     "HubModel",
+    "NotFetchedError",
     "fetch_model",
     "hub_model",
     "missing_parts",
@@ -64,6 +65,10 @@ _REFINER_PATTERNS = (
 )
 _ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+class NotFetchedError(ModelError):
+    """A model that is on the hub, but not on this machine, and was not to be fetched."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +114,20 @@ def starter_folder() -> Path:
     return Path(__file__).parents[1] / "starter" / "bundle"
 
 
-def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base") -> Path:
+def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base", *, fetch: bool = True) -> Path:
     """Find a model, fetching it from the hub when it is not here yet.
 
     Args:
         reference: see the module's docstring. An existing folder wins over a hub id of the same name.
         kind: what is needed of it; decides which files are fetched (of a refiner, those in half precision).
+        fetch: fetch what is not here; without, that is an error.
 
     Returns:
         the folder that holds it. A run folder or the starter's bundle holds its adapter in ``adapter/``.
 
     Raises:
-        ModelError: it does not exist, is damaged (starter), or cannot be fetched.
+        ModelError: it does not exist, is damaged (starter), or cannot be fetched; :class:`NotFetchedError` when it
+            could be, but ``fetch`` is off.
     """
     if reference == STARTER:
         folder = starter_folder()
@@ -135,7 +142,7 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
         raise ModelError(
             f"there is no {kind} {reference}", hint=f"Give {known}, a folder, or a hub id such as OWNER/NAME."
         )
-    return _from_hub(model, reference, model.patterns or _patterns(kind))
+    return _from_hub(model, reference, model.patterns or _patterns(kind), fetch=fetch)
 
 
 def hub_model(reference: str) -> HubModel | None:
@@ -203,7 +210,7 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(shown[:3]) + more
 
 
-def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...]) -> Path:
+def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...], *, fetch: bool) -> Path:
     """Return the snapshot of a hub model: from the cache when it is whole there, else fetched."""
     cached = snapshot(model, patterns, local_only=True)
     if cached is not None and (_is_whole(cached, model, patterns) or offline()):
@@ -213,6 +220,8 @@ def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...]) -> Pat
             f"{reference} is not on this machine, and the network is off",
             hint=f"Once online, run: covergen models pull {reference}",
         )
+    if not fetch:
+        raise NotFetchedError(f"{reference} is not on this machine yet")
     fetched = snapshot(model, patterns, local_only=False)
     if fetched is None:
         raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")

@@ -1,0 +1,39 @@
+"""The covers inside a music file: ffmpeg gives attached pictures as they are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import av
+
+from covergen_cli.audio.io import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_pictures"]
+
+_FRONT = "cover (front)"
+_MOST_PACKETS = 100
+
+
+def read_pictures(path: Path) -> tuple[bytes, ...]:
+    """Read the files of the pictures inside, front covers first.
+
+    Raises:
+        InputError: the file is no audio (see :func:`covergen_cli.audio.io.probe`).
+    """
+    attached = av.stream.Disposition.attached_pic
+    with opened(path) as (container, _):
+        streams = [stream for stream in container.streams.video if stream.disposition & attached]
+        found: dict[int, bytes] = {}
+        if streams:
+            with suppress(av.error.FFmpegError, OSError):
+                for number, packet in enumerate(container.demux(streams)):
+                    if packet.size:
+                        found.setdefault(packet.stream.index, bytes(packet))
+                    if len(found) == len(streams) or number >= _MOST_PACKETS:
+                        break
+        front = sorted(streams, key=lambda stream: stream.metadata.get("comment", "").lower() != _FRONT)
+        return tuple(found[stream.index] for stream in front if stream.index in found)

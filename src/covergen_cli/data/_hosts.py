@@ -1,0 +1,147 @@
+"""Which addresses may be reached, and how each host is faring; private to this package.
+
+The address is looked up, checked and connected to in one place, so that a name that resolves to one address for the
+check and to another for the connection gains nothing. Every connection goes through here, those that redirections lead
+to included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["CheckedBackend", "ForbiddenAddressError", "Host", "is_public"]
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_PAUSE_EVERY = 20
+_DEAD_AFTER = 80
+
+
+class ForbiddenAddressError(Exception):
+    """A host has no address that may be reached."""
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address is one of the public internet.
+
+    Private, loopback, link-local, shared, reserved, multicast and unspecified addresses are not. An IPv6 address that
+    wraps an IPv4 address (mapped, 6to4, Teredo, NAT64) is what the wrapped one is.
+    """
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    wrapped = [] if isinstance(ip, ipaddress.IPv4Address) else _wrapped(ip)
+    if wrapped:
+        return all(is_public(str(inner)) for inner in wrapped)
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _wrapped(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    if ip in _NAT64:
+        return [ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)]
+    return [inner for inner in (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())) if inner is not None]
+
+
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that were checked, and to no others.
+
+    Args:
+        allow_private: let everything through.
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._inner = httpcore.AnyIOBackend()
+        self._allow_private = allow_private
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Look a host up, refuse what is not public, and connect to the first address that answers.
+
+        Raises:
+            ForbiddenAddressError: no address of the host may be reached.
+            httpcore.ConnectError: it has none, or none answers.
+            httpcore.ConnectTimeout: it takes too long.
+        """
+        addresses = await self._resolve(host, port, timeout)
+        allowed = [address for address in addresses if self._allow_private or is_public(address)]
+        if not allowed:
+            raise ForbiddenAddressError(f"{host} has the address {addresses[0]}, which is not public")
+        for address in allowed[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._inner.connect_tcp(allowed[-1], port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(self, *_args: Any, **_kwargs: Any) -> httpcore.AsyncNetworkStream:
+        """Refuse: no URL leads here."""
+        raise ForbiddenAddressError("a socket of this machine is not a host")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    async def _resolve(self, host: str, port: int, seconds: float | None) -> list[str]:
+        lookup = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.wait_for(lookup, seconds)
+        except asyncio.TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"looking up {host} takes too long") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"{host} has no address") from error
+        return [str(address[0]) for *_, address in found]
+
+
+@dataclass
+class Host:
+    """How one host is faring.
+
+    Args:
+        slots: how many files may come from it at once.
+        not_before: monotonic time until which it wants to be left alone.
+        silent: requests in a row that got no answer at all.
+    """
+
+    slots: asyncio.Semaphore
+    not_before: float = 0.0
+    silent: int = field(default=0)
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has been silent for so long that asking it for more would be a waste."""
+        return self.silent >= _DEAD_AFTER
+
+    def keep_silent(self, pause_seconds: float) -> None:
+        """Take note that it gave no answer; now and then that earns it a pause: the network may be down for a bit."""
+        self.silent += 1
+        if self.silent % _PAUSE_EVERY == 0:
+            self.leave_alone(pause_seconds)
+
+    def leave_alone(self, seconds: float) -> None:
+        """Take note that it wants a pause."""
+        self.not_before = max(self.not_before, time.monotonic() + seconds)
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which it still wants to be left alone; negative afterwards."""
+        return self.not_before - time.monotonic()
+
+    async def wait(self) -> None:
+        """Keep to the pause that it wants."""
+        while (left := self.pause) > 0:  # noqa: ASYNC110 — others may prolong it meanwhile
+            await asyncio.sleep(left)

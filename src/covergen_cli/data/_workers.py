@@ -1,0 +1,72 @@
+"""Processes for work on files that nobody vouches for; private to this package."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BrokenProcessPool", "Workers"]
+
+
+class Workers:
+    """A pool that survives what kills its processes; a context manager.
+
+    Args:
+        count: processes; with 1 the work is done by a thread of this process.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: Executor = self._new(count)
+
+    def __enter__(self) -> Workers:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, work: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Start a piece of work; its exception can be ``BrokenProcessPool``: then use :meth:`alone`."""
+        try:
+            return self._pool.submit(work, *arguments)
+        except BrokenProcessPool:
+            self._pool = self._new(self._count)
+            return self._pool.submit(work, *arguments)
+
+    def alone(self, work: Callable[..., Any], *arguments: object) -> Any:
+        """Do a piece of work in a process of its own, to see whether it is what kills processes.
+
+        Raises:
+            BrokenProcessPool: it is.
+        """
+        with self._new(2) as pool:
+            return pool.submit(work, *arguments).result()
+
+    @staticmethod
+    def _new(count: int) -> Executor:
+        if count == 1:
+            return ThreadPoolExecutor(1)
+        # Started anew, not forked: there are threads by now, and a fork of a program with threads can hang.
+        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
+
+
+def _prepare() -> None:
+    """Leave Ctrl-C to the main process, and end when it is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
