@@ -16,7 +16,7 @@ from covergen_cli.generation.plan import Job
 from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.remake import check_models, find_song, read_recipe
 from covergen_cli.presets import resolve
-from tiny import tiny_adapter, tiny_base, tiny_refiner
+from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
 
 WORDS = {"title": "A Title", "artist": None, "layout": "poster", "fonts": {"title": "Inter Display 3.019"}}
 
@@ -76,6 +76,14 @@ def test_a_refined_cover_names_its_refiner(adapter, song, tmp_path):
     with pytest.raises(ModelError, match="another refiner refiner"):
         check_models(recipe, other, ())
     check_models(recipe, other, ("refiner",))
+
+
+def test_words_are_given_back_and_so_is_their_absence(tmp_path, song):
+    adapter = tiny_adapter(tmp_path / "sd adapter", tiny_sd_base(tmp_path / "sd"))
+    settings = {"prompt": "a", "negative": None, "audio_scale": 0.5, "dtype": "bf16"}
+    given = read_recipe(made(adapter, song, config_for(adapter, **settings))).settings
+    assert {name: given.get(name) for name in settings} == settings
+    assert "negative" in given
 
 
 def test_another_version_is_noted(adapter, song):

@@ -146,7 +146,6 @@ def cover_facts(
         lettering: the words on it, where there are some.
         heard_sha256: names the song whose sound it gets, where that is another one.
     """
-    reads_negative = models.has_words or models.refiner is not None
     facts: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
@@ -158,7 +157,7 @@ def cover_facts(
         "guidance": config.guidance,
         "scheduler": config.scheduler,
         "prompt": config.prompt,
-        "negative": config.negative if reads_negative else None,
+        **({"negative": config.negative} if models.has_words or models.refiner is not None else {}),
         "audio_scale": config.audio_scale,
         "no_audio": config.no_audio,
         "shuffled_sha256": heard_sha256,

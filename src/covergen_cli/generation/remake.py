@@ -72,6 +72,8 @@ def read_recipe(cover: Path) -> Recipe:
         settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
+        if "negative" in made:  # none is an answer too
+            settings["negative"] = made["negative"]
         refiner = made.get("refiner")
         if refiner:
             settings |= {"refine": True, "refiner": refiner["name"]}
