@@ -16,7 +16,7 @@ from covergen_cli.generation.plan import Job
 from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.remake import check_models, find_song, read_recipe
 from covergen_cli.presets import resolve
-from tiny import tiny_adapter, tiny_base
+from tiny import tiny_adapter, tiny_base, tiny_refiner
 
 WORDS = {"title": "A Title", "artist": None, "layout": "poster", "fonts": {"title": "Inter Display 3.019"}}
 
@@ -39,7 +39,7 @@ def config_for(adapter, **settings):
 
 def made(adapter, song, config, words=None, **changes):
     job = Job(song, song.parent.parent / "cover.png", config.seed, config.format)
-    facts = cover_facts(job, payload_sha256(song), config, find_models(config), words)
+    facts = cover_facts(job, payload_sha256(song), config, find_models(config), lettering=words)
     facts |= {"input": song.name, "segment": [0.0, 1.0], "native_size": 16, **changes}
     save_cover(job.output, Image.new("RGB", (8, 8)), facts, "png")
     return job.output
@@ -63,6 +63,19 @@ def test_the_same_settings_give_the_same_fingerprint(adapter, song):
     models = find_models(again)
     digest = payload_sha256(song)
     assert cover_facts(job, digest, again, models) == cover_facts(job, digest, config, models)
+
+
+def test_a_refined_cover_names_its_refiner(adapter, song, tmp_path):
+    refiner = tiny_refiner(tmp_path / "refiner")
+    config = config_for(adapter, refine=True, refiner=str(refiner), refine_prompt="a sleeve", refine_strength=0.3)
+    recipe = read_recipe(made(adapter, song, config))
+    settings = {**recipe.settings, "adapter": str(adapter), "refiner": str(refiner)}
+    again = resolve(GenerateConfig, preset="default", overrides=settings)
+    assert again == dataclasses.replace(config, base="base")
+    other = dataclasses.replace(config, refiner=str(tiny_refiner(tmp_path / "other", seed=1)))
+    with pytest.raises(ModelError, match="another refiner refiner"):
+        check_models(recipe, other, ())
+    check_models(recipe, other, ("refiner",))
 
 
 def test_another_version_is_noted(adapter, song):

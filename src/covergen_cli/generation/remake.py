@@ -36,6 +36,7 @@ class Recipe:
         song_sha256: names its sound (:func:`~covergen_cli.audio.payload.payload_sha256`).
         adapter: fingerprint of the adapter.
         base: fingerprint of the base.
+        refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
         version: of CoverGen.
     """
 
@@ -45,6 +46,7 @@ class Recipe:
     song_sha256: str
     adapter: str
     base: str
+    refiner: str | None
     version: str
 
     @property
@@ -70,6 +72,10 @@ def read_recipe(cover: Path) -> Recipe:
         settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
+        refiner = made.get("refiner")
+        if refiner:
+            settings |= {"refine": True, "refiner": refiner["name"]}
+            settings |= {f"refine_{name}": refiner[name] for name in ("prompt", "strength", "steps", "guidance")}
         words = made.get("lettering") or {}
         settings |= {name: words[name] for name in ("title", "artist", "layout") if words.get(name)}
         return Recipe(
@@ -79,6 +85,7 @@ def read_recipe(cover: Path) -> Recipe:
             song_sha256=made["input_sha256"],
             adapter=made["adapter"]["fingerprint"],
             base=made["base"]["fingerprint"],
+            refiner=refiner["fingerprint"] if refiner else None,
             version=made["version"],
         )
     except (KeyError, TypeError) as error:
@@ -141,12 +148,12 @@ def _songs(place: Path) -> Iterator[Path]:
 
 
 def check_models(recipe: Recipe, config: GenerateConfig, given: Collection[str]) -> None:
-    """Find out, before anything is loaded, that adapter and base are those that made the cover.
+    """Find out, before anything is loaded, that the models are those that made the cover.
 
     Args:
         recipe: the cover's.
         config: the settings of this run.
-        given: fields that the user asked for outright; another adapter or base that was asked for is fine.
+        given: fields that the user asked for outright; another model that was asked for is fine.
 
     Raises:
         ModelError: one of them is missing, or is another.
@@ -159,8 +166,9 @@ def check_models(recipe: Recipe, config: GenerateConfig, given: Collection[str])
     for kind, was, now in (
         ("adapter", recipe.adapter, models.adapter_fingerprint),
         ("base", recipe.base, models.base_fingerprint),
+        ("refiner", recipe.refiner, models.refiner and models.refiner["fingerprint"]),
     ):
-        if was != now and kind not in given:
+        if was and now and was != now and kind not in given:
             raise ModelError(
                 f"{recipe.cover} was drawn with another {kind} {recipe.settings[kind]} "
                 f"(fingerprint {was[:12]}, here {now[:12]})",
