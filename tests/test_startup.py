@@ -1,10 +1,13 @@
 """Help and version appear at once: no heavy library is imported for them."""
 
+import gc
+import os
 import subprocess
 import sys
 
 import pytest
 
+from covergen_cli import __main__
 from covergen_cli.cli.main import COMMANDS
 
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "numpy", "scipy", "pandas", "av", "PIL", "rich")
@@ -21,6 +24,17 @@ def loaded_by(*arguments):
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines()[-1].split())
+
+
+def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setattr(__main__, "run", lambda: 3)
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
+    for before, after in ((None, "passive"), ("active", "active")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", before) if before else monkeypatch.delenv("OMP_WAIT_POLICY", False)
+        with pytest.raises(SystemExit, match="3"):
+            __main__.main()
+        assert os.environ["OMP_WAIT_POLICY"] == after
+    monkeypatch.delenv("OMP_WAIT_POLICY")
 
 
 @pytest.mark.parametrize(

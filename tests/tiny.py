@@ -31,6 +31,17 @@ EPSILON = {
     "steps_offset": 1,
     "clip_sample": False,
 }
+REFINER = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+}
+POOLED = 16
 ENCODER = {"name": "fake", "version": 1}
 
 
@@ -39,7 +50,7 @@ def write_json(path, data):
     path.write_text(json.dumps(data))
 
 
-def tiny_unet(width=WIDTH, sample_size=8):
+def tiny_unet(width=WIDTH, sample_size=8, **settings):
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -53,6 +64,7 @@ def tiny_unet(width=WIDTH, sample_size=8):
         cross_attention_dim=width,
         attention_head_dim=8,
         norm_num_groups=4,
+        **settings,
     )
 
 
@@ -89,22 +101,35 @@ def tiny_base(folder, cross_attention_dim=WIDTH, tokens=8, seed=0):
     return folder
 
 
-def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0):
-    """A base like Stable Diffusion: predicts the noise, its null condition is CLIP's empty prompt."""
+def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0, prediction_type="epsilon"):
+    """Like Stable Diffusion 1 (``epsilon``) or 2 (``v_prediction``); its null condition is CLIP's empty prompt."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        _write(folder, EPSILON, cross_attention_dim)
-        _write_clip(folder, cross_attention_dim)
+        _write(folder, {**EPSILON, "prediction_type": prediction_type}, cross_attention_dim)
+        write_clip(folder, cross_attention_dim)
     return folder
 
 
-def _write_clip(folder, width):
-    from transformers import CLIPTextConfig, CLIPTextModel
+def tiny_refiner(folder, seed=0):
+    """A refiner like that of Stable Diffusion XL, 32×32 pixels: text encoder with projection, time ids."""
+    time_ids = {"addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 5 * 8 + POOLED}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        tiny_unet(WIDTH, 16, addition_embed_type="text_time", **time_ids).save_pretrained(folder / "unet")
+        tiny_vae(scaling_factor=0.5, shift_factor=None, force_upcast=True).save_pretrained(folder / "vae")
+        write_json(folder / "scheduler" / "scheduler_config.json", REFINER)
+        write_clip(folder, WIDTH, "_2")
+    return folder
+
+
+def write_clip(folder, width, suffix="", **settings):
+    """A text encoder with its tokenizer, which knows two letters."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     words = ["<|startoftext|>", "<|endoftext|>", "a", "a</w>", "b", "b</w>", "ab</w>"]
-    write_json(folder / "tokenizer" / "vocab.json", {word: index for index, word in enumerate(words)})
-    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\na b</w>\n")
-    settings = {
+    write_json(folder / f"tokenizer{suffix}" / "vocab.json", {word: index for index, word in enumerate(words)})
+    (folder / f"tokenizer{suffix}" / "merges.txt").write_text("#version: 0.2\na b</w>\n")
+    words_of_control = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": 77,
         "bos_token": "<|startoftext|>",
@@ -112,19 +137,25 @@ def _write_clip(folder, width):
         "unk_token": "<|endoftext|>",
         "pad_token": "<|endoftext|>",
     }
-    write_json(folder / "tokenizer" / "tokenizer_config.json", settings)
+    write_json(folder / f"tokenizer{suffix}" / "tokenizer_config.json", words_of_control)
+    shape = {
+        "intermediate_size": 32,
+        "num_hidden_layers": 2 if suffix else 1,
+        "num_attention_heads": 2,
+        "projection_dim": POOLED,
+        **settings,
+    }
     config = CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=width,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
         max_position_embeddings=77,
         bos_token_id=0,
         eos_token_id=1,
         pad_token_id=1,
+        **shape,
     )
-    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    kind = CLIPTextModelWithProjection if suffix else CLIPTextModel
+    kind(config).save_pretrained(folder / f"text_encoder{suffix}")
 
 
 def tiny_adapter_config(**settings):

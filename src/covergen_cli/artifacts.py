@@ -40,7 +40,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
-def atomic_path(final: Path, *, flush: bool = True) -> Iterator[Path]:
+def atomic_path(final: Path, *, flush: bool = True, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``final``; it takes the final name when the block ends well.
 
     The parent folder is made when it is missing. The temporary file keeps the suffix of ``final``, because some writers
@@ -50,6 +50,7 @@ def atomic_path(final: Path, *, flush: bool = True) -> Iterator[Path]:
         final: where the file shall end up; an existing file is replaced.
         flush: wait until the disk has it, so that it outlives a power cut; without it, whoever writes thousands of
             files has to see by other means that they are whole.
+        mode: permissions of the file; ``None`` for those that new files get.
 
     Yields:
         The temporary path (an empty file that exists already).
@@ -60,7 +61,7 @@ def atomic_path(final: Path, *, flush: bool = True) -> Iterator[Path]:
     temporary = _reserve(final)
     try:
         yield temporary
-        _publish(temporary, final, flush=flush)
+        _publish(temporary, final, flush=flush, mode=mode)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -79,12 +80,12 @@ def _reserve(final: Path) -> Path:
     return Path(name)
 
 
-def _publish(temporary: Path, final: Path, *, flush: bool) -> None:
+def _publish(temporary: Path, final: Path, *, flush: bool, mode: int | None) -> None:
     try:
-        # mkstemp makes files that only their owner may read; what users get follows their umask instead.
-        temporary.chmod(0o666 & ~_umask())
         if flush:
             _sync_file(temporary)
+        # mkstemp makes files that only their owner may read; what users get follows their umask instead.
+        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"cannot write {final}: {error.strerror or error}") from error

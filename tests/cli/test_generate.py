@@ -25,6 +25,13 @@ COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment",
         ("--adapter runs/mine --base sd15", {"adapter": "runs/mine", "base": "sd15"}),
         ("--segment 1:01-1:31 --save-segment", {"segment": (61.0, 91.0), "save_segment": True}),
         ("--overwrite force --device cuda:1", {"overwrite": "force", "device": "cuda:1"}),
+        ("--prompt forest --audio-scale 0.5", {"prompt": "forest", "audio_scale": 0.5}),
+        ("--negative= --no-audio", {"negative": None, "no_audio": True}),
+        (
+            "--refine --refine-prompt oil --refine-strength 0.3",
+            {"refine": True, "refine_prompt": "oil", "refine_strength": 0.3},
+        ),
+        ("--batch-size 4 --low-memory --dtype bf16", {"batch_size": 4, "low_memory": True, "dtype": "bf16"}),
         ("--per album", {"per": "album"}),
     ],
 )

@@ -77,7 +77,7 @@ def test_help_shows_defaults_presets_and_bounds(covergen):
     text = " ".join(covergen("generate", "--help").out.split())
     steps = load_preset("starter")["generate"]["steps"]
     assert f"[default: {GenerateConfig.steps}; {steps} with the preset starter; 1 to 1000]" in text
-    assert f"[default: {GenerateConfig.size}; 64 to 4096]" in text
+    assert f"[default: {GenerateConfig.variations}; 1 to 1000]" in text
     assert "Global options: -q, --quiet" in text
 
 

@@ -91,3 +91,19 @@ def test_a_failing_save_leaves_nothing(tmp_path, image, monkeypatch):
     with pytest.raises(OutputError, match="No space left"):
         save_cover(tmp_path / "cover.png", image, FACTS, "png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_jpeg_keeps_to_a_weight_and_to_its_provenance(tmp_path, image):
+    large = image.resize((400, 400), Image.Resampling.NEAREST)
+    save_cover(tmp_path / "free.jpg", large, FACTS, "jpg")
+    limit = (tmp_path / "free.jpg").stat().st_size // 2
+    save_cover(tmp_path / "held.jpg", large, FACTS, "jpg", limit)
+    assert (tmp_path / "held.jpg").stat().st_size <= limit
+    assert read_provenance(tmp_path / "held.jpg") == {**FACTS, "generator": "covergen"}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_weight_that_cannot_be_kept_leaves_nothing(tmp_path, image, kind):
+    with pytest.raises(OutputError, match=r"weigh"):
+        save_cover(tmp_path / "cover", image, FACTS, kind, 500)
+    assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,14 @@
 """Guidance and seeds do what they say."""
 
 import dataclasses
+from collections import deque
 
 import pytest
 import torch
 
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.generation.sampler import SCHEDULERS, denoise, make_scheduler, sample
+from covergen_cli.generation.guidance import Term, guide
+from covergen_cli.generation.sampler import SCHEDULERS, Start, denoise, make_scheduler
 from covergen_cli.models.base import load_base
 from tiny import tiny_base, tiny_sd_base
 
@@ -21,6 +23,21 @@ def epsilon(tmp_path_factory):
     base = load_base(str(tiny_base(tmp_path_factory.mktemp("models") / "epsilon")))
     config = {"_class_name": "DDIMScheduler", "prediction_type": "epsilon", "beta_schedule": "scaled_linear"}
     return dataclasses.replace(base, scheduler_config=config)
+
+
+def finished(steps):
+    """Run to the end; what is returned there."""
+    returned = []
+
+    def running():
+        returned.append((yield from steps))
+
+    deque(running(), maxlen=0)
+    return returned[0]
+
+
+def sample(base, conditions, seeds, steps, guidance, scheduler="own"):
+    return finished(denoise(base, guide(conditions, base.null_tokens, guidance), seeds, steps, scheduler))
 
 
 def tokens(seed=0, batch=1, count=8):
@@ -149,21 +166,28 @@ def test_both_ways_of_calling_agree(flow):
     assert torch.allclose(sample(longer, tokens(), [0], 2, 2.0), shared, atol=1e-4)
 
 
-def test_steps_are_told_and_can_be_stopped(flow):
+def test_steps_are_told_and_the_caller_may_train_between_them(flow):
     told = []
-    sample(flow, tokens(), [0], 3, 2.0, on_step=lambda done, total: told.append((done, total)))
+    for step in denoise(flow, [Term(1.0, tokens())], [0], 3):
+        assert not torch.is_inference_mode_enabled()
+        told.append(step)
     assert told == [(1, 3), (2, 3), (3, 3)]
 
-    def interrupt(done, total):
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        sample(flow, tokens(), [0], 3, 2.0, on_step=interrupt)
+@pytest.mark.parametrize(("strength", "taken"), [(0.01, 1), (0.5, 3), (1.0, 6)])
+def test_a_picture_to_begin_with(epsilon, strength, taken):
+    """The weaker, the fewer steps and the nearer the result."""
+    start = Start(torch.full((1, 4, 8, 8), 0.3), strength)
+    steps = denoise(epsilon, [Term(1.0, tokens())], [0], 6, "euler", start)
+    assert next(steps) == (1, taken)
+    assert torch.isfinite(finished(steps)).all()
 
 
-def test_between_steps_the_caller_may_train(flow):
-    for _ in denoise(flow, tokens(), [0], 2, 2.0):
-        assert not torch.is_inference_mode_enabled()
+def test_without_strength_the_picture_stays(epsilon):
+    start = Start(torch.full((1, 4, 8, 8), 0.3), 0.01)
+    near = finished(denoise(epsilon, [Term(1.0, tokens())], [0], 100, "euler", start))
+    far = finished(denoise(epsilon, [Term(1.0, tokens())], [0], 4, "euler", dataclasses.replace(start, strength=1.0)))
+    assert (near - 0.3).abs().mean() < 0.2 * (far - 0.3).abs().mean()
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 16), (2, 8, 32), (8, 32)])

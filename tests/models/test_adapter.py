@@ -193,3 +193,23 @@ def test_one_token_equals_77_copies():
         other = unet(latents, 500, encoder_hidden_states=-token).sample
     assert torch.allclose(once, often, atol=1e-5)
     assert not torch.allclose(once, other, atol=1e-3)
+
+
+def test_the_resamplers_weights_are_a_share_of_time_and_leave_padding_out():
+    resampler = AttentionResampler(512, 4, 8).eval()
+    clips = torch.randn(2, 6, 512)
+    clips[1, 4:] = float("nan")
+    weights = resampler.weights(clips, torch.tensor([6, 4]))
+    assert weights.shape == (2, 6)
+    assert torch.allclose(weights.sum(dim=1), torch.ones(2))
+    assert weights[1, 4:].tolist() == [0.0, 0.0]
+    assert torch.allclose(weights[1, :4], resampler.weights(clips[1:, :4])[0], atol=1e-6)
+
+
+def test_the_resamplers_weights_are_those_that_it_resamples_with():
+    resampler = AttentionResampler(512, 1, 1).eval()
+    clip = torch.randn(1, 5, 512)
+    values = resampler.to_value(resampler._frames(clip, torch.ones(1, 5, dtype=torch.bool)))
+    gathered = torch.einsum("bt,bte->be", resampler.weights(clip), values)
+    expected = resampler.norm(resampler.queries + resampler.out(gathered[:, None]))
+    assert torch.allclose(resampler(clip), expected, atol=1e-5)

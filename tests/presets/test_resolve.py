@@ -61,6 +61,13 @@ def test_the_starter_brings_its_preset_and_other_models_do_not(overrides, starte
     assert (settings.guidance == STARTER["guidance"]) is starter
 
 
+def test_the_refiner_brings_its_size_beside_the_starters_settings():
+    settings = resolve(GenerateConfig, overrides={"refine": True})
+    assert (settings.size, settings.steps) == (load_preset("refine")["generate"]["size"], STARTER["steps"])
+    assert resolve(GenerateConfig, overrides={"refine": True, "size": 640}).size == 640
+    assert resolve(GenerateConfig, preset="refine", overrides={"adapter": "runs/mine"}).refine is True
+
+
 def test_a_preset_can_be_a_file(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("generate: {format: jpg, segment: '0:10-0:40'}\n", encoding="utf-8")

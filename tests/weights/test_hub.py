@@ -3,13 +3,17 @@
 import hashlib
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from covergen_cli import weights
 from covergen_cli.errors import ModelError
+from covergen_cli.models.base import load_base
+from covergen_cli.models.refiner import load_refiner
 from covergen_cli.weights import hub as hub_module
+from tiny import tiny_refiner, tiny_sd_base
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -120,6 +124,35 @@ def test_a_download_with_holes_is_completed(hub, hole):
     shutil.rmtree(hub.folder / hole)
     weights.resolve("sd15")
     assert (hub.folder / hole / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "half"), [(tiny_sd_base, "base", False), (tiny_refiner, "refiner", True)], ids=["base", "refiner"]
+)
+def test_what_is_fetched_is_what_is_needed(tmp_path, make, kind, half):
+    """A model of the published layout, less every file that the patterns leave out, still loads."""
+    import torch
+
+    whole = make(tmp_path / "whole")
+    patterns = hub_module._patterns(kind)
+    for path in [path for path in whole.rglob("*") if path.is_file()]:
+        name = path.relative_to(whole).as_posix()
+        if half and path.suffix == ".safetensors":
+            name = name.replace(".safetensors", ".fp16.safetensors")
+        if any(fnmatch(name, pattern) for pattern in patterns):
+            write(tmp_path / "fetched" / name, path.read_bytes())
+    folder = str(tmp_path / "fetched")
+    if kind == "base":
+        assert load_base(folder).null_tokens.shape == (1, 77, 32)
+    else:
+        assert load_refiner(folder, "a", "b", "cpu", torch.float32).words.tokens.shape == (2, 77, 32)
+
+
+def test_a_refiner_can_come_from_anywhere(hub):
+    weights.resolve("owner/name", "refiner")
+    assert hub.calls[-1][2] == weights.KNOWN["sdxl-refiner"].patterns
+    with pytest.raises(ModelError, match="there is no refiner nothing"):
+        weights.resolve("nothing", "refiner")
 
 
 def test_of_the_refiner_half_the_precision_is_fetched(hub):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
+from covergen_cli.cli.files import check_images, events_with_files, file_options
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
@@ -41,7 +42,7 @@ __all__ = ["generate"]
     help="Folder for the covers; a template of their paths, such as 'art/{artist}/{album}.{ext}'; or for a single "
     "cover its file name, ending in .png or .jpg.",
 )
-@setting_options(GenerateConfig, short={"variations": "-n"})
+@setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"})
 @click.option(
     "--preset",
     help=f"Settings to start from: {', '.join(preset_names())}, or a YAML file. "
@@ -57,6 +58,7 @@ __all__ = ["generate"]
     help="Also write what failed to FILE, ending in .jsonl (the objects of --json) or .csv; it is replaced.",
 )
 @click.option("-0", "--null", is_flag=True, help="Paths on stdin end in NUL, as find -print0 writes them.")
+@file_options
 @global_options
 @click.pass_context
 def generate(
@@ -70,30 +72,40 @@ def generate(
     fail_fast: bool,
     errors: Path | None,
     null: bool,
-    **_settings: Any,
+    check: bool,
+    from_cover: Path | None,
+    **options: Any,
 ) -> int:
     """Make covers for songs.
 
     INPUT is a music file, a folder of music (searched through; its tree is kept under the output folder), a playlist
     (.m3u, .m3u8), a pattern such as 'music/**/*.flac', or - to read paths from stdin, one per line. The path of every
-    cover goes to stdout, also of one that was already there.
+    cover goes to stdout, also of one that was already there. With --check, INPUT are pictures, and what stores think of
+    them goes to stdout.
     """
     given = given_settings(context, GenerateConfig)
-    config = resolve(GenerateConfig, preset=preset, overrides=given)
     terminal = context.ensure_object(Session).terminal()
+    if check:
+        return check_images(inputs, given.get("store"), terminal, as_json=as_json)
     songs = _songs(inputs, null=null)
+    songs, config = _settled(songs, from_cover, preset, given, terminal)
 
     from covergen_cli.cli.records import ErrorFile
-    from covergen_cli.generation import batch
+    from covergen_cli.generation import batch, stores
 
     tally = Tally()
     with terminal.live(tally):
         jobs = batch.plan(
             songs, output, config, format_given="format" in given, tell=lambda event: terminal.show(event, tally)
         )
+        stores.check_formats(jobs, config)
         tally.total = len(jobs)
+        if dry_run:
+            work = batch.foresee(jobs, config)
+        else:
+            folder = _folder(output, jobs)
+            work = events_with_files(lambda jobs: batch.generate(jobs, config), jobs, config, options, folder)
         failures = None if errors is None else ErrorFile(errors)
-        work = batch.foresee(jobs, config) if dry_run else batch.generate(jobs, config)
         write = _json_line if as_json else _planned_line if dry_run else _path_line
         try:
             with closing(work) as events:
@@ -107,6 +119,27 @@ def generate(
             if tally.settled:
                 terminal.note(_summary(tally, output, jobs, dry_run=dry_run))
     return _exit_code(tally)
+
+
+def _settled(
+    songs: list[Path], from_cover: Path | None, preset: str | None, given: dict[str, Any], terminal: Terminal
+) -> tuple[list[Path], GenerateConfig]:
+    """Settle the settings, and with ``--from`` which of the songs is meant."""
+    from covergen_cli.generation import lettering, remake, stores
+
+    recipe = None if from_cover is None else remake.read_recipe(from_cover)
+    asked = {**(recipe.settings if recipe else {}), **given}
+    # A store that is asked for now goes before the size that a cover records.
+    config = stores.for_store(
+        resolve(GenerateConfig, preset=preset, overrides=asked), given if "store" in given else asked
+    )
+    lettering.check_font(config)
+    if recipe:
+        songs = [remake.find_song(recipe, songs)]
+        remake.check_models(recipe, config, given)
+        for note in recipe.notes:
+            terminal.warn(note)
+    return songs, config
 
 
 def _songs(inputs: Sequence[str], *, null: bool) -> list[Path]:
@@ -177,9 +210,16 @@ def _summary(tally: Tally, output: Path, jobs: Sequence[Job], *, dry_run: bool) 
 
     if dry_run:
         return f"{tally.sentence(None, made='planned')}; nothing was made"
+    return tally.sentence(None if is_template(output) else _folder(output, jobs))
+
+
+def _folder(output: Path, jobs: Sequence[Job]) -> Path:
+    """The folder that all covers lie in or below."""
+    from covergen_cli.generation.templates import is_template
+
     if is_template(output):
-        return tally.sentence(None)
-    return tally.sentence(output.parent if jobs[0].output == output else output)
+        return Path(os.path.commonpath([job.output.parent for job in jobs]))
+    return output.parent if jobs[0].output == output else output
 
 
 def _exit_code(tally: Tally) -> int:

@@ -25,6 +25,7 @@ COMMANDS = {
     "embed": "covergen_cli.cli.embed:embed",
     "split": "covergen_cli.cli.split:split",
     "train": "covergen_cli.cli.train:train",
+    "eval": "covergen_cli.cli.eval:evaluate",
     "models": "covergen_cli.cli.models:models",
 }
 """Name → ``module:attribute`` of every command that works."""

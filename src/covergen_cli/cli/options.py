@@ -141,7 +141,8 @@ class SettingType(_ParamType):
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
         bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-        self.choices = get_args(bare) if get_origin(bare) is Literal else ()
+        choice = next((kind for kind in (bare, *get_args(bare)) if get_origin(kind) is Literal), None)
+        self.choices = get_args(choice)
         words = {int: "integer", float: "float", str: "text", bool: "boolean"}
         kinds = [part for part in get_args(bare) if part in words]
         self.name = words.get(bare) or (words[kinds[0]] if kinds else "start-end")

@@ -96,7 +96,7 @@ def _table(options: list[click.Option]) -> str:
             variable = f"`{environment_name(stage_of(option.kind), option.field)}`"
         elif option.show_default:
             default = str(option.default)
-        names = ", ".join(f"`{name}`" for name in option.opts)
+        names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
         rows.append(f"| {names} | {option.help or ''} | {default} | {values} | {variable} |")
     return "\n".join(rows) + "\n"
 

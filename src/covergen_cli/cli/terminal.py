@@ -12,13 +12,16 @@ import click
 
 from covergen_cli.cli.pace import Pace, clock
 from covergen_cli.events import (
+    ArtWritten,
     ClipEmbedded,
     ClipFailed,
+    ContactSheetWritten,
     CoverFailed,
     CoverFinished,
     CoverPlanned,
     CoverSkipped,
     EmbedPlanned,
+    Explained,
     FetchPlanned,
     ModelLoaded,
     ModelLoading,
@@ -179,7 +182,18 @@ class Terminal:
         if self._display:
             self._display.update(event, tally)
         self._show_embedding(event, tally, place)
+        self._show_file(event)
         self._show_fetching(event, tally, place)
+
+    def _show_file(self, event: Event) -> None:
+        """Tell of files beside the covers."""
+        if isinstance(event, ArtWritten):
+            kept = f"; the original is {event.backup}" if event.backup else ""
+            self.note(f"put into {event.input}, {event.bytes / 1e6:.2f} MB{kept}")
+        elif isinstance(event, Explained):
+            self.note(f"explained in {event.output}")
+        elif isinstance(event, ContactSheetWritten):
+            self.note(f"{event.covers} cover{'' if event.covers == 1 else 's'} in {event.output}")
 
     def _show_fetching(self, event: Event, tally: Tally, place: str) -> None:
         """Of pairs there are many too: what each came to is told on demand, and the pace now and then."""

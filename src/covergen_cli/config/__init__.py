@@ -7,6 +7,7 @@ its annotation, its help text in the ``Args`` section of its class: each is writ
 
 from __future__ import annotations
 
+from covergen_cli.config.eval import EvalConfig
 from covergen_cli.config.fetch import FetchConfig
 from covergen_cli.config.fields import Between, Matches, field_docs, stage_of
 from covergen_cli.config.generate import GenerateConfig
@@ -19,6 +20,7 @@ __all__ = [
     "AdapterConfig",
     "Between",
     "EmbedConfig",
+    "EvalConfig",
     "FetchConfig",
     "GenerateConfig",
     "Matches",

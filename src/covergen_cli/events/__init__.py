@@ -8,7 +8,9 @@ from __future__ import annotations
 from covergen_cli.events.common import ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.events.covers import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.events.embed import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned
+from covergen_cli.events.eval import EvalFinished, EvalPlanned, SurveyFinished
 from covergen_cli.events.fetch import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
+from covergen_cli.events.files import ArtWritten, ContactSheetWritten, Explained
 from covergen_cli.events.split import SplitFinished
 from covergen_cli.events.train import (
     CheckpointSaved,
@@ -20,9 +22,11 @@ from covergen_cli.events.train import (
 )
 
 __all__ = [
+    "ArtWritten",
     "CheckpointSaved",
     "ClipEmbedded",
     "ClipFailed",
+    "ContactSheetWritten",
     "CoverFailed",
     "CoverFinished",
     "CoverPlanned",
@@ -30,7 +34,10 @@ __all__ = [
     "EmbedFinished",
     "EmbedPlanned",
     "EpochDone",
+    "EvalFinished",
+    "EvalPlanned",
     "Event",
+    "Explained",
     "FetchFinished",
     "FetchPlanned",
     "ModelLoaded",
@@ -41,6 +48,7 @@ __all__ = [
     "RowsListed",
     "SplitFinished",
     "StepDone",
+    "SurveyFinished",
     "TrainFinished",
     "TrainPlanned",
     "TrainStopped",
@@ -56,6 +64,9 @@ Event = (
     | CoverPlanned
     | CoverSkipped
     | CoverFailed
+    | ArtWritten
+    | Explained
+    | ContactSheetWritten
     | EmbedPlanned
     | ClipEmbedded
     | ClipFailed
@@ -66,6 +77,9 @@ Event = (
     | PairMissed
     | FetchFinished
     | SplitFinished
+    | EvalPlanned
+    | EvalFinished
+    | SurveyFinished
     | TrainPlanned
     | StepDone
     | EpochDone

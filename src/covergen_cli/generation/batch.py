@@ -1,8 +1,9 @@
 """From songs to covers, the whole of §3.4, for one song or a thousand.
 
-The next two songs are read, searched and embedded in threads of their own while the model draws in the caller's; the
-model itself loads while the first song is read. Covers are drawn one at a time, so the bytes of one never depend on its
-neighbours, and each is written as soon as it is finished.
+The next songs are read, searched and embedded in threads of their own while the model draws in the caller's; the model
+itself loads while the first song is read. On a CPU covers are drawn one at a time, so the bytes of one never depend on
+its neighbours, and each is written as soon as it is finished. A GPU draws several at once, and while it draws the next
+ones, the last ones are finished and written in threads.
 """
 
 from __future__ import annotations
@@ -12,19 +13,28 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import wait
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.generation.explain import write_explanation
 from covergen_cli.generation.foresee import REFUSED_HINT, foresee
 from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread, songs_of
-from covergen_cli.generation.plan import Job, plan
+from covergen_cli.generation.jobs import Job, songs_of
+from covergen_cli.generation.listen import Listened, Listener, Stopped, in_thread
+from covergen_cli.generation.plan import plan
+from covergen_cli.generation.shuffle import donors
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.events import Event
@@ -34,6 +44,7 @@ __all__ = ["Job", "foresee", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1
+_FAREWELL_SECONDS = 10.0
 _load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -58,7 +69,7 @@ def generate(
 
     Raises:
         ModelError: a model is missing, damaged, or does not fit; nothing can be drawn.
-        ConfigError: device or scheduler make no sense.
+        ConfigError: device, precision or scheduler make no sense, or settings exclude each other.
     """
     stop = stop or threading.Event()
     missing: list[Job] = []
@@ -68,13 +79,25 @@ def generate(
         else:
             missing.append(job)
     if missing and not stop.is_set():
-        yield from _Run(config, find_models(config), stop).events(missing)
+        yield from _Run(config, find_models(config), stop, donors(jobs, config)).events(missing)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A cover that is to be drawn: its job, its song, what it will say about itself, and the time spent so far."""
+
+    job: Job
+    song: Listened
+    facts: dict[str, Any]
+    spent: float
 
 
 class _Run:
     """One call of :func:`generate` that has something to look at."""
 
-    def __init__(self, config: GenerateConfig, models: Models, stop: threading.Event) -> None:
+    def __init__(
+        self, config: GenerateConfig, models: Models, stop: threading.Event, donors: Mapping[Path, Job]
+    ) -> None:
         self._config = config
         self._models = models
         self._stop = stop
@@ -82,29 +105,39 @@ class _Run:
         self._lock = threading.Lock()
         self._loading: Future[Painter] | None = None
         self._painter: Painter | None = None
-        self._listener = Listener(config, models, self._check_stop, self._start_loading)
+        self._orders: list[_Order] = []
+        self._finishing: deque[tuple[_Order, Future[float]]] = deque()
+        self._listener = Listener(config, models, self._check_stop, self._start_loading, donors)
 
     def events(self, jobs: Sequence[Job]) -> Iterator[Event]:
         try:
             for song, coming in self._listened([list(group) for _, group in groupby(jobs, key=lambda job: job.input)]):
                 yield from self._song_events(song, coming)
+            yield from self._draw_events()
+            yield from self._finished_events()
         except Stopped:
             return
         finally:
             self._closed.set()
+            # What is being written just now gets the time to be whole, so that no temporary file stays behind.
+            wait([coming for _, coming in self._finishing], timeout=_FAREWELL_SECONDS)
 
     def _check_stop(self) -> None:
         if self._stop.is_set() or self._closed.is_set():
             raise Stopped
 
     def _listened(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Future[Listened]]]:
-        """Give the songs in order, the next two already on their way."""
+        """Give the songs in order, the next ones already on their way: two, or as many as are drawn at once."""
         coming: deque[tuple[list[Job], Future[Listened]]] = deque()
         for jobs in songs:
             coming.append((jobs, self._listener.start(jobs)))
-            if len(coming) > _AHEAD:
+            if len(coming) > max(_AHEAD, self._batch()):
                 yield coming.popleft()
         yield from coming
+
+    def _batch(self) -> int:
+        """Covers that are drawn at once; 1 as long as nobody knows."""
+        return 1 if self._painter is None else self._painter.placement.batch
 
     def _start_loading(self) -> None:
         """Load the models in a thread, once; called when the first song needs them."""
@@ -146,27 +179,67 @@ class _Run:
             elif verdict.action == "refuse":
                 yield CoverFailed(job.input, job.output, job.seed, verdict.reason, REFUSED_HINT, job.songs)
             else:
-                yield from self._draw_events(job, song, facts, spent)
+                painter = yield from self._painter_events()
+                self._orders.append(_Order(job, song, facts, spent))
                 spent = 0.0
+                if len(self._orders) >= painter.placement.batch:
+                    yield from self._draw_events()
+        if song.explanation is not None and song.condition is not None:
+            painter = yield from self._painter_events()
+            yield write_explanation(jobs[0], song.explanation, painter.attention(song.condition))
 
-    def _draw_events(self, job: Job, song: Listened, facts: dict[str, Any], spent: float) -> Iterator[Event]:
-        painter = yield from self._painter_events()
-        if song.embedding is None:
-            raise AssertionError("a song that is to be drawn was not embedded")
-        started = time.monotonic()
-        provenance = {**facts, **song.sources(job)}
-        try:
-            for done, total in painter.draw(job, song.embedding, provenance, self._config):
-                yield Progress("draw", done, total, job.label)
-                self._check_stop()
-        except (Stopped, ModelError):
-            raise
-        except CovergenError as error:
-            yield _failure(job, error)
+    def _draw_events(self) -> Iterator[Event]:
+        """Draw what was ordered, at once, and hand it on to be finished."""
+        if not self._orders:
             return
-        seconds = spent + time.monotonic() - started
-        size, (segment, songs) = painter.base.native_size, song.heard(job)
-        yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
+        orders, self._orders = self._orders, []
+        painter = yield from self._painter_events()
+        started = time.monotonic()
+        embeddings = [_there(order.song.embedding) for order in orders]
+        conditions = [_there(order.song.condition) for order in orders]
+        seeds = painter.seeds([order.job.seed for order in orders], embeddings)
+        steps = painter.paint_together(painter.listen_all(conditions), seeds, self._config)
+        pictures = yield from self._steps_events(steps, orders[0].job.label)
+        share = (time.monotonic() - started) / len(orders)
+        yield from self._finished_events()
+        for order, seed, picture in zip(orders, seeds, pictures, strict=True):
+            self._finishing.append((order, in_thread(self._finish, painter, order, seed, picture, share)))
+        if painter.placement.batch == 1:
+            yield from self._finished_events()
+
+    def _steps_events(
+        self, steps: Generator[tuple[int, int], None, Tensor], name: str
+    ) -> Generator[Event, None, Tensor]:
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as end:
+                return cast("Tensor", end.value)
+            yield Progress("draw", done, total, name)
+            self._check_stop()
+
+    def _finish(self, painter: Painter, order: _Order, seed: int, picture: Tensor, share: float) -> float:
+        """Bring a picture to its size and write it; return the seconds that its cover took."""
+        started = time.monotonic()
+        provenance = {**order.facts, **order.song.sources(order.job)}
+        painter.write(order.job, picture, seed, provenance, self._config)
+        return order.spent + share + time.monotonic() - started
+
+    def _finished_events(self) -> Iterator[Event]:
+        """Wait for the covers that are being finished, and tell of each."""
+        while self._finishing:
+            order, coming = self._finishing[0]
+            job = order.job
+            try:
+                seconds = self._wait(coming)
+            except CovergenError as error:
+                self._finishing.popleft()
+                yield _failure(job, error)
+                continue
+            self._finishing.popleft()
+            painter = yield from self._painter_events()
+            size, (segment, songs) = painter.native_size, order.song.heard(job)
+            yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
 
     def _painter_events(self) -> Generator[Event, None, Painter]:
         if self._painter is None:
@@ -177,6 +250,12 @@ class _Run:
             self._painter = self._wait(self._loading)
             yield ModelLoaded(self._models.base_reference, self._painter.seconds)
         return self._painter
+
+
+def _there(embedding: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
+    if embedding is None:
+        raise AssertionError("a song that is to be drawn was not embedded")
+    return embedding
 
 
 def _load(config: GenerateConfig, models: Models) -> Painter:

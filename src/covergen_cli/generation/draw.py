@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
 from covergen_cli.errors import ModelError
 from covergen_cli.generation.finish import finish
+from covergen_cli.generation.guidance import guide
+from covergen_cli.generation.placement import ONE_BY_ONE, Placement, place, settle, take_turns
 from covergen_cli.generation.provenance import save_cover
+from covergen_cli.generation.refine import refine, refine_calls
 from covergen_cli.generation.sampler import denoise, make_scheduler
+from covergen_cli.generation.stores import max_bytes
+from covergen_cli.generation.typography import letter
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.weights.device import choose_device
+from covergen_cli.models.text import embed_texts, kept_text
+from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     import numpy.typing as npt
     from PIL import Image
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from covergen_cli.generation.identity import Models
     from covergen_cli.generation.plan import Job
     from covergen_cli.models.adapter import Adapter
+    from covergen_cli.models.refiner import Refiner
 
 __all__ = ["Painter", "choose_device", "load_painter", "song_seed"]
 
@@ -61,36 +69,24 @@ class Painter:
         adapter: in evaluation mode, on the base's device.
         base: the frozen image model.
         seconds: wall-clock time that loading took.
+        prompt: tokens of the words beside the songs, ``(1, K, D)``; ``None`` for none.
+        negative: tokens of the words for what shall not be seen; ``None`` for none.
+        refiner: the second model; ``None`` when nothing is refined.
+        placement: how the models share the device.
     """
 
     adapter: Adapter
     base: Base
     seconds: float
+    prompt: Tensor | None = None
+    negative: Tensor | None = None
+    refiner: Refiner | None = None
+    placement: Placement = ONE_BY_ONE
 
-    def draw(
-        self,
-        job: Job,
-        embedding: npt.NDArray[np.float32],
-        provenance: dict[str, Any],
-        config: GenerateConfig,
-    ) -> Generator[tuple[int, int], None, None]:
-        """Draw one cover and write it.
-
-        Args:
-            job: where it goes, and its seed.
-            embedding: float32 ``(T, E)`` of the song.
-            provenance: what the file shall say about itself.
-            config: how to draw.
-
-        Yields:
-            ``(done, total)`` denoising steps; the file is written after the last.
-
-        Raises:
-            ModelError: the base draws something that is no picture.
-            OutputError: the file cannot be written.
-        """
-        image = yield from self.paint(self.listen(embedding), song_seed(job.seed, embedding), config)
-        save_cover(job.output, image, provenance, job.format)
+    @property
+    def native_size(self) -> int:
+        """Pixels per side of the pictures that come of the last model."""
+        return self.base.native_size if self.refiner is None else self.refiner.model.native_size
 
     def listen(self, embedding: npt.NDArray[np.float32]) -> Tensor:
         """Turn the embedding ``(T, E)`` of a song into conditioning tokens ``(1, K, D)``."""
@@ -98,46 +94,164 @@ class Painter:
             tokens: Tensor = self.adapter(torch.from_numpy(embedding)[None].to(self.base.device))
         return tokens
 
+    def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Tell how much each frame of the embedding ``(T, E)`` counts to the adapter: ``(T,)``, summing to 1."""
+        with torch.inference_mode():
+            weights = self.adapter.pooling.weights(torch.from_numpy(embedding)[None].to(self.base.device))
+        shares: npt.NDArray[np.float32] = weights[0].float().cpu().numpy()
+        return shares
+
+    def listen_all(self, embeddings: Sequence[npt.NDArray[np.float32]]) -> Tensor:
+        """Turn the embeddings of songs, each ``(T, E)`` of its own T, into conditioning tokens ``(B, K, D)``."""
+        return torch.cat([self.listen(embedding) for embedding in embeddings])
+
+    def seeds(self, seeds: Sequence[int], embeddings: Sequence[npt.NDArray[np.float32]]) -> list[int]:
+        """Mix seeds with songs, see :func:`song_seed`."""
+        return [song_seed(seed, embedding) for seed, embedding in zip(seeds, embeddings, strict=True)]
+
     def paint(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Generator[tuple[int, int], None, Image.Image]:
-        """Draw one picture.
+        """Draw one picture and finish it; see :meth:`paint_together` and :meth:`finish`."""
+        (picture,) = yield from self.paint_together(tokens, [seed], config)
+        return self.finish(picture, seed, config)
+
+    def cover(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
+        """Draw one picture to the end; see :meth:`paint`."""
+        finished: list[Image.Image] = []
+
+        def painting() -> Generator[tuple[int, int], None, None]:
+            finished.append((yield from self.paint(tokens, seed, config)))
+
+        deque(painting(), maxlen=0)
+        return finished[0]
+
+    def paint_together(
+        self, tokens: Tensor, seeds: Sequence[int], config: GenerateConfig
+    ) -> Generator[tuple[int, int], None, Tensor]:
+        """Draw pictures, each from noise of its own seed.
+
+        What one looks like does not depend on the others; its last bits can, as devices add numbers in another order
+        when there are more of them.
 
         Args:
-            tokens: ``(1, K, D)``.
-            seed: of the noise and of the grain, 0 to 2^63 − 1; :func:`song_seed` makes it.
+            tokens: ``(B, K, D)``.
+            seeds: one per picture, 0 to 2^63 − 1; :func:`song_seed` makes them.
             config: how to draw.
 
         Yields:
-            ``(done, total)`` denoising steps.
+            ``(done, total)`` calls of a U-Net.
 
         Returns:
-            The finished picture, RGB, ``config.size`` pixels per side.
+            float ``(B, 3, H, H)`` in [-1, 1] on the CPU.
 
         Raises:
-            ModelError: the base draws something that is no picture.
+            ModelError: a model draws something that is no picture.
         """
-        latents = yield from denoise(self.base, tokens, [seed], config.steps, config.guidance, config.scheduler)
+        scale = 0.0 if config.no_audio else config.audio_scale
+        null = self.base.null_tokens
+        terms = guide(tokens, null, config.guidance, prompt=self.prompt, negative=self.negative, audio_scale=scale)
+        other = None if self.refiner is None else self.refiner.model
+        take_turns(self.base, other, self.placement)
+        steps = denoise(self.base, terms, seeds, config.steps, config.scheduler)
+        latents = yield from _counted(steps, 0, refine_calls(config))
         with torch.inference_mode():
-            decoded = self.base.decode(latents)[0].float().cpu()
-        if not bool(torch.isfinite(decoded).all()):
-            raise ModelError(
-                f"{self.base.reference} drew numbers that are no picture", hint="Try --device cpu, or less --guidance."
-            )
-        return finish(decoded, config.size, seed=seed, grain=config.grain)
+            pictures = torch.cat([self.base.decode(latent[None]).float().cpu() for latent in latents])
+        _check_pictures(pictures, self.base)
+        if self.refiner is not None:
+            take_turns(self.refiner.model, self.base, self.placement)
+            pictures = yield from _counted(refine(self.refiner, pictures, seeds, config), config.steps, 0)
+            _check_pictures(pictures, self.refiner.model)
+        return pictures
+
+    def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
+        """Bring a picture ``(3, H, H)`` in [-1, 1] to its size and grain it: RGB, ``config.size`` pixels per side."""
+        return finish(picture, config.size, seed=seed, grain=config.grain)
+
+    def write(self, job: Job, picture: Tensor, seed: int, provenance: dict[str, Any], config: GenerateConfig) -> None:
+        """Finish a picture and write it to its file.
+
+        Args:
+            job: where it goes.
+            picture: see :meth:`finish`.
+            seed: that drew it.
+            provenance: what the file shall say about itself.
+            config: how to finish it.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        image, provenance = self.finish(picture, seed, config), {**provenance, "native_size": self.native_size}
+        if words := provenance.get("lettering"):
+            image, contrast = letter(image, words, config.font)
+            provenance["text_contrast"] = round(contrast, 2)
+        save_cover(job.output, image, provenance, job.format, max_bytes(config.store))
+
+
+def _counted(
+    steps: Generator[tuple[int, int], None, Tensor], before: int, after: int
+) -> Generator[tuple[int, int], None, Tensor]:
+    """Count the steps of one of two models among those of both."""
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            return cast("Tensor", end.value)
+        yield before + done, before + total + after
+
+
+def _check_pictures(pictures: Tensor, model: Base) -> None:
+    if not bool(torch.isfinite(pictures).all()):
+        hint = "Try --dtype bf16 or fp32, or less --guidance."
+        raise ModelError(f"{model.reference} drew numbers that are no picture", hint=hint)
 
 
 def load_painter(config: GenerateConfig, models: Models) -> Painter:
-    """Load adapter and base, and check that they fit each other and the settings.
-
-    Half precision on CUDA, where Stable Diffusion is made for it; full precision elsewhere.
+    """Load the models, and check that they fit each other and the settings.
 
     Raises:
         ModelError: a model is missing, damaged, or does not fit.
-        ConfigError: device or scheduler make no sense.
+        ConfigError: device, precision or scheduler make no sense, or the prompt is too long.
     """
     started = time.monotonic()
     device = choose_device(config.device)
+    dtype = choose_dtype(config.dtype, device)
     loaded = load_adapter(models.adapter_folder)
-    base = load_base(models.base_reference, device, torch.float16 if device.type == "cuda" else torch.float32)
+    base = load_base(models.base_reference, "cpu", dtype)
     check_adapter_fits(loaded, base)
     make_scheduler(base, config.scheduler)
-    return Painter(loaded.adapter.to(device), base, time.monotonic() - started)
+    base = replace(base, null_tokens=base.null_tokens.to(device))
+    prompt, negative = _words(config, models)
+    refiner = _refiner(config, device, dtype)
+    side = base.native_size if refiner is None else refiner.model.native_size
+    placement = place(device, config, side)
+    for model in (base, *([] if refiner is None else [refiner.model])):
+        settle(model, device, placement)
+    return Painter(
+        adapter=loaded.adapter.to(device),
+        base=base,
+        seconds=time.monotonic() - started,
+        prompt=None if prompt is None else prompt.to(device),
+        negative=None if negative is None else negative.to(device),
+        refiner=refiner,
+        placement=placement,
+    )
+
+
+def _words(config: GenerateConfig, models: Models) -> tuple[Tensor | None, Tensor | None]:
+    """Embed the prompt and the negative words, each ``(1, 77, D)``, for bases that understand them."""
+    if not models.has_words:
+        return None, None
+    prompt = embed_texts(models.base_folder, [config.prompt]) if config.prompt else None
+    negative = None
+    if config.negative == type(config).negative:
+        negative = kept_text(models.base_folder, config.negative or "", models.base_fingerprint)
+    elif config.negative:
+        negative = embed_texts(models.base_folder, [config.negative])
+    return prompt, negative
+
+
+def _refiner(config: GenerateConfig, device: torch.device, dtype: torch.dtype) -> Refiner | None:
+    if not config.refine:
+        return None
+    from covergen_cli.models.refiner import load_refiner
+
+    return load_refiner(config.refiner, config.refine_prompt, config.negative, device, dtype)

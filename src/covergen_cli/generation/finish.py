@@ -13,7 +13,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["finish"]
+__all__ = ["finish", "resized"]
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (ITU-R BT.709, which sRGB shares)."""
@@ -42,7 +42,7 @@ def finish(decoded: Tensor, size: int, *, seed: int = 0, grain: float = 0.0, ble
     pixels = ((decoded.detach().float().cpu() + 1) / 2).clamp(0, 1)
     pixels = _square(_without_border(pixels, bleed))
     enlargement = size / pixels.shape[1]
-    pixels = _resized(pixels, size)
+    pixels = resized(pixels, size)
     strength = min(1.0, max(0.0, math.log2(enlargement)))
     if strength > 0:
         pixels = _sharpened(pixels, radius=0.4 * enlargement, amount=_SHARPEN * strength)
@@ -64,8 +64,11 @@ def _square(pixels: Tensor) -> Tensor:
     return pixels[:, top : top + side, left : left + side]
 
 
-def _resized(pixels: Tensor, size: int) -> Tensor:
-    """Lanczos on float channels: rounding to 8 bits comes once, at the end, so gradients do not band."""
+def resized(pixels: Tensor, size: int) -> Tensor:
+    """Resize a square picture ``(3, H, H)`` in [0, 1], by Lanczos on float channels.
+
+    Rounding to 8 bits comes once, at the end, so gradients do not band.
+    """
     if pixels.shape[1] == size:
         return pixels
     planes = [

@@ -11,7 +11,10 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, find_models, judge
-from covergen_cli.generation.listen import input_hash, left_out, look_at_songs, songs_of
+from covergen_cli.generation.jobs import songs_of
+from covergen_cli.generation.lettering import wanted_lettering
+from covergen_cli.generation.listen import input_hash, left_out, look_at_songs
+from covergen_cli.generation.shuffle import donors
 from covergen_cli.weights import NotFetchedError
 
 if TYPE_CHECKING:
@@ -62,10 +65,11 @@ def foresee(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
         yield Warned(f"{error.message}; it would be fetched, and every cover drawn")
     if models is not None:
         _check_scheduler(config, models)
+    givers = donors(jobs, config)
     for _, group in groupby(jobs, key=lambda job: job.input):
         song = list(group)
         yield Progress("look", 0, None, song[0].label)
-        yield from _song_events(song, config, models)
+        yield from _song_events(song, config, models, givers.get(song[0].input))
 
 
 def _check_scheduler(config: GenerateConfig, models: Models) -> None:
@@ -76,7 +80,9 @@ def _check_scheduler(config: GenerateConfig, models: Models) -> None:
         make_scheduler(_Base(models.base_reference, models.scheduler_config), config.scheduler)
 
 
-def _song_events(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) -> Iterator[Event]:
+def _song_events(
+    jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None
+) -> Iterator[Event]:
     """Judge the covers of one song or album; those that ``skip`` leaves alone need no song that can be read."""
     if config.overwrite == "skip":
         yield from (_skipped(job, "exists") for job in jobs if job.output.exists())
@@ -84,7 +90,7 @@ def _song_events(jobs: Sequence[Job], config: GenerateConfig, models: Models | N
     if not jobs:
         return
     try:
-        verdicts, warnings = _judged(jobs, config, models)
+        verdicts, warnings = _judged(jobs, config, models, donor)
     except InputError as error:
         yield from (CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs) for job in jobs)
         return
@@ -102,7 +108,9 @@ def _skipped(job: Job, reason: str) -> CoverSkipped:
     return CoverSkipped(job.input, job.output, job.seed, reason, job.songs)
 
 
-def _judged(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) -> tuple[list[Verdict], list[str]]:
+def _judged(
+    jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None
+) -> tuple[list[Verdict], list[str]]:
     """Return a verdict per job, and warnings.
 
     Raises:
@@ -113,7 +121,13 @@ def _judged(jobs: Sequence[Job], config: GenerateConfig, models: Models | None) 
         return [Verdict("draw")] * len(jobs), warnings
     songs, _ = look_at_songs(jobs[0])
     digest = input_hash(jobs[0], songs)
-    prints = [cover_facts(job, digest, config, models)["fingerprint"] if models else "" for job in jobs]
+    words, notes = wanted_lettering(config, songs[0][0], album=bool(jobs[0].songs))
+    warnings += notes
+    heard = None if donor is None else input_hash(donor, look_at_songs(donor)[0])
+    prints = [
+        cover_facts(job, digest, config, models, lettering=words, heard_sha256=heard)["fingerprint"] if models else ""
+        for job in jobs
+    ]
     return [judge(job.output, text, config.overwrite, songs) for job, text in zip(jobs, prints, strict=True)], warnings
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from covergen_cli import __version__, weights
 from covergen_cli.artifacts import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
-from covergen_cli.errors import ModelError
+from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.generation.provenance import read_provenance
 from covergen_cli.models.facts import (
     adapter_fingerprint,
     adapter_folder,
     base_fingerprint,
+    has_words,
     read_adapter_facts,
     read_model_json,
+    refiner_fingerprint,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Models:
         base_revision: the hub commit, where there is one.
         base_fingerprint: names the base's weights.
         scheduler_config: the base's.
+        base_folder: where the base is.
+        has_words: whether the base understands words.
+        refiner: what names the refiner, JSON-able; ``None`` when nothing is refined.
     """
 
     adapter_folder: Path
@@ -53,25 +58,32 @@ class Models:
     base_revision: str | None
     base_fingerprint: str
     scheduler_config: dict[str, Any]
+    base_folder: Path
+    has_words: bool = False
+    refiner: dict[str, Any] | None = None
 
 
 def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
-    """Find adapter and base, and name their content.
+    """Find adapter, base and refiner, and name their content.
 
     Args:
         config: which ones.
         fetch: fetch from the hub what is not on this machine.
 
     Raises:
-        ModelError: one of them is missing, damaged, or cannot be fetched;
-            :class:`~covergen_cli.weights.NotFetchedError` when it could be, but ``fetch`` is off.
+        ModelError: one of them is missing, damaged, or cannot be fetched, or words are given to a base without words;
+            :class:`~covergen_cli.weights.NotFetchedError` when it could be fetched, but ``fetch`` is off.
+        ConfigError: settings exclude each other.
     """
+    if config.no_audio and config.shuffle:
+        raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
     folder = adapter_folder(weights.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
     reference = config.base or facts["base"].get("reference")
     if not isinstance(reference, str):
         raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
     base = weights.resolve(reference, fetch=fetch)
+    _check_words(config, base, reference)
     return Models(
         adapter_folder=folder,
         adapter_fingerprint=adapter_fingerprint(facts),
@@ -80,13 +92,59 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         base_revision=weights.revision_of(base),
         base_fingerprint=base_fingerprint(base),
         scheduler_config=read_model_json(base / "scheduler" / "scheduler_config.json"),
+        base_folder=base,
+        has_words=has_words(base),
+        refiner=_refiner_facts(config, fetch=fetch) if config.refine else None,
     )
 
 
-def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Models) -> dict[str, Any]:
+def _check_words(config: GenerateConfig, base: Path, reference: str) -> None:
+    """Refuse words for a base that knows none; the default negative words are for those that do."""
+    if has_words(base):
+        return
+    asked = {"--prompt": config.prompt} if config.refine else {"--prompt": config.prompt, "--negative": config.negative}
+    given = [name for name, text in asked.items() if text not in {None, type(config).negative}]
+    if given:
+        raise ModelError(
+            f"the base {_portable(reference)} understands no words: it has no text encoder",
+            hint=f"Leave out {given[0]}, or use a base such as sd15 with an adapter for it.",
+        )
+
+
+def _refiner_facts(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
+    folder = weights.resolve(config.refiner, "refiner", fetch=fetch)
+    return {
+        "name": _portable(config.refiner),
+        "revision": weights.revision_of(folder),
+        "fingerprint": refiner_fingerprint(folder),
+        "scheduler": read_model_json(folder / "scheduler" / "scheduler_config.json"),
+        "prompt": config.refine_prompt,
+        "strength": config.refine_strength,
+        "steps": config.refine_steps,
+        "guidance": config.refine_guidance,
+    }
+
+
+def cover_facts(
+    job: Job,
+    input_sha256: str,
+    config: GenerateConfig,
+    models: Models,
+    *,
+    lettering: dict[str, Any] | None = None,
+    heard_sha256: str | None = None,
+) -> dict[str, Any]:
     """Return everything that decides a cover's pixels, JSON-able, with ``fingerprint`` over it.
 
     The song's and the models' places on this machine are left out: covers travel.
+
+    Args:
+        job: its seed and format count here.
+        input_sha256: names the song.
+        config: how it is drawn.
+        models: with what.
+        lettering: the words on it, where there are some.
+        heard_sha256: names the song whose sound it gets, where that is another one.
     """
     facts: dict[str, Any] = {
         "schema": SCHEMA,
@@ -98,6 +156,13 @@ def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Mod
         "steps": config.steps,
         "guidance": config.guidance,
         "scheduler": config.scheduler,
+        "prompt": config.prompt,
+        **({"negative": config.negative} if models.has_words or models.refiner is not None else {}),
+        "audio_scale": config.audio_scale,
+        "no_audio": config.no_audio,
+        "shuffled_sha256": heard_sha256,
+        "dtype": config.dtype,
+        "refiner": models.refiner,
         "size": config.size,
         "format": job.format,
         "grain": config.grain,
@@ -109,6 +174,8 @@ def cover_facts(job: Job, input_sha256: str, config: GenerateConfig, models: Mod
             "fingerprint": models.base_fingerprint,
             "scheduler": models.scheduler_config,
         },
+        **({"lettering": lettering} if lettering else {}),
+        **({"store": config.store} if config.store else {}),
     }
     return {**facts, "fingerprint": _fingerprint(facts)}
 
@@ -123,6 +190,8 @@ def _fingerprint(facts: dict[str, Any]) -> str:
     decisive = {key: value for key, value in facts.items() if key not in {"adapter", "base"}}
     decisive["adapter"] = facts["adapter"]["fingerprint"]
     decisive["base"] = [facts["base"]["fingerprint"], facts["base"]["scheduler"]]
+    if facts["refiner"] is not None:
+        decisive["refiner"] = {key: facts["refiner"][key] for key in facts["refiner"].keys() - {"name", "revision"}}
     return sha256_bytes(json.dumps(decisive, sort_keys=True).encode())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.inputs import Song
 
-__all__ = ["Job", "album_jobs", "song_jobs", "template_jobs"]
+__all__ = ["Job", "album_jobs", "song_jobs", "songs_of", "template_jobs"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Job:
     def label(self) -> str:
         """What to call it where there is little room."""
         return str(self.output) if self.songs else self.input.name
+
+
+def songs_of(job: Job) -> tuple[Path, ...]:
+    """The music files that a cover is made from."""
+    return job.songs or (job.input,)
 
 
 def _tagged(songs: Sequence[Song], tell: Callable[[Progress], None] | None) -> Iterator[tuple[Song, Tags]]:

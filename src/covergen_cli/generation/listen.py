@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from covergen_cli.artifacts import sha256_bytes
@@ -15,10 +15,13 @@ from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
 from covergen_cli.generation.albums import pool, thin
+from covergen_cli.generation.explain import Heard, explanation_path, hear
 from covergen_cli.generation.identity import Models, Verdict, cover_facts, judge
+from covergen_cli.generation.jobs import songs_of
+from covergen_cli.generation.lettering import wanted_lettering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.plan import Job
 
-__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs", "songs_of"]
+__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs"]
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")
@@ -48,19 +51,23 @@ class Listened:
         verdicts: one per job, in their order.
         facts: one per job: what its cover will say about itself.
         embedding: float32 ``(T, E)``; ``None`` when nothing has to be drawn.
+        condition: what its covers follow: the same, or another embedding when sounds are shuffled.
         segment: start and end in seconds; of a song.
         parts: the songs of an album that were listened to, each with start and end.
         warnings: about the files.
         seconds: wall-clock time that it took.
+        explanation: what an explanation shows, where one shall be drawn.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     embedding: npt.NDArray[np.float32] | None = None
+    condition: npt.NDArray[np.float32] | None = None
     segment: tuple[float, float] = (0.0, 0.0)
     parts: tuple[tuple[Song, tuple[float, float]], ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    explanation: Heard | None = None
 
     def sources(self, job: Job) -> dict[str, Any]:
         """What a cover says about where it comes from, besides the facts: names and parts of songs, no places."""
@@ -75,11 +82,6 @@ class Listened:
     def heard(self, job: Job) -> tuple[tuple[float, float] | None, tuple[Path, ...]]:
         """What is told of a finished cover: the part of the one song, or else the songs of the album."""
         return (None, tuple(path for (path, _), _ in self.parts)) if job.songs else (self.segment, ())
-
-
-def songs_of(job: Job) -> tuple[Path, ...]:
-    """The music files that a cover is made from."""
-    return job.songs or (job.input,)
 
 
 def look_at_songs(job: Job) -> tuple[list[Song], tuple[str, ...]]:
@@ -143,6 +145,7 @@ class Listener:
         models: for fingerprints, and for the encoder that the adapter was trained with.
         check_stop: called between the stages of a song; raises :class:`Stopped` to end.
         before_embedding: called when the first song turns out to need a cover, to start loading the model.
+        donors: by a job's ``input``, the job whose sound it gets; empty when all keep their own.
 
     Attributes:
         heard: how many songs of a job were listened to so far, by the job's ``input``.
@@ -154,11 +157,13 @@ class Listener:
         models: Models,
         check_stop: Callable[[], None],
         before_embedding: Callable[[], None],
+        donors: Mapping[Path, Job],
     ) -> None:
         self._config = config
         self._models = models
         self._check_stop = check_stop
         self._before_embedding = before_embedding
+        self._donors = donors
         self.heard: Counter[Path] = Counter()
         self._encoder: Encoder | None = None
         self._encoder_lock = threading.Lock()
@@ -178,18 +183,37 @@ class Listener:
             started = time.monotonic()
             songs, warnings = look_at_songs(jobs[0])
             digest = input_hash(jobs[0], songs)
-            song = Listened(facts=[cover_facts(job, digest, self._config, self._models) for job in jobs])
+            donor = self._donors.get(jobs[0].input)
+            others = [] if donor is None else look_at_songs(donor)[0]
+            heard = None if donor is None else input_hash(donor, others)
+            words, notes = wanted_lettering(self._config, songs[0][0], album=bool(jobs[0].songs))
+            song = Listened()
+            for job in jobs:
+                facts = cover_facts(job, digest, self._config, self._models, lettering=words, heard_sha256=heard)
+                song.facts.append(facts)
             for job, facts in zip(jobs, song.facts, strict=True):
                 song.verdicts.append(judge(job.output, facts["fingerprint"], self._config.overwrite, songs))
-            if any(verdict.action == "draw" for verdict in song.verdicts):
+            draws = any(verdict.action == "draw" for verdict in song.verdicts)
+            explains = self._config.explain and (draws or not explanation_path(jobs[0].output).exists())
+            if draws or explains:
                 self._before_embedding()
-                if jobs[0].songs:
-                    self._embed_album(jobs[0], songs, song)
-                else:
-                    self._embed(jobs[0].input, jobs[0].segment_output, song)
-            song.warnings = (*warnings, *song.warnings)
+                self._hear(jobs[0], songs, song)
+                song.condition = song.embedding
+                if donor is not None:
+                    other = Listened()
+                    self._hear(replace(donor, segment_output=None), others, other)
+                    song.condition = other.embedding
+            if explains:
+                song.explanation = hear(jobs[0].input, song.segment)
+            song.warnings = (*warnings, *song.warnings, *notes)
             song.seconds = time.monotonic() - started
             return song
+
+    def _hear(self, job: Job, songs: Sequence[Song], listened: Listened) -> None:
+        if job.songs:
+            self._embed_album(job, songs, listened)
+        else:
+            self._embed(job.input, job.segment_output, listened)
 
     def _embed_album(self, job: Job, songs: Sequence[Song], album: Listened) -> None:
         """Listen to the songs of an album, one after the other; those that cannot be used are left out."""

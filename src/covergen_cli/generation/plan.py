@@ -83,8 +83,10 @@ def _check_settings(config: GenerateConfig) -> None:
             f"{config.variations} variations from seed {config.seed} on go past the last seed, {_LAST_SEED}",
             hint=f"Use --seed {_LAST_SEED - config.variations + 1} or less.",
         )
-    if config.per == "album" and config.save_segment:
-        raise ConfigError("--save-segment is for songs, not for albums", hint="Leave out one of the two.")
+    for field in ("save_segment", "explain"):
+        if config.per == "album" and getattr(config, field):
+            flag = f"--{field.replace('_', '-')}"
+            raise ConfigError(f"{flag} is for songs, not for albums", hint="Leave out one of the two.")
 
 
 def _is_file_name(out: Path | None) -> bool:

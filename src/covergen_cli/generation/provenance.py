@@ -6,18 +6,19 @@ type *trainedAlgorithmicMedia*, which marks pictures made by a model.
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from PIL import Image, PngImagePlugin
 
-from covergen_cli.artifacts import atomic_path
+from covergen_cli.artifacts import atomic_path, write_bytes
 from covergen_cli.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DIGITAL_SOURCE_TYPE", "read_provenance", "save_cover"]
+__all__ = ["DIGITAL_SOURCE_TYPE", "encode_jpeg", "read_provenance", "save_cover"]
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's term for a picture made by a trained model."""
@@ -32,30 +33,71 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-def save_cover(path: Path, image: Image.Image, provenance: dict[str, Any], format: Literal["png", "jpg"]) -> None:  # noqa: A002
+def save_cover(
+    path: Path,
+    image: Image.Image,
+    provenance: dict[str, Any],
+    format: Literal["png", "jpg"],  # noqa: A002
+    max_bytes: int | None = None,
+) -> None:
     """Write a cover atomically, with its provenance.
 
     Args:
         path: the final file.
         image: any mode; written as RGB, without alpha.
         provenance: JSON-able; what :func:`read_provenance` gives back. The key ``generator`` is added.
-        format: ``png``, or ``jpg`` (quality 95, colour at full resolution).
+        format: ``png``, or ``jpg`` (quality 95 or what ``max_bytes`` leaves of it, colour at full resolution).
+        max_bytes: heaviest file; ``None`` for no limit.
 
     Raises:
-        OutputError: the place cannot be written to, or the disk is full.
+        OutputError: the place cannot be written to, the disk is full, or the file cannot be made light enough.
     """
-    text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
-    tool = f"covergen {provenance.get('version', '')}".strip()
-    xmp = _XMP.format(source=DIGITAL_SOURCE_TYPE, tool=tool)
-    image = image.convert("RGB")
-    with atomic_path(path) as temporary:
+    if format == "jpg":
         try:
-            if format == "png":
-                image.save(temporary, format="PNG", pnginfo=_png_chunks(text, xmp))
-            else:
-                image.save(temporary, format="JPEG", quality=95, subsampling=0, comment=text.encode(), xmp=xmp.encode())
+            data = encode_jpeg(image, provenance, max_bytes)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        write_bytes(path, data)
+        return
+    text, xmp = _texts(provenance)
+    with atomic_path(path) as temporary:
+        try:
+            image.convert("RGB").save(temporary, format="PNG", pnginfo=_png_chunks(text, xmp))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        if max_bytes is not None and temporary.stat().st_size > max_bytes:
+            raise OutputError(
+                f"{path} would weigh {temporary.stat().st_size / 1e6:.1f} MB; {max_bytes / 1e6:g} MB are allowed",
+                hint="Use --format jpg.",
+            )
+
+
+def encode_jpeg(image: Image.Image, provenance: dict[str, Any], max_bytes: int | None = None) -> bytes:
+    """Encode a picture as JPEG with its provenance.
+
+    Args:
+        image: any mode; encoded as RGB.
+        provenance: as for :func:`save_cover`.
+        max_bytes: heaviest result; quality falls from 95 in steps of 5 until it fits.
+
+    Raises:
+        OutputError: it weighs more even at quality 30.
+    """
+    text, xmp = _texts(provenance)
+    image = image.convert("RGB")
+    for quality in range(95, 29, -5):
+        buffer = io.BytesIO()
+        image.save(buffer, format="JPEG", quality=quality, subsampling=0, comment=text.encode(), xmp=xmp.encode())
+        if max_bytes is None or buffer.tell() <= max_bytes:
+            return buffer.getvalue()
+    raise OutputError(f"the picture cannot be made to weigh less than {max_bytes} bytes", hint="Use a smaller --size.")
+
+
+def _texts(provenance: dict[str, Any]) -> tuple[str, str]:
+    """Return the JSON object and the XMP packet."""
+    text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
+    tool = f"covergen {provenance.get('version', '')}".strip()
+    return text, _XMP.format(source=DIGITAL_SOURCE_TYPE, tool=tool)
 
 
 def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:
@@ -66,7 +108,7 @@ def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:
     return chunks
 
 
-def read_provenance(path: Path) -> dict[str, Any] | None:
+def read_provenance(path: Path | BinaryIO) -> dict[str, Any] | None:
     """Return what a cover says about its making; ``None`` for files that CoverGen did not write.
 
     Never raises: a foreign, damaged, huge or missing file says nothing.

@@ -1,27 +1,29 @@
-"""From noise to a picture's latent: any diffusers scheduler, with classifier-free guidance (§3.4.3).
+"""From noise, or from a picture, to a picture's latent: any diffusers scheduler, with guidance (§3.4.3, §3.4.4).
 
-Ho and Salimans (2022): the prediction is ``null + guidance · (conditional − null)``. The null condition belongs to the
-base. Every item draws its noise from a generator of its own on the CPU, so a picture depends neither on what it was
+Every item draws its noise from a generator of its own on the CPU, so a picture depends neither on what it was
 batched with nor on the device's random numbers.
 """
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
 from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.generation.guidance import predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from torch import Tensor
 
+    from covergen_cli.generation.guidance import Term
     from covergen_cli.models.base import Base
 
-__all__ = ["SCHEDULERS", "denoise", "make_scheduler", "sample"]
+__all__ = ["SCHEDULERS", "Start", "denoise", "make_scheduler"]
 
 SCHEDULERS = {
     "dpm++": "DPMSolverMultistepScheduler",
@@ -124,23 +126,36 @@ def _flow_settings(config: dict[str, Any], known: Any) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if key in known}
 
 
+@dataclass(frozen=True)
+class Start:
+    """A picture to begin with, in place of pure noise (image to image).
+
+    Args:
+        latents: ``(B, C, h, w)``, from :meth:`Base.encode`.
+        strength: how far to go back into the noise, 0 to 1: this share of the steps is taken, at least one.
+    """
+
+    latents: Tensor
+    strength: float
+
+
 def denoise(
     base: Base,
-    tokens: Tensor,
+    terms: Sequence[Term],
     seeds: Sequence[int],
     steps: int,
-    guidance: float,
     scheduler_name: str = OWN,
+    start: Start | None = None,
 ) -> Generator[tuple[int, int], None, Tensor]:
     """Denoise step by step; between two steps the caller may look at the clock, show progress, or stop.
 
     Args:
         base: the frozen model.
-        tokens: conditioning tokens ``(B, K, D)``.
+        terms: what the U-Net is told, from :func:`covergen_cli.generation.guidance.guide`.
         seeds: one per item, 0 to 2^63 − 1.
         steps: denoising steps, at least 1.
-        guidance: weight of the conditional prediction; 1 leaves the null condition out.
         scheduler_name: see :func:`make_scheduler`.
+        start: the pictures to begin with; ``None`` for pure noise.
 
     Yields:
         ``(done, total)`` calls of the U-Net after each; some schedulers need more calls than steps.
@@ -152,58 +167,47 @@ def denoise(
         ConfigError: there is no such scheduler.
         ModelError: scheduler or tokens do not fit the base.
     """
-    if tokens.ndim != 3 or tokens.shape[0] != len(seeds) or tokens.shape[2] != base.cross_attention_dim:
-        expected = (len(seeds), "K", base.cross_attention_dim)
-        raise ModelError(f"conditioning tokens of shape {tuple(tokens.shape)} do not fit: expected {expected}")
+    terms = [_fitted(term, base, len(seeds)) for term in terms]
     scheduler = make_scheduler(base, scheduler_name)
     scheduler.set_timesteps(steps, device=base.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    tokens = tokens.to(base.device, base.dtype)
     extra = _step_extras(scheduler, generators)
-    sigma = float(getattr(scheduler, "init_noise_sigma", 1.0))
-    latents = _noise(base, generators) * sigma
-    total = len(scheduler.timesteps)
-    for index, timestep in enumerate(scheduler.timesteps):
+    latents, timesteps = _begin(base, scheduler, generators, start, steps)
+    for index, timestep in enumerate(timesteps):
         # Entered anew for every step: held across a yield it would leak into the caller.
         with torch.inference_mode():
             scaled = _scaled(scheduler, latents, timestep).to(base.dtype)
-            prediction = _predict(base, scaled, timestep, tokens, guidance).float()
+            prediction = predict(base, scaled, timestep, terms)
             latents = scheduler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
-        yield index + 1, total
+        yield index + 1, len(timesteps)
     return latents
 
 
-def sample(
-    base: Base,
-    tokens: Tensor,
-    seeds: Sequence[int],
-    steps: int,
-    guidance: float,
-    scheduler_name: str = OWN,
-    on_step: Callable[[int, int], None] | None = None,
-) -> Tensor:
-    """Denoise to the end; see :func:`denoise`.
+def _fitted(term: Term, base: Base, count: int) -> Term:
+    """Bring a term to the base's device and type.
 
-    Args:
-        base: see :func:`denoise`, also for the other arguments.
-        tokens: ``(B, K, D)``.
-        seeds: one per item.
-        steps: denoising steps.
-        guidance: weight of guidance.
-        scheduler_name: a scheduler.
-        on_step: called with ``(done, total)`` after every call of the U-Net; may raise to stop.
-
-    Returns:
-        float ``(B, C, h, w)``: scaled latents.
+    Raises:
+        ModelError: its tokens do not fit.
     """
-    steps_left = denoise(base, tokens, seeds, steps, guidance, scheduler_name)
-    while True:
-        try:
-            done, total = next(steps_left)
-        except StopIteration as end:
-            return cast("Tensor", end.value)
-        if on_step is not None:
-            on_step(done, total)
+    tokens = term.tokens
+    if tokens.ndim != 3 or tokens.shape[0] not in {1, count} or tokens.shape[2] != base.cross_attention_dim:
+        expected = (count, "K", base.cross_attention_dim)
+        raise ModelError(f"conditioning tokens of shape {tuple(tokens.shape)} do not fit: expected {expected}")
+    return replace(term, tokens=tokens.to(base.device, base.dtype))
+
+
+def _begin(
+    base: Base, scheduler: Any, generators: Sequence[torch.Generator], start: Start | None, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return the latents to begin with, ``(B, C, h, w)``, and the timesteps to take."""
+    noise = _noise(base, generators)
+    if start is None:
+        return noise * float(getattr(scheduler, "init_noise_sigma", 1.0)), scheduler.timesteps
+    left_out = (steps - max(1, min(steps, int(steps * start.strength)))) * scheduler.order
+    timesteps = scheduler.timesteps[left_out:]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(left_out)
+    return scheduler.add_noise(start.latents.float(), noise, timesteps[:1].repeat(len(generators))), timesteps
 
 
 def _noise(base: Base, generators: Sequence[torch.Generator]) -> Tensor:
@@ -220,21 +224,3 @@ def _scaled(scheduler: Any, latents: Tensor, timestep: Tensor) -> Tensor:
 def _step_extras(scheduler: Any, generators: list[torch.Generator]) -> dict[str, Any]:
     takes = inspect.signature(scheduler.step).parameters
     return {"generator": generators} if "generator" in takes else {}
-
-
-def _predict(base: Base, latents: Tensor, timestep: Tensor, tokens: Tensor, guidance: float) -> Tensor:
-    """Return the guided prediction, ``(B, C, h, w)``."""
-    if guidance == 1:
-        return _unet(base, latents, timestep, tokens)
-    null = base.null_tokens.expand(latents.shape[0], -1, -1)
-    if null.shape == tokens.shape:
-        both = _unet(base, torch.cat([latents, latents]), timestep, torch.cat([null, tokens]))
-        unconditional, conditional = both.chunk(2)
-    else:
-        unconditional = _unet(base, latents, timestep, null)
-        conditional = _unet(base, latents, timestep, tokens)
-    return unconditional + guidance * (conditional - unconditional)
-
-
-def _unet(base: Base, latents: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
-    return cast("Tensor", base.unet(latents, timestep, encoder_hidden_states=tokens, return_dict=False)[0])

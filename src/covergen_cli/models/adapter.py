@@ -133,9 +133,7 @@ class AttentionResampler(nn.Module):
             ValueError: as :func:`frame_mask`.
         """
         mask = frame_mask(embeddings, lengths)
-        embeddings = embeddings.masked_fill(~mask[..., None], 0.0)
-        positions = self.position(_relative_time(mask).to(embeddings.dtype))
-        frames = self.frame_norm(self.frame(embeddings) + positions)
+        frames = self._frames(embeddings, mask)
         queries = self.queries.expand(embeddings.shape[0], -1, -1)
         gathered = functional.scaled_dot_product_attention(
             self._split(self.to_query(queries)),
@@ -145,6 +143,28 @@ class AttentionResampler(nn.Module):
         )
         merged = gathered.transpose(1, 2).flatten(2)
         return cast("Tensor", self.norm(queries + self.out(merged)))
+
+    def weights(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return how much each frame counts, the mean over queries and heads of the attention weights.
+
+        Returns:
+            ``(B, T)``, each row summing to 1 and 0 where padded, as :meth:`AttentionPooling.weights`.
+
+        Raises:
+            ValueError: as :func:`frame_mask`.
+        """
+        mask = frame_mask(embeddings, lengths)
+        keys = self._split(self.to_key(self._frames(embeddings, mask)))
+        queries = self._split(self.to_query(self.queries.expand(embeddings.shape[0], -1, -1)))
+        scores = queries @ keys.transpose(-1, -2) / math.sqrt(keys.shape[-1])
+        scores = scores.masked_fill(~mask[:, None, None, :], -math.inf)
+        return torch.softmax(scores, dim=-1).mean(dim=(1, 2))
+
+    def _frames(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        """What is attended to, ``(B, T, E)``: every frame through its network, with its place in the clip."""
+        embeddings = embeddings.masked_fill(~mask[..., None], 0.0)
+        positions = self.position(_relative_time(mask).to(embeddings.dtype))
+        return cast("Tensor", self.frame_norm(self.frame(embeddings) + positions))
 
     def _split(self, values: Tensor) -> Tensor:
         """``(B, N, E)`` → ``(B, heads, N, E / heads)``."""

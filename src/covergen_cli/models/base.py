@@ -14,25 +14,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 import safetensors
-import safetensors.torch
 import torch
 
 from covergen_cli import weights
-from covergen_cli.artifacts import sha256_bytes, write_bytes
-from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, content_hash, read_model_json, weight_files
+from covergen_cli.errors import ModelError
+from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
+from covergen_cli.models.text import kept_text, read_tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from covergen_cli.models.checkpoint import LoadedAdapter
 
-__all__ = ["Base", "check_adapter_fits", "load_base"]
+__all__ = ["Base", "check_adapter_fits", "load_base", "load_unet_and_vae", "native_size"]
 
 _AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 
@@ -103,7 +102,7 @@ class Base:
             mean and standard deviation, each ``(B, C, h, w)``; no standard deviation from an autoencoder that gives one
             latent per image (``AutoencoderTiny``).
         """
-        encoded = self.vae.encode(images.to(self.device, self.dtype))
+        encoded = self.vae.encode(images.to(self.device, self.vae.dtype))
         scale = float(self.vae.config.scaling_factor)
         if hasattr(encoded, "latent_dist"):
             return (encoded.latent_dist.mean - self._shift) * scale, encoded.latent_dist.std * scale
@@ -117,7 +116,7 @@ class Base:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents ``(B, C, h, w)`` to images: float ``(B, 3, H, W)`` in [-1, 1]."""
-        unscaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor + self._shift
+        unscaled = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor + self._shift
         images: Tensor = self.vae.decode(unscaled).sample
         return images.clamp(-1, 1)
 
@@ -149,17 +148,13 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
     folder = weights.resolve(reference)
     fingerprint = base_fingerprint(folder)
     scheduler_config = read_model_json(folder / "scheduler" / "scheduler_config.json")
-    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype)
-    vae = _load_part(folder / "vae", _AUTOENCODERS, device, dtype)
-    if unet.config.in_channels != vae.config.latent_channels:
+    unet, vae = load_unet_and_vae(folder, device, dtype)
+    if unet.config.addition_embed_type is not None:
         raise ModelError(
-            f"{folder}: the U-Net takes {unet.config.in_channels} latent channels, "
-            f"the autoencoder gives {vae.config.latent_channels}"
+            f"{folder} holds an image model that wants more than tokens ({unet.config.addition_embed_type})",
+            hint="Bases are in the layout of Stable Diffusion 1 and 2; the SDXL refiner goes with --refine.",
         )
-    width = unet.config.cross_attention_dim
-    if not isinstance(width, int):
-        raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
-    null = _null_tokens(folder, width, fingerprint).to(device, dtype)
+    null = _null_tokens(folder, unet.config.cross_attention_dim, fingerprint).to(device, dtype)
     return Base(
         unet=unet,
         vae=vae,
@@ -168,8 +163,38 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
         reference=reference,
         revision=weights.revision_of(folder),
         fingerprint=fingerprint,
-        native_size=_native_size(unet, vae, folder),
+        native_size=native_size(unet, vae, folder),
     )
+
+
+def load_unet_and_vae(
+    folder: Path, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
+) -> tuple[Any, Any]:
+    """Load the two parts that make images, frozen, and check that they fit each other.
+
+    Args:
+        folder: has the folders ``unet`` and ``vae``.
+        device: where to put them.
+        dtype: type of the weights.
+        vae_dtype: type of the autoencoder's, if another.
+
+    Returns:
+        a ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``.
+
+    Raises:
+        ModelError: a part is missing, damaged, or does not fit the other.
+    """
+    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype)
+    vae = _load_part(folder / "vae", _AUTOENCODERS, device, vae_dtype or dtype)
+    if unet.config.in_channels != vae.config.latent_channels:
+        raise ModelError(
+            f"{folder}: the U-Net takes {unet.config.in_channels} latent channels, "
+            f"the autoencoder gives {vae.config.latent_channels}"
+        )
+    width = unet.config.cross_attention_dim
+    if not isinstance(width, int):
+        raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
+    return unet, vae
 
 
 def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | str, dtype: torch.dtype) -> Any:
@@ -181,6 +206,8 @@ def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | st
     variant = weight_files(folder).variant
     import diffusers
 
+    # The bar of a model in several files would run through the display of whoever uses this library.
+    diffusers.utils.logging.disable_progress_bar()
     try:
         model, report = getattr(diffusers, name).from_pretrained(
             folder,
@@ -204,7 +231,12 @@ def _pixels_per_latent(vae: Any) -> int:
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
-def _native_size(unet: Any, vae: Any, folder: Path) -> int:
+def native_size(unet: Any, vae: Any, folder: Path) -> int:
+    """Return the pixels per side of the pictures that a U-Net was trained on.
+
+    Raises:
+        ModelError: its configuration does not say so.
+    """
     side = unet.config.sample_size
     if not isinstance(side, int):
         raise ModelError(f"{folder / 'unet' / 'config.json'}: sample_size is {side!r}; one number is needed")
@@ -215,9 +247,9 @@ def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
     """Return the null condition ``(1, K0, D)``, float32 on the CPU: learned, or CLIP's for the empty prompt."""
     learned = folder / NULL_WEIGHTS
     if learned.is_file():
-        null = _read_null(learned)
-    elif (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir():
-        null = _cached_empty_prompt(folder, fingerprint)
+        null = read_tokens(learned)
+    elif has_words(folder):
+        null = kept_text(folder, "", fingerprint)
     else:
         raise ModelError(
             f"{folder} has no null condition: neither {NULL_WEIGHTS} nor text_encoder and tokenizer",
@@ -226,59 +258,6 @@ def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
     if null.ndim != 3 or null.shape[0] != 1 or null.shape[2] != width:
         raise ModelError(f"{folder}: the null condition has shape {tuple(null.shape)}; expected (1, tokens, {width})")
     return null
-
-
-def _read_null(path: Path) -> Tensor:
-    try:
-        return safetensors.torch.load_file(path)["null"].float()
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
-
-
-def _cached_empty_prompt(folder: Path, fingerprint: str) -> Tensor:
-    """Compute CLIP's empty prompt once, and keep it in the user's cache: CLIP has 123 M weights, the result 59,136."""
-    encoder = [content_hash(path) for path in weight_files(folder / "text_encoder", "model").paths]
-    name = sha256_bytes("\n".join([fingerprint, *encoder]).encode())
-    cache = Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "null" / f"{name}.safetensors"
-    if cache.is_file():
-        try:
-            return _read_null(cache)
-        except ModelError:
-            cache.unlink(missing_ok=True)
-    null = _embed_empty_prompt(folder)
-    try:
-        write_bytes(cache, safetensors.torch.save({"null": null}))
-    except CovergenError:
-        # A cache that cannot be written costs seconds, not the cover.
-        return null
-    return null
-
-
-def _embed_empty_prompt(folder: Path) -> Tensor:
-    import transformers
-
-    try:
-        tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        loader: Any = transformers.CLIPTextModel
-        encoder, report = loader.from_pretrained(
-            folder / "text_encoder",
-            local_files_only=True,
-            use_safetensors=True,
-            variant=weight_files(folder / "text_encoder", "model").variant,
-            output_loading_info=True,
-        )
-        if report["missing_keys"]:
-            raise ModelError(f"the text encoder of {folder} lacks {len(report['missing_keys'])} weights")
-        encoder = encoder.float()
-        ids = tokenizer(
-            "", padding="max_length", max_length=encoder.config.max_position_embeddings, truncation=True
-        ).input_ids
-        with torch.inference_mode():
-            hidden: Tensor = encoder(torch.tensor([ids]))[0]
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"the text encoder of {folder} cannot be used: {reason}") from error
-    return hidden.float().clone()
 
 
 def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import platformdirs
 
 from covergen_cli.artifacts import SCHEMA, read_json, sha256_bytes, sha256_file
 from covergen_cli.errors import ModelError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = [
     "ADAPTER_JSON",
@@ -24,8 +24,11 @@ __all__ = [
     "adapter_folder",
     "base_fingerprint",
     "content_hash",
+    "has_words",
+    "null_cache",
     "read_adapter_facts",
     "read_model_json",
+    "refiner_fingerprint",
     "weight_files",
 ]
 
@@ -117,8 +120,32 @@ def base_fingerprint(folder: Path) -> str:
     null = folder / NULL_WEIGHTS
     if null.is_file():
         paths.append(null)
+    return _names_of(folder, paths)
+
+
+def refiner_fingerprint(folder: Path) -> str:
+    """Name the weights of a refiner, as :func:`base_fingerprint`: U-Net, autoencoder and text encoder.
+
+    Raises:
+        ModelError: a weight file is missing or cannot be read.
+    """
+    parts = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder_2": "model"}
+    return _names_of(folder, [path for part, stem in parts.items() for path in weight_files(folder / part, stem).paths])
+
+
+def _names_of(folder: Path, paths: list[Path]) -> str:
     lines = sorted(f"{path.relative_to(folder).as_posix()} {content_hash(path)}" for path in paths)
     return sha256_bytes("\n".join(lines).encode())
+
+
+def has_words(folder: Path) -> bool:
+    """Tell whether a base understands words: it has a text encoder with its tokenizer."""
+    return (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir()
+
+
+def null_cache(name: str) -> Path:
+    """Return where the tokens of a text that many runs need are kept, in the user's cache."""
+    return Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "null" / f"{name}.safetensors"
 
 
 def adapter_folder(folder: Path) -> Path:

@@ -90,8 +90,8 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
 
     Args:
         kind: the stage's dataclass.
-        preset: name or file of a preset; ``None`` takes the one that belongs to the model: ``starter`` when covers are
-            drawn with the starter's base, else none.
+        preset: name or file of a preset; ``None`` takes those that belong to the models: ``starter`` when covers are
+            drawn with the starter's base, ``refine`` when they are refined.
         overrides: field → value that the user gave on the command line; they win over everything.
 
     Returns:
@@ -107,15 +107,18 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
         given |= _read(file).get(stage, {})
     given |= _environment().get(stage, {})
     given |= _settings(stage, overrides or {}, lambda field: f"--{field.replace('_', '-')}")
-    name = _own_preset(kind, given) if preset is None else preset
-    return kind(**{**load_preset(name).get(stage, {}), **given})
+    settled: dict[str, Any] = {}
+    for name in _own_presets(kind, given) if preset is None else [preset]:
+        settled |= load_preset(name).get(stage, {})
+    return kind(**{**settled, **given})
 
 
-def _own_preset(kind: type[Any], given: Mapping[str, Any]) -> str:
+def _own_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
     if kind is not GenerateConfig:
-        return BUILT_IN
+        return []
     adapter, base = given.get("adapter", GenerateConfig.adapter), given.get("base", GenerateConfig.base)
-    return "starter" if (base or _trained_for(adapter)) == "starter" else BUILT_IN
+    with_starter = (base or _trained_for(adapter)) == "starter"
+    return ["starter"] * with_starter + ["refine"] * bool(given.get("refine", GenerateConfig.refine))
 
 
 def _trained_for(adapter: str) -> str | None:

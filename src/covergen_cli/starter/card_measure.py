@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from covergen_cli.audio.descriptors import NAMES, describe
+from covergen_cli.audio.descriptors import describe
 from covergen_cli.audio.io import load, save_mp3
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import SegmentConfig
@@ -21,16 +20,14 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.generation.draw import song_seed
 from covergen_cli.generation.finish import finish
-from covergen_cli.synthetic.agreement import correlate, shuffled
-from covergen_cli.synthetic.diversity import NEAR_COPY, distance, distances_between, thumbnail
+from covergen_cli.synthetic.agreement import agreement_table
+from covergen_cli.synthetic.diversity import distance, spread_of, thumbnail
 from covergen_cli.synthetic.painter import paint
-from covergen_cli.synthetic.qualities import EXPECTED, Qualities, measure
+from covergen_cli.synthetic.qualities import FIELDS, measure
 from covergen_cli.synthetic.synth import compose, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable, Generator, Sequence
 
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import GenerateConfig
@@ -45,7 +42,6 @@ __all__ = [
     "Song",
     "agreement_of",
     "compose_songs",
-    "cover_of",
     "diversity_of",
     "draw_covers",
     "hear",
@@ -135,22 +131,11 @@ def compose_songs(count: int, encoder: Encoder) -> Generator[Progress | Warned, 
     return songs
 
 
-def cover_of(painter: Painter, tokens: Tensor, seed: int, config: GenerateConfig) -> Picture:
-    """Draw one cover to the end, as ``covergen generate`` does: sRGB bytes ``(size, size, 3)``."""
-    done: list[Picture] = []
-
-    def drawing() -> Iterator[tuple[int, int]]:
-        done.append(np.asarray((yield from painter.paint(tokens, seed, config))))
-
-    deque(drawing(), maxlen=0)
-    return done[0]
-
-
 def draw_covers(painter: Painter, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
     """Draw and measure the covers of songs, with the seeds ``config.seed`` and the next."""
 
     def draw(song: Song, seed: int) -> Picture:
-        return cover_of(painter, painter.listen(song.embedding), seed, config)
+        return np.asarray(painter.cover(painter.listen(song.embedding), seed, config))
 
     return (yield from _measured("draw", songs, config.seed, draw))
 
@@ -167,7 +152,7 @@ def paint_covers(songs: Sequence[Song], config: GenerateConfig) -> Drawing:
 
 def _measured(task: str, songs: Sequence[Song], first_seed: int, draw: Callable[[Song, int], Picture]) -> Drawing:
     count = len(songs)
-    qualities = np.empty((count, SEEDS_PER_SONG, len(Qualities.__dataclass_fields__)), np.float32)
+    qualities = np.empty((count, SEEDS_PER_SONG, len(FIELDS)), np.float32)
     thumbnails = np.empty((count, SEEDS_PER_SONG, 32, 32, 3), np.float32)
     seconds = np.empty((count, SEEDS_PER_SONG))
     for number, song in enumerate(songs):
@@ -189,18 +174,8 @@ def agreement_of(songs: Sequence[Song], drawn: Covers, painted: Covers, seed: in
         ``rho``, ``low`` and ``high``. A song's quality is the mean over its covers.
     """
     heard = np.stack([song.descriptors for song in songs])
-    fields = list(Qualities.__dataclass_fields__)
-    table: list[dict[str, Any]] = []
-    for name, quality in EXPECTED:
-        sound = heard[:, NAMES.index(name)]
-        seen, rule = (covers.qualities.mean(axis=1)[:, fields.index(quality)] for covers in (drawn, painted))
-        entry = {
-            "covers": correlate(sound, seen, seed=seed),
-            "painter": correlate(sound, rule, seed=seed),
-            "shuffled": shuffled(sound, seen, seed=seed),
-        }
-        table.append({"heard": name, "seen": quality} | {key: asdict(value) for key, value in entry.items()})
-    return table
+    seen = {"covers": drawn.qualities.mean(axis=1), "painter": painted.qualities.mean(axis=1)}
+    return agreement_table(heard, seen, seed=seed)
 
 
 def diversity_of(covers: Covers) -> dict[str, float]:
@@ -210,12 +185,5 @@ def diversity_of(covers: Covers) -> dict[str, float]:
         ``between_songs`` and ``between_variations``, mean distances; ``smallest`` between two songs; ``pairs`` of
         songs; ``near_copies`` among them.
     """
-    between = distances_between(covers.thumbnails[:, 0])
     within = [distance(first, second) for first, second in covers.thumbnails]
-    return {
-        "between_songs": float(between.mean()) if len(between) else 0.0,
-        "between_variations": float(np.mean(within)),
-        "smallest": float(between.min()) if len(between) else 0.0,
-        "pairs": len(between),
-        "near_copies": int((between < NEAR_COPY).sum()),
-    }
+    return spread_of(covers.thumbnails[:, 0]) | {"between_variations": float(np.mean(within))}

@@ -7,7 +7,6 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -15,7 +14,6 @@ from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.events import Progress
 from covergen_cli.generation.draw import song_seed
-from covergen_cli.starter.card_measure import Song, cover_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.draw import Painter
+    from covergen_cli.starter.card_measure import Song
 
 __all__ = ["SWEEPS", "Shown", "draw_pictures"]
 
@@ -42,7 +41,7 @@ _SWEEP_STEPS = 7
 _CELL = 240
 _GAP = 8
 
-Row = list[npt.NDArray[np.uint8]]
+Row = list[Image.Image]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _grid(
     cells: Row = []
     for song in songs:
         seed = song_seed(config.seed, song.embedding)
-        cells.append(cover_of(painter, painter.listen(song.embedding), seed, config))
+        cells.append(painter.cover(painter.listen(song.embedding), seed, config))
         yield Progress(path.name, len(cells), len(songs), song.name)
     wide = ceil(sqrt(len(cells)))
     _save(path, [cells[start : start + wide] for start in range(0, len(cells), wide)], _GRID_CELL)
@@ -95,7 +94,7 @@ def _variations(
     for song in songs:
         tokens = painter.listen(song.embedding)
         seeds = [song_seed(config.seed + i, song.embedding) for i in range(_VARIATIONS)]
-        rows.append([cover_of(painter, tokens, seed, config) for seed in seeds])
+        rows.append([painter.cover(tokens, seed, config) for seed in seeds])
         yield Progress(path.name, len(rows), len(songs), song.name)
     _save(path, rows, _CELL)
 
@@ -112,7 +111,7 @@ def _sweep(
         start, end = painter.listen(low.embedding), painter.listen(high.embedding)
         seed = song_seed(config.seed + number, low.embedding)
         shares = torch.linspace(0, 1, _SWEEP_STEPS).tolist()
-        rows.append([cover_of(painter, torch.lerp(start, end, share), seed, config) for share in shares])
+        rows.append([painter.cover(torch.lerp(start, end, share), seed, config) for share in shares])
         ends.append((low.name, high.name))
         yield Progress(path.name, len(rows), len(SWEEPS), f"{low.name} to {high.name}")
     _save(path, rows, _CELL)
@@ -126,7 +125,7 @@ def _save(path: Path, rows: Sequence[Row], side: int) -> None:
     sheet = Image.new("RGBA", size)
     for y, row in enumerate(rows):
         for x, cover in enumerate(row):
-            cell = Image.fromarray(cover).resize((side, side), Image.Resampling.LANCZOS)
+            cell = cover.resize((side, side), Image.Resampling.LANCZOS)
             sheet.paste(cell, (x * (side + _GAP), y * (side + _GAP)))
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)

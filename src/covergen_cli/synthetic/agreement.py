@@ -5,12 +5,20 @@ Spearman's ρ, because the question is whether a busier song gets a busier cover
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
-__all__ = ["Correlation", "correlate", "ranks", "shuffled", "spearman"]
+from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.synthetic.qualities import EXPECTED, FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Correlation", "agreement_table", "correlate", "ranks", "shuffled", "spearman"]
 
 Values = npt.NDArray[np.floating]
 
@@ -31,11 +39,9 @@ class Correlation:
 
 
 def ranks(values: Values) -> npt.NDArray[np.float64]:
-    """Rank values ``(N,)`` from 1 up; equal ones share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    shared: npt.NDArray[np.float64] = (last - (counts - 1) / 2)[place.reshape(-1)]
-    return shared
+    """Rank values ``(…, N)`` along the last axis from 1 up; equal ones share the mean of their ranks."""
+    ranked: npt.NDArray[np.float64] = rankdata(values, axis=-1)
+    return ranked
 
 
 def spearman(heard: Values, seen: Values) -> float:
@@ -46,10 +52,15 @@ def spearman(heard: Values, seen: Values) -> float:
     """
     if heard.shape != seen.shape or heard.ndim != 1:
         raise ValueError(f"series of one length are needed, not {heard.shape} and {seen.shape}")
+    return float(_spearman(heard, seen))
+
+
+def _spearman(heard: Values, seen: Values) -> npt.NDArray[np.float64]:
+    """Correlate many pairs of series at once, ``(…, N)``."""
     a, b = ranks(heard), ranks(seen)
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else 0.0
+    a, b = a - a.mean(axis=-1, keepdims=True), b - b.mean(axis=-1, keepdims=True)
+    scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    return np.asarray((a * b).sum(axis=-1) / np.where(scale > 0, scale, np.inf))
 
 
 def correlate(heard: Values, seen: Values, *, seed: int = 0, resamples: int = 2000) -> Correlation:
@@ -63,7 +74,7 @@ def correlate(heard: Values, seen: Values, *, seed: int = 0, resamples: int = 20
     """
     rng = np.random.default_rng([seed, 1])
     drawn = rng.integers(len(heard), size=(resamples, len(heard)))
-    low, high = np.percentile([spearman(heard[index], seen[index]) for index in drawn], (2.5, 97.5))
+    low, high = np.percentile(_spearman(heard[drawn], seen[drawn]), (2.5, 97.5))
     return Correlation(spearman(heard, seen), float(low), float(high))
 
 
@@ -74,6 +85,28 @@ def shuffled(heard: Values, seen: Values, *, seed: int = 0, shuffles: int = 1000
         The mean ρ of all shuffles, which is about 0, and between which values 95 % of them lie.
     """
     rng = np.random.default_rng([seed, 2])
-    found = [spearman(heard, rng.permutation(seen)) for _ in range(shuffles)]
+    found = _spearman(heard, np.stack([rng.permutation(seen) for _ in range(shuffles)]))
     low, high = np.percentile(found, (2.5, 97.5))
     return Correlation(float(np.mean(found)), float(low), float(high))
+
+
+def agreement_table(heard: Values, seen: Mapping[str, Values], *, seed: int) -> list[dict[str, Any]]:
+    """Correlate what was heard with what is seen, for every pair that should rise together.
+
+    Args:
+        heard: descriptors ``(N, 7)`` of the songs.
+        seen: name → qualities ``(N, 5)`` of their pictures, the first being those that are judged.
+        seed: of the resampling.
+
+    Returns:
+        JSON-able, one entry per pair: ``heard``, ``seen``, a correlation (``rho``, ``low``, ``high``) under each name,
+        and ``shuffled``: the judged pictures dealt out to other songs.
+    """
+    table: list[dict[str, Any]] = []
+    for name, quality in EXPECTED:
+        sound = heard[:, NAMES.index(name)]
+        looks = {key: values[:, FIELDS.index(quality)] for key, values in seen.items()}
+        entry = {key: correlate(sound, look, seed=seed) for key, look in looks.items()}
+        entry["shuffled"] = shuffled(sound, next(iter(looks.values())), seed=seed)
+        table.append({"heard": name, "seen": quality} | {key: asdict(value) for key, value in entry.items()})
+    return table

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from covergen_cli.synthetic.colour import Array, srgb_to_oklab
 
-__all__ = ["NEAR_COPY", "THUMBNAIL_SIDE", "distance", "distances_between", "thumbnail"]
+__all__ = ["NEAR_COPY", "THUMBNAIL_SIDE", "distance", "distances_between", "spread_of", "thumbnail"]
 
 THUMBNAIL_SIDE = 32
 
@@ -34,3 +34,19 @@ def distances_between(thumbnails: Array) -> npt.NDArray[np.float64]:
     """Return the distance of every pair of ``(N, 32, 32, 3)``: ``(N · (N − 1) / 2,)``."""
     found = [np.linalg.norm(thumbnails[i + 1 :] - one, axis=-1).mean(axis=(1, 2)) for i, one in enumerate(thumbnails)]
     return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+
+
+def spread_of(thumbnails: Array) -> dict[str, float]:
+    """Summarise how unlike pictures of different songs are, ``(N, 32, 32, 3)``.
+
+    Returns:
+        ``between_songs``, the mean distance; ``smallest`` between two songs; ``pairs`` of songs; ``near_copies`` among
+        them.
+    """
+    between = distances_between(thumbnails)
+    return {
+        "between_songs": float(between.mean()) if len(between) else 0.0,
+        "smallest": float(between.min()) if len(between) else 0.0,
+        "pairs": len(between),
+        "near_copies": int((between < NEAR_COPY).sum()),
+    }

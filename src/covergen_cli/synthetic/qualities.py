@@ -7,14 +7,14 @@ saturated, louder and harsher with more saturated and more contrast, busier with
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from covergen_cli.synthetic.colour import srgb_to_oklab
 
-__all__ = ["EXPECTED", "Qualities", "measure"]
+__all__ = ["EXPECTED", "FIELDS", "Qualities", "measure"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Qualities:
         """Return the five numbers, in the order of the fields, as float32 ``(5,)``."""
         return np.array(astuple(self), dtype=np.float32)
 
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Qualities))
+"""Names of the qualities, in their order."""
 
 EXPECTED: tuple[tuple[str, str], ...] = (
     ("energy", "saturation"),

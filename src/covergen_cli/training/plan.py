@@ -21,13 +21,13 @@ from covergen_cli.training.objective import signal_and_noise, target_of
 from covergen_cli.training.run_folder import CONFIG, CURVES, METRICS, SAMPLES, TENSORBOARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.data.pairs import Pair
 
-__all__ = ["Plan", "begin_run", "make_plan"]
+__all__ = ["Plan", "begin_run", "make_plan", "pairs_fingerprint"]
 
 _FREE = frozenset(
     {
@@ -103,7 +103,6 @@ def make_plan(
     encoder = encoder_spec_of([*train, *validation])
     base = _check_base(config.base)
     shape = dataclasses.replace(shape, embedding_dim=EMBEDDING_DIM, output_dim=base["cross_attention_dim"])
-    content = "\n".join(f"{pair.id} {pair.weight!r}" for pair in [*train, *validation])
     facts = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
@@ -114,12 +113,17 @@ def make_plan(
             "folder": str(data),
             "train": len(train),
             "validation": len(validation),
-            "pairs": sha256_bytes(content.encode()),
+            "pairs": pairs_fingerprint(train, validation),
         },
         "processes": processes,
     }
     checkpoints = _find_checkpoints(run, facts, resume)
     return Plan(data, run, train, validation, encoder, config, shape, facts, checkpoints, fresh=resume == "never")
+
+
+def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:
+    """Name what a run is trained on by ids and weights, in their order: 64 hexadecimal digits."""
+    return sha256_bytes("\n".join(f"{pair.id} {pair.weight!r}" for pair in [*train, *validation]).encode())
 
 
 def _check_base(reference: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from covergen_cli.artifacts import atomic_path
 from covergen_cli.generation.draw import song_seed
+from covergen_cli.generation.guidance import guide
 from covergen_cli.generation.sampler import denoise
 from covergen_cli.training.latents import load_cover
 from covergen_cli.training.run_folder import SAMPLES
@@ -69,9 +70,8 @@ class Gallery:
         with torch.inference_mode():
             tokens: Tensor = adapter(*(part.to(self._base.device) for part in self._batch))
         settings = self._settings
-        latents = yield from denoise(
-            self._base, tokens, self._seeds, settings.steps, settings.guidance, settings.scheduler
-        )
+        terms = guide(tokens, self._base.null_tokens, settings.guidance)
+        latents = yield from denoise(self._base, terms, self._seeds, settings.steps, settings.scheduler)
         with torch.inference_mode():
             drawn = [_pixels(self._base.decode(latent[None])[0]) for latent in latents]
         sheet = np.concatenate([np.concatenate(row, axis=1) for row in (self._covers, drawn)])

@@ -6,7 +6,9 @@ import torch
 
 from covergen_cli.errors import ConfigError
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "choose_dtype"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,3 +31,16 @@ def choose_device(name: str) -> torch.device:
     if missing:
         raise ConfigError(f"this machine has no {name}", hint="Use --device cpu, or auto.")
     return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision called ``name``; ``auto`` is half on CUDA, for which Stable Diffusion is made, else single.
+
+    Raises:
+        ConfigError: this device has no such precision.
+    """
+    if name == "auto":
+        name = "fp16" if device.type == "cuda" else "fp32"
+    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError("this GPU does not know bf16", hint="Use --dtype fp16.")
+    return _DTYPES[name]

@@ -114,12 +114,12 @@ def starter_folder() -> Path:
     return Path(__file__).parents[1] / "starter" / "bundle"
 
 
-def resolve(reference: str, kind: Literal["base", "adapter"] = "base", *, fetch: bool = True) -> Path:
+def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base", *, fetch: bool = True) -> Path:
     """Find a model, fetching it from the hub when it is not here yet.
 
     Args:
         reference: see the module's docstring. An existing folder wins over a hub id of the same name.
-        kind: what is needed of it; decides which files are fetched.
+        kind: what is needed of it; decides which files are fetched (of a refiner, those in half precision).
         fetch: fetch what is not here; without, that is an error.
 
     Returns:
@@ -177,8 +177,8 @@ def revision_of(folder: Path) -> str | None:
     return folder.name if folder.parent.name == "snapshots" and re.fullmatch("[0-9a-f]{40}", folder.name) else None
 
 
-def _patterns(kind: Literal["base", "adapter"]) -> tuple[str, ...]:
-    return _BASE_PATTERNS if kind == "base" else _ADAPTER_PATTERNS
+def _patterns(kind: Literal["base", "adapter", "refiner"]) -> tuple[str, ...]:
+    return {"base": _BASE_PATTERNS, "adapter": _ADAPTER_PATTERNS, "refiner": _REFINER_PATTERNS}[kind]
 
 
 def verify_hashes(folder: Path) -> None:

@@ -1,0 +1,228 @@
+"""Statistics of the report: estimates with 95 % intervals, paired tests, retrieval.
+
+The unit is always the pair of song and cover, never the single draw of noise: draws of one pair are averaged first, so
+that intervals speak of other pairs of the same kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "LEVEL",
+    "Difference",
+    "Estimate",
+    "Retrieval",
+    "bootstrap",
+    "mean_of",
+    "paired_difference",
+    "rank_matrix",
+    "retrieval",
+    "share_of",
+]
+
+LEVEL = 0.95
+"""Confidence of every interval."""
+
+TIE = 1e-6
+"""Losses that differ by less than this share of themselves are equal: that far, rounding depends on the place in a
+batch, and an adapter that ignores the sound must not be told apart by it."""
+
+_CHUNK = 500
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and where it may lie.
+
+    Args:
+        value: the estimate.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        count: pairs that it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean of paired differences, tested against zero.
+
+    Args:
+        mean: mean difference.
+        low: lower end of the 95 % interval (Student's t).
+        high: upper end.
+        p_value: two-sided, by flipping signs.
+        count: pairs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    count: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval: the ± of the text."""
+        return (self.high - self.low) / 2
+
+    @property
+    def clear(self) -> bool:
+        """Whether the difference is above zero beyond chance, both by the test and by the interval."""
+        return self.p_value <= 1 - LEVEL and self.low > 0
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How well songs are found by the likelihood of their covers.
+
+    Args:
+        songs: candidates per cover, N; one of them is the true song.
+        recall: k → share of covers whose song is among the best k (Wilson's interval).
+        recall_chance: k → the same for guessing, k / N.
+        mean_rank: mean rank of the true song, 1 is best (bootstrap over covers).
+        mean_rank_chance: (N + 1) / 2.
+        reciprocal_rank: mean of 1 / rank (bootstrap over covers).
+        reciprocal_rank_chance: the N-th harmonic number over N.
+        p_value: one-sided: how often songs that are dealt out to covers at random get as good a mean rank.
+    """
+
+    songs: int
+    recall: dict[int, Estimate]
+    recall_chance: dict[int, float]
+    mean_rank: Estimate
+    mean_rank_chance: float
+    reciprocal_rank: Estimate
+    reciprocal_rank_chance: float
+    p_value: float
+
+
+def mean_of(values: Array) -> Estimate:
+    """Mean of ``(N,)`` with Student's interval; of a single value, the value itself."""
+    count, mean = len(values), float(np.mean(values))
+    if count < 2:
+        return Estimate(mean, mean, mean, count)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
+    return Estimate(mean, mean - reach, mean + reach, count)
+
+
+def share_of(hits: Array) -> Estimate:
+    """Share of hits ``(N,)``, each in [0, 1], with Wilson's interval (1927), which holds near 0 and 1 too."""
+    count, share = len(hits), float(np.mean(hits))
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))) / (1 + z**2 / count)
+    return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach), count)
+
+
+def bootstrap(values: Array, *, seed: int, resamples: int = 2000) -> Estimate:
+    """Mean of ``(N,)`` with a percentile interval of the bootstrap (Efron, 1979)."""
+    rng, means = np.random.default_rng([seed, 3]), []
+    for start in range(0, resamples, _CHUNK):
+        drawn = rng.integers(len(values), size=(min(_CHUNK, resamples - start), len(values)))
+        means.append(values[drawn].mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Estimate(float(np.mean(values)), float(low), float(high), len(values))
+
+
+def paired_difference(differences: Array, *, seed: int, flips: int = 10_000) -> Difference:
+    """Test whether paired differences ``(N,)`` are zero in the mean.
+
+    If the two conditions do not differ, each difference is as likely as its negative. So the test flips signs at random
+    and counts how often the mean gets as far from zero; for few pairs it takes every combination of signs.
+
+    Args:
+        differences: one per pair.
+        seed: of the flips.
+        flips: how many.
+    """
+    found = mean_of(differences)
+    return Difference(found.value, found.low, found.high, _sign_flip_p(differences, seed, flips), len(differences))
+
+
+def _sign_flip_p(differences: Array, seed: int, flips: int) -> float:
+    count = len(differences)
+    # What rounding leaves of a zero is zero.
+    least = abs(float(differences.sum())) * (1 - 1e-9)
+    if 2**count <= flips:
+        signs = 1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+        return float(np.mean(np.abs(signs @ differences) >= least))
+    rng, reached = np.random.default_rng([seed, 4]), 0
+    for start in range(0, flips, _CHUNK):
+        signs = 1.0 - 2.0 * rng.integers(2, size=(min(_CHUNK, flips - start), count))
+        reached += int((np.abs(signs @ differences) >= least).sum())
+    return (reached + 1) / (flips + 1)
+
+
+def rank_matrix(losses: Array) -> tuple[Array, Array]:
+    """Rank every song for every cover by the cover's loss under that song; the lowest is rank 1.
+
+    Args:
+        losses: ``(N, M)``, covers × songs.
+
+    Returns:
+        ``better`` and ``equal``, each ``(N, M)``: songs with a lower loss, and songs with the same one, itself
+        included (see :data:`TIE`). Broken at random, the tie gives the ranks ``better + 1 … better + equal``.
+    """
+    better, equal = np.empty_like(losses), np.empty_like(losses)
+    for row, values in enumerate(losses):
+        gap = values[:, None] - values[None, :]
+        reach = TIE * np.abs(values)[:, None]
+        better[row] = (gap > reach).sum(axis=1)
+        equal[row] = (np.abs(gap) <= reach).sum(axis=1)
+    return better, equal
+
+
+def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, shuffles: int = 10_000) -> Retrieval:
+    """Find the song of each cover by the loss of every combination.
+
+    Ties count as if they were broken at random, in the mean: an adapter that gives every song the same tokens scores
+    exactly what chance scores.
+
+    Args:
+        losses: ``(N, N)``, covers × songs, in the same order; the true combinations lie on the diagonal.
+        seed: of bootstrap and shuffles.
+        rows: count only these covers; every song stays a candidate.
+        shuffles: random assignments of songs to covers for the p-value.
+    """
+    count = len(losses)
+    better, equal = rank_matrix(losses)
+    ranks = better + (equal + 1) / 2
+    chosen = np.arange(count) if rows is None else np.asarray(rows)
+    own_better, own_equal = np.diag(better)[chosen], np.diag(equal)[chosen]
+    ks = [k for k in (1, 5, 10) if k < count]
+    hits = {k: np.clip((k - own_better) / own_equal, 0, 1) for k in ks}
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, count + 1))])
+    first, last = own_better.astype(int), (own_better + own_equal).astype(int)
+    reciprocal = (harmonic[last] - harmonic[first]) / own_equal
+    return Retrieval(
+        songs=count,
+        recall={k: share_of(hits[k]) for k in ks},
+        recall_chance={k: k / count for k in ks},
+        mean_rank=bootstrap(np.diag(ranks)[chosen], seed=seed),
+        mean_rank_chance=(count + 1) / 2,
+        reciprocal_rank=bootstrap(reciprocal, seed=seed),
+        reciprocal_rank_chance=float(harmonic[-1] / count),
+        p_value=_assignment_p(ranks, chosen, seed, shuffles),
+    )
+
+
+def _assignment_p(ranks: Array, chosen: npt.NDArray[np.int64], seed: int, shuffles: int) -> float:
+    rng = np.random.default_rng([seed, 5])
+    own = float(ranks[chosen, chosen].sum()) + 1e-9
+    reached = sum(float(ranks[chosen, rng.permutation(len(ranks))[chosen]].sum()) <= own for _ in range(shuffles))
+    return (reached + 1) / (shuffles + 1)

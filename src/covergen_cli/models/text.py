@@ -1,0 +1,172 @@
+"""What words become in a CLIP text encoder: the tokens of a prompt, read from a model's own folder.
+
+Only local safetensors, JSON and tokenizer files are read. ``transformers`` takes seconds to import and is imported when
+words have to be embedded, not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from covergen_cli.artifacts import sha256_bytes, write_bytes
+from covergen_cli.errors import ConfigError, CovergenError, ModelError
+from covergen_cli.models.facts import content_hash, null_cache, weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+__all__ = ["TextTokens", "embed_pooled_texts", "embed_texts", "kept_text", "read_tokens"]
+
+_WEIGHTS_STEM = "model"
+_WHAT_BREAKS = (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError)
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """Texts in the form that an SDXL U-Net reads.
+
+    Args:
+        tokens: ``(B, 77, D)``, the last hidden layer but one.
+        pooled: ``(B, P)``, one projected vector per text.
+    """
+
+    tokens: Tensor
+    pooled: Tensor
+
+
+def embed_texts(folder: Path, texts: Sequence[str]) -> Tensor:
+    """Embed texts as Stable Diffusion 1 and 2 do: the last hidden state of ``text_encoder``.
+
+    Args:
+        folder: a base with ``text_encoder`` and ``tokenizer``.
+        texts: any number; an empty one is the empty prompt.
+
+    Returns:
+        float32 ``(B, 77, D)`` on the CPU.
+
+    Raises:
+        ModelError: encoder or tokenizer are missing, damaged, or lack weights.
+        ConfigError: a text is longer than what the encoder reads.
+    """
+    encoder, ids = _prepared(folder, "text_encoder", "tokenizer", "CLIPTextModel", texts, torch.float32, "cpu")
+    with torch.inference_mode():
+        hidden: Tensor = encoder(ids)[0]
+    return hidden.float().clone()
+
+
+def embed_pooled_texts(
+    folder: Path, texts: Sequence[str], device: torch.device | str, dtype: torch.dtype
+) -> TextTokens:
+    """Embed texts as SDXL's refiner does, with ``text_encoder_2`` alone, which is gone from memory afterwards.
+
+    Args:
+        folder: the refiner, with ``text_encoder_2`` and ``tokenizer_2``.
+        texts: any number.
+        device: where to compute.
+        dtype: type of the encoder's weights, and of what is returned.
+
+    Raises:
+        ModelError: see :func:`embed_texts`.
+        ConfigError: see :func:`embed_texts`.
+    """
+    kind = "CLIPTextModelWithProjection"
+    encoder, ids = _prepared(folder, "text_encoder_2", "tokenizer_2", kind, texts, dtype, device)
+    with torch.inference_mode():
+        given = encoder(ids, output_hidden_states=True)
+    return TextTokens(given.hidden_states[-2].clone(), given.text_embeds.clone())
+
+
+def kept_text(folder: Path, text: str, fingerprint: str) -> Tensor:
+    """Embed a text that many runs need, once: the result stays in the user's cache.
+
+    Args:
+        folder: see :func:`embed_texts`.
+        text: the text.
+        fingerprint: names the weights of the base.
+
+    Returns:
+        float32 ``(1, 77, D)`` on the CPU.
+
+    Raises:
+        ModelError: see :func:`embed_texts`.
+        ConfigError: see :func:`embed_texts`.
+    """
+    encoder = [content_hash(path) for path in weight_files(folder / "text_encoder", _WEIGHTS_STEM).paths]
+    name = sha256_bytes("\n".join([fingerprint, *encoder, *([text] if text else [])]).encode())
+    cache = null_cache(name)
+    if cache.is_file():
+        try:
+            return read_tokens(cache)
+        except ModelError:
+            cache.unlink(missing_ok=True)
+    tokens = embed_texts(folder, [text])
+    try:
+        write_bytes(cache, safetensors.torch.save({"null": tokens}))
+    except CovergenError:
+        # A cache that cannot be written costs seconds, not the cover.
+        return tokens
+    return tokens
+
+
+def read_tokens(path: Path) -> Tensor:
+    """Read tokens from the key ``null`` of a safetensors file, as float32.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    try:
+        return safetensors.torch.load_file(path)["null"].float()
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+
+
+def _prepared(
+    folder: Path,
+    encoder_part: str,
+    tokenizer_part: str,
+    kind: str,
+    texts: Sequence[str],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> tuple[Any, Tensor]:
+    """Load the encoder, and cut the texts into its ids ``(B, 77)``."""
+    import transformers
+    from transformers.utils import logging
+
+    # Its bar would run through the display of whoever uses this library.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / tokenizer_part, local_files_only=True)
+        encoder, report = getattr(transformers, kind).from_pretrained(
+            folder / encoder_part,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=weight_files(folder / encoder_part, _WEIGHTS_STEM).variant,
+            output_loading_info=True,
+        )
+        if report["missing_keys"]:
+            raise ModelError(f"the text encoder of {folder} lacks {len(report['missing_keys'])} weights")
+        length = encoder.config.max_position_embeddings
+        _check_lengths(tokenizer, texts, length)
+        ids = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
+        return encoder.to(device, dtype).eval(), torch.tensor(ids, device=device)
+    except _WHAT_BREAKS as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"the text encoder of {folder} cannot be used: {reason}") from error
+
+
+def _check_lengths(tokenizer: Any, texts: Sequence[str], length: int) -> None:
+    for text in texts:
+        needed = len(tokenizer(text).input_ids)
+        if needed > length:
+            raise ConfigError(
+                f"the text {text[:40]!r}… has {needed - 2} tokens; the model reads {length - 2}", hint="Shorten it."
+            )
