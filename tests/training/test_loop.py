@@ -69,10 +69,9 @@ def test_every_kind_of_base_can_be_learned_for(train, tmp_path, kind, shape):
     base = tiny_base(tmp_path / "base")
     write_json(base / "scheduler" / "scheduler_config.json", {"prediction_type": kind, "_class_name": "DDIMScheduler"})
     for timesteps in ("weighted", "uniform"):
-        events = train(timesteps, base=str(base), epochs=6, learning_rate=3e-3, timesteps=timesteps, shape=shape)
+        events = train(timesteps, base=str(base), epochs=12, learning_rate=1e-2, timesteps=timesteps, shape=shape)
         losses = [event.validation_loss for event in only(events, EpochDone)]
-        assert min(losses) < losses[0] or kind == "epsilon"
-        assert len(losses) == 6
+        assert min(losses) < losses[0] - 0.002
 
 
 def test_the_base_is_the_same_bit_for_bit_and_gets_no_gradient(train, monkeypatch):
