@@ -51,7 +51,10 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
     from covergen_cli.training.batches import Batch
 
-__all__ = ["train"]
+__all__ = ["VALIDATION_SEED", "train"]
+
+VALIDATION_SEED = 0
+"""Of the noise and times of validation: not the run's own, so that runs with other seeds can be compared too."""
 
 _LOG_STEPS = 10
 
@@ -140,7 +143,7 @@ class Trainer:
             [pair.id for pair in self.plan.validation],
             session.latents.shape,
             self.config.validation_draws,
-            self.config.seed,
+            VALIDATION_SEED,
         )
         self._thread = stack.enter_context(ThreadPoolExecutor(1))
         self._pending: list[Tensor] = []

@@ -51,7 +51,7 @@ TIME_SHIFT = 3.0
 """How far weighted training on a flow leans towards noise: half of its times lie above ``s / (1 + s)`` = 0.75.
 
 What music can tell is colour and mood, and they are settled early on the way from noise to picture: with an adapter of
-the paper's kind, half of the difference that the audio makes to the loss lay in the noisiest eighth of the times.
+the paper's kind, nearly half of the difference that audio makes to the loss lay in the noisiest eighth of the times.
 """
 
 MIN_SNR_GAMMA = 5.0
