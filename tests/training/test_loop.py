@@ -71,7 +71,7 @@ def test_every_kind_of_base_can_be_learned_for(train, data, tmp_path, kind, shap
     splits = data / "splits"
     (splits / "val.csv").write_text((splits / "train.csv").read_text().replace("\np", "\nq"))
     for timesteps in ("weighted", "uniform"):
-        events = train(timesteps, base=str(base), epochs=6, learning_rate=3e-3, timesteps=timesteps, shape=shape)
+        events = train(timesteps, base=str(base), epochs=12, learning_rate=1e-2, timesteps=timesteps, shape=shape)
         losses = [event.validation_loss for event in only(events, EpochDone)]
         assert losses[-1] < losses[0]
 
