@@ -99,3 +99,12 @@ def test_room_is_asked_for_where_the_folder_will_be(tmp_path):
     artifacts.require_space(tmp_path / "not" / "there" / "yet", 1, "a byte")
     with pytest.raises(OutputError, match="all that need 1000000000000000 MB"):
         artifacts.require_space(tmp_path / "new", 10**21, "all that")
+
+
+def test_a_read_only_folder_is_found_before_the_work(tmp_path, monkeypatch):
+    # Root may write anywhere, so the system's answer is replaced.
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(OutputError, match="read-only"):
+        artifacts.require_writable(tmp_path / "run" / "deeper")
+    (tmp_path / "run").mkdir()
+    artifacts.require_writable(tmp_path / "run" / "deeper")

@@ -26,6 +26,7 @@ __all__ = [
     "atomic_path",
     "read_json",
     "require_space",
+    "require_writable",
     "sha256_bytes",
     "sha256_file",
     "write_bytes",
@@ -162,6 +163,17 @@ def read_json(path: Path) -> Any:
         ValueError: it is not JSON (``json.JSONDecodeError``) or not UTF-8 (``UnicodeDecodeError``).
     """
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def require_writable(folder: Path) -> None:
+    """See that files can be made in a folder, or that it can be made, before anything is computed for it.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    place = next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+    if place is not None and not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {folder}: {place} is read-only", hint="Choose another folder.")
 
 
 def require_space(folder: Path, count: int, purpose: str) -> None:

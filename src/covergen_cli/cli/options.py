@@ -153,7 +153,8 @@ class SettingType(_ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
         """Return the value in its declared type; raises ``ConfigError``."""
-        return coerce(value, self.annotation, param.opts[-1] if param else "value")
+        name = next((name for name in param.opts if name.startswith("--")), param.opts[-1]) if param else "value"
+        return coerce(value, self.annotation, name)
 
     def shell_complete(
         self,

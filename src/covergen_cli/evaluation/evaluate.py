@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covergen_cli import __version__
-from covergen_cli.artifacts import SCHEMA, write_json
+from covergen_cli.artifacts import SCHEMA, require_writable, write_json
 from covergen_cli.evaluation.alignment import audio_use, loss_matrix, measure_conditions, verdict
 from covergen_cli.evaluation.covers import correspondence, diversity, draw_covers, hear_songs, look_at
 from covergen_cli.evaluation.judged import Judged
@@ -60,6 +60,7 @@ def evaluate(
         InputError: a file cannot be read.
         OutputError: the folder cannot be written to.
     """
+    require_writable(out)
     for subject in subjects:
         yield from check_fit(subject, material)
     groups = material.groups(config.by)

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from covergen_cli.artifacts import require_writable
 from covergen_cli.errors import ConfigError
 from covergen_cli.generation.inputs import find_songs
 from covergen_cli.generation.jobs import Job, album_jobs, song_jobs, template_jobs
@@ -155,8 +156,10 @@ def _check_folders(jobs: Sequence[Job]) -> None:
 
     Raises:
         ConfigError: there is such a file.
+        OutputError: the folder is read-only.
     """
-    for folder in {job.output.parent for job in jobs}:
+    for folder in sorted({job.output.parent for job in jobs}):
         for place in (folder, *folder.parents):
             if os.path.isfile(place):  # noqa: PTH113
                 raise ConfigError(f"{folder} cannot be a folder: {place} is a file", hint="Name another with -o.")
+        require_writable(folder)

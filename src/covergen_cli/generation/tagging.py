@@ -94,6 +94,9 @@ def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
 def _check_song(song: Path, settings: TagSettings) -> None:
     if not song.is_file():
         return  # whoever reads it says what is wrong with it
+    folder = Path(os.path.realpath(song)).parent
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{song} cannot be changed: {folder} is read-only", hint="Leave out --write-tags.")
     tags = open_tags(song)
     if has_foreign_art(tags) and not settings.replace:
         raise OutputError(f"{song} holds a picture that covergen did not put there", hint="--replace-art replaces it.")

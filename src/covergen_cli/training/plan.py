@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from covergen_cli import weights
-from covergen_cli.artifacts import SCHEMA, sha256_bytes, write_text
+from covergen_cli.artifacts import SCHEMA, require_writable, sha256_bytes, write_text
 from covergen_cli.data.embed import EMBEDDING_DIM
 from covergen_cli.data.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.errors import ConfigError, InputError, ModelError
@@ -92,7 +92,9 @@ def make_plan(
         InputError: the dataset folder lacks something, or its tables cannot be believed.
         ModelError: the base lacks a part, or predicts something unknown.
         ConfigError: the run folder belongs to a run with other settings (they are named), or to something else.
+        OutputError: the run folder is read-only.
     """
+    require_writable(run)
     train, validation = read_pairs(data, "train"), read_pairs(data, "val")
     if shared := {pair.id for pair in train} & {pair.id for pair in validation}:
         raise InputError(

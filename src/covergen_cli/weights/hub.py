@@ -138,7 +138,7 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
         return path
     model = hub_model(reference)
     if model is None or path.exists():
-        known = ", ".join([STARTER, *KNOWN])
+        known = STARTER if kind == "adapter" else ", ".join([STARTER, *KNOWN])
         raise ModelError(
             f"there is no {kind} {reference}", hint=f"Give {known}, a folder, or a hub id such as OWNER/NAME."
         )
