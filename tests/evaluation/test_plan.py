@@ -7,6 +7,7 @@ import torch
 
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError
+from covergen_cli.evaluation import plan as planning
 from covergen_cli.evaluation.plan import Pace, choose_batch_size, make_plan, time_models
 
 LAPTOP = Pace(0.006, 0.6)
@@ -40,11 +41,19 @@ def test_given_numbers_are_kept_up_to_what_there_is():
         make_plan(EvalConfig(draws=7), 30, LAPTOP)
 
 
-def test_models_are_timed(subjects):
-    one, both = time_models(subjects[:1], 4), time_models(subjects, 4)
-    assert one.draw_seconds > 0
-    assert one.cover_seconds > one.draw_seconds
-    assert both.draw_seconds > 0
+def test_models_are_timed_by_their_calls_of_the_networks(subjects, monkeypatch):
+    def timed(compute):
+        compute()
+        return 1.0
+
+    monkeypatch.setattr(planning, "_timed", timed)
+    steps = subjects[0].drawing.steps
+    assert time_models(subjects[:1], 4) == Pace(draw_seconds=0.25, cover_seconds=steps + 1)
+    assert time_models(subjects, 4).draw_seconds == 0.25 * len(subjects)
+
+
+def test_a_call_takes_time():
+    assert planning._timed(lambda: sum(range(1000))) > 0
 
 
 def test_batches_suit_the_model(subjects):
