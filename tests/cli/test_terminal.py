@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -5,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from covergen_cli.cli.terminal import Tally, clock
+from covergen_cli.cli.terminal import Tally, Terminal, clock
+from covergen_cli.errors import OutputError
 
 # Shows a few events on whatever stderr is.
 SHOW = """
@@ -104,3 +106,16 @@ def test_the_closing_sentence(tally, sentence):
     assert tally.sentence(None) == sentence
     where = f" — in covers{os.sep}" if tally.finished else ""
     assert tally.sentence(Path("covers")) == sentence + where
+
+
+def test_a_full_disk_behind_stdout_is_no_bug_and_a_closed_one_no_error(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OutputError, match="standard output: No space left"):
+        Terminal().result("x")
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    Terminal().result("x")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from covergen_cli.audio.io import probe
 from covergen_cli.errors import InputError
 from covergen_cli.generation.inputs import Song, expand, find_songs, read_playlist
 
@@ -106,3 +107,19 @@ def test_every_song_comes_once_by_the_first_input_that_names_it(files):
     playlist("m/live/a.mp3\nb.mp3\n")
     songs = find_songs([Path("m"), Path("list.m3u"), Path("b.mp3")])
     assert songs == [Song(Path("m/live/a.mp3"), Path("live"), Path("covers")), Song(Path("b.mp3"))]
+
+
+def test_a_folder_that_cannot_be_read_is_named_among_the_songs(tmp_path, monkeypatch):
+    def walk(top, onerror):
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "closed")))
+        yield str(top), [], ["song.mp3"]
+
+    monkeypatch.setattr("covergen_cli.generation.inputs.os.walk", walk)
+    assert [song.path for song in find_songs([tmp_path])] == [tmp_path / "song.mp3", tmp_path / "closed"]
+
+
+def test_why_it_cannot_be_read_is_said(tmp_path, monkeypatch):
+    # Root may read anything, so the system's answer is replaced.
+    monkeypatch.setattr("covergen_cli.audio.io.os.access", lambda *_: False)
+    with pytest.raises(InputError, match="cannot be read"):
+        probe(tmp_path)

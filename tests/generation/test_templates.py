@@ -47,6 +47,10 @@ def test_missing_tags_have_a_fallback():
     assert fill("{artist}.png", Tags(album_artist="Various")) == "Various.png"
 
 
+def test_folders_that_exist_keep_their_names():
+    assert fill("{folder}/cover.{ext}", folder="Other, The/2nd: Album?/Vol.") == "Other, The/2nd: Album?/Vol./cover.png"
+
+
 def test_an_empty_folder_does_not_lead_to_the_root():
     assert fill("{folder}/{stem}.{ext}", folder="") == "01 raw.png"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from covergen_cli.errors import OutputError
-from covergen_cli.training.run_folder import append_record, keep_records, read_records
+from covergen_cli.training.run_folder import append_record, keep_records, only_one_in, read_records
 
 RECORDS = [
     {"kind": "step", "epoch": 1, "step": 10, "loss": 0.5},
@@ -47,3 +47,11 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(OutputError, match=r"metrics\.jsonl"):
         append_record(tmp_path, RECORDS[0])
+
+
+def test_only_one_training_gets_into_a_run_folder(tmp_path):
+    run, refused = tmp_path / "RUN", pytest.raises(OutputError, match="another covergen train is at work")
+    with only_one_in(run), refused, only_one_in(run):
+        pass
+    with only_one_in(tmp_path / "RUN"):
+        pass

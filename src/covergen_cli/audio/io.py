@@ -313,6 +313,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 def _check(path: Path) -> None:
     # os.path rather than Path's own methods, which raise for a name that is too long for the disk.
     if os.path.isdir(path):  # noqa: PTH112
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"the folder {path} cannot be read", hint="Check its permissions.")
         raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
     if not os.path.exists(path):  # noqa: PTH110
         raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")

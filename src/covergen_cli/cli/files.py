@@ -12,11 +12,11 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.errors import ConfigError, CovergenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.events import Event
+    from covergen_cli.events import CoverFailed, Event
     from covergen_cli.generation.check import Checked
     from covergen_cli.generation.plan import Job
 
@@ -113,6 +113,31 @@ def _check_lines(checked: Checked) -> str:
     return "\n".join(lines)
 
 
+def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[CoverFailed]]:
+    """Part the jobs whose songs can take a cover, if they shall, from those that cannot.
+
+    Args:
+        jobs: the covers.
+        options: values of :func:`file_options`, by name.
+
+    Raises:
+        ConfigError: the options make no sense together, or mutagen is missing.
+    """
+    if options["replace_art"] and not options["write_tags"]:
+        raise ConfigError("--replace-art is about art in music files", hint="Use it with --write-tags.")
+    if not options["write_tags"]:
+        return jobs, []
+    from covergen_cli.generation import tagging
+
+    return tagging.refusals(jobs, tagging.TagSettings(options["replace_art"], options["backup"]))
+
+
+def foreseen(refused: Sequence[CoverFailed], events: Iterator[Event]) -> Generator[Event, None, None]:
+    """Give what was refused first, then the other events."""
+    yield from refused
+    yield from events
+
+
 def events_with_files(
     draw: Callable[[list[Job]], Generator[Event, None, None]],
     jobs: list[Job],
@@ -134,13 +159,11 @@ def events_with_files(
     """
     from covergen_cli.generation.stores import with_size_notice
 
-    if options["replace_art"] and not options["write_tags"]:
-        raise ConfigError("--replace-art is about art in music files", hint="Use it with --write-tags.")
+    jobs, refused = refusals(jobs, options)
     if options["write_tags"]:
         from covergen_cli.generation import tagging
 
         settings = tagging.TagSettings(options["replace_art"], options["backup"])
-        jobs, refused = tagging.refusals(jobs, settings)
         events = tagging.with_art(draw(jobs), settings, refused)
     else:
         events = draw(jobs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
-from covergen_cli.cli.files import check_images, events_with_files, file_options
+from covergen_cli.cli.files import check_images, events_with_files, file_options, foreseen, refusals
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
@@ -101,7 +101,8 @@ def generate(
         stores.check_formats(jobs, config)
         tally.total = len(jobs)
         if dry_run:
-            work = batch.foresee(jobs, config)
+            jobs, refused = refusals(jobs, options)
+            work = foreseen(refused, batch.foresee(jobs, config))
         else:
             folder = _folder(output, jobs)
             work = events_with_files(lambda jobs: batch.generate(jobs, config), jobs, config, options, folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen_cli.cli.pace import Pace, clock
+from covergen_cli.errors import OutputError
 from covergen_cli.events import (
     ArtWritten,
     ClipEmbedded,
@@ -119,17 +120,23 @@ class Terminal:
         self.quiet = quiet
         self.verbose = verbose
         self.color = False if no_color or os.environ.get("NO_COLOR") else None
-        self.interactive = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.interactive = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._display: _Display | None = None
         self._pace = Pace(_LIVE_SECONDS if self.interactive else _PLAIN_SECONDS)
 
     def result(self, line: str) -> None:
         """Write one result on stdout at once, so that the next program in a pipe can begin."""
-        if self._display and sys.stdout.isatty():
+        if self._display and _on_screen():
             self._display.above(line)  # both streams are the same screen: writing past the live display would garble it
             return
-        click.echo(line)
-        sys.stdout.flush()
+        try:
+            click.echo(line)
+            if sys.stdout is not None:  # it is None where the caller closed it
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
 
     def note(self, text: str) -> None:
         """Say something by the way, unless quiet."""
@@ -174,7 +181,7 @@ class Terminal:
             self.error(event.error, event.hint)
         elif isinstance(event, CoverSkipped):
             self.note(f"{place}{_named(event)}: already there ({event.reason}), seed {event.seed}")
-        elif isinstance(event, CoverFinished) and not (self._display and sys.stdout.isatty() and not self.verbose):
+        elif isinstance(event, CoverFinished) and not (self._display and _on_screen() and not self.verbose):
             heard = _span(event.segment) if event.segment else _count(len(event.songs), "song")
             self.note(f"{place}{_named(event)}: heard {heard}, seed {event.seed}, {event.seconds:.1f} s")
         elif isinstance(event, ModelLoaded) and self.verbose:
@@ -284,6 +291,11 @@ def _named(event: CoverFinished | CoverSkipped) -> str:
 
 def _span(segment: tuple[float, float]) -> str:
     return f"{clock(segment[0])}–{clock(segment[1])}"
+
+
+def _on_screen() -> bool:
+    """Whether results go to a terminal; stdout is ``None`` where the caller closed it."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _short(text: str, width: int = 72) -> str:

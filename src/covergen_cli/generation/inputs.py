@@ -104,12 +104,19 @@ def _songs(path: Path) -> list[Song]:
 
 
 def _search(top: Path) -> Iterator[Song]:
-    """Find the music below a folder; links to folders are not followed, as they may lead in circles."""
-    for folder, subfolders, names in os.walk(top):
+    """Find the music below a folder; links to folders are not followed, as they may lead in circles.
+
+    A folder that cannot be read is given as if it were a song, so that it is named among what failed.
+    """
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(top, onerror=closed.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             if _is_music(name):
                 yield Song(Path(folder, name), Path(folder).relative_to(top), Path("covers"))
+    for error in closed:
+        path = Path(error.filename)
+        yield Song(path, path.parent.relative_to(top) if path != top else Path(), Path("covers"))
 
 
 def read_playlist(path: Path) -> list[Path]:

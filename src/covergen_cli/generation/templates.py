@@ -72,7 +72,7 @@ def fields(tags: Tags, path: Path, folder: Path) -> dict[str, str | int]:
         "year": tags.year or "Unknown year",
         "genre": safe_name(tags.genre or "") or "Unknown genre",
         "stem": stem,
-        "folder": "/".join(safe_name(part) or "_" for part in folder.parts),
+        "folder": "/".join(folder.parts),  # as they are: these names exist, and covers go beside the songs
     }
 
 
@@ -127,7 +127,9 @@ class Template:
         *more, name = self._fill(self._parts[-1], known).split("/")
         stem, _, suffix = name.rpartition(".")
         tail = f"-{number}.{suffix}" if numbers > 1 and not self._numbered else f".{suffix}"
-        parts = [*(_fitted(part) for part in (*folders, *more) if part), f"{_fitted(stem, len(tail))}{tail}"]
+        there = str(values["folder"]).split("/")
+        kept = (part if part in there else _fitted(part) for part in (*folders, *more) if part)
+        parts = [*kept, f"{_fitted(stem, len(tail))}{tail}"]
         return Path(self._root, *parts)
 
     def _fill(self, part: str, values: Mapping[str, str | int]) -> str:

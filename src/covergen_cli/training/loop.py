@@ -37,7 +37,7 @@ from covergen_cli.training.curves import draw_curves
 from covergen_cli.training.load import Session, load
 from covergen_cli.training.objective import denoising_loss, fixed_draws, generator_of, item_losses, time_weights
 from covergen_cli.training.plan import make_plan
-from covergen_cli.training.run_folder import append_record
+from covergen_cli.training.run_folder import append_record, only_one_in
 from covergen_cli.training.samples import Gallery
 from covergen_cli.weights.device import choose_device
 
@@ -89,13 +89,15 @@ def train(
         InputError: the dataset folder lacks something.
         ConfigError: the run folder belongs to a run with other settings, or a setting makes no sense.
         ModelError: the base cannot be used, no checkpoint is whole, or the loss is no longer a number.
-        OutputError: the disk is full or cannot be written to.
+        OutputError: the disk is full or cannot be written to, or another training is at work in the run folder.
     """
     started = time.monotonic()
     accelerator, device = _processes(config)
     plan = make_plan(data, run, config, shape, resume=resume, processes=accelerator.num_processes)
-    session = yield from load(plan, accelerator, device)
     with ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.enter_context(only_one_in(run))
+        session = yield from load(plan, accelerator, device)
         trainer = Trainer(session, stop, stack)
         yield from trainer.run()
         if not trainer.finished:

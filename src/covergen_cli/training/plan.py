@@ -18,7 +18,7 @@ from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.models.facts import base_fingerprint, read_model_json
 from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
 from covergen_cli.training.objective import signal_and_noise, target_of
-from covergen_cli.training.run_folder import CONFIG, CURVES, METRICS, SAMPLES, TENSORBOARD
+from covergen_cli.training.run_folder import CONFIG, CURVES, LOCK, METRICS, SAMPLES, TENSORBOARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,7 +150,7 @@ def _find_checkpoints(run: Path, facts: Mapping[str, Any], resume: Literal["auto
     config = run / CONFIG
     if run.exists() and not run.is_dir():
         raise ConfigError(f"{run} is a file", hint="Name a folder with -o.")
-    if run.is_dir() and not config.is_file() and any(run.iterdir()):
+    if run.is_dir() and not config.is_file() and any(path.name != LOCK for path in run.iterdir()):
         raise ConfigError(f"{run} is no run folder, and not empty", hint="Name another folder with -o.")
     if resume == "never":
         return []

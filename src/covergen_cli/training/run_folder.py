@@ -33,22 +33,60 @@ losses are means of the squared error per element of the latent.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
 
 from covergen_cli.artifacts import write_text
 from covergen_cli.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["CONFIG", "CURVES", "METRICS", "SAMPLES", "TENSORBOARD", "append_record", "keep_records", "read_records"]
+__all__ = [
+    "CONFIG",
+    "CURVES",
+    "LOCK",
+    "METRICS",
+    "SAMPLES",
+    "TENSORBOARD",
+    "append_record",
+    "keep_records",
+    "only_one_in",
+    "read_records",
+]
 
 CONFIG = "config.yaml"
 CURVES = "curves.png"
+LOCK = ".lock"
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 TENSORBOARD = "tensorboard"
+
+
+@contextmanager
+def only_one_in(run: Path) -> Iterator[None]:
+    """While the body runs, no other training gets into the run folder; a process that dies lets go of it.
+
+    Raises:
+        OutputError: another training is at work in it, or it cannot be made.
+    """
+    lock = FileLock(run / LOCK)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            f"another covergen train is at work in {run}", hint="Wait until it is done, or name another folder with -o."
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {run}: {error.strerror or error}", hint="Choose another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_records(run: Path, kind: Literal["step", "epoch"] | None = None) -> list[dict[str, Any]]:
