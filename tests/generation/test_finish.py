@@ -79,3 +79,34 @@ def test_the_bleed_is_cut_off():
 def test_a_wide_picture_is_cut_square():
     wide = torch.zeros(3, 16, 32)
     assert finish(wide, 16).size == (16, 16)
+
+
+def test_tone_deepens_shadows_and_lifts_lights_and_keeps_the_ends():
+    levels = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0]).repeat(3, 5, 1)
+    plain, toned = (pixels(finish(levels, 5, tone=tone))[0, :, 0] for tone in (0.0, 1.0))
+    assert toned[[0, 2, 4]] == pytest.approx(plain[[0, 2, 4]], abs=1)
+    assert toned[1] < plain[1] - 15
+    assert toned[3] > plain[3] + 15
+
+
+def test_an_upscaler_goes_first_and_only_where_something_is_enlarged():
+    asked = []
+
+    def upscaler(pictures):
+        asked.append(tuple(pictures.shape))
+        return torch.nn.functional.interpolate(pictures, scale_factor=4)
+
+    edge = torch.full((3, 32, 32), -0.5)
+    edge[:, :, 16:] = 0.5
+    row = pixels(finish(edge, 128, upscaler=upscaler))[64, :, 0]
+    assert asked == [(1, 3, 32, 32)]
+    assert np.unique(row).tolist() == [64, 191], "nothing is sharpened on top"
+    finish(edge, 32, upscaler=upscaler)
+    assert len(asked) == 1
+
+
+def test_plain_enlargement_overshoots_no_more_than_lanczos_does():
+    edge = torch.full((3, 32, 32), -0.5)
+    edge[:, :, 16:] = 0.5
+    sharp, plain = (pixels(finish(edge, 64, sharpen=sharpen))[32, :, 0] for sharpen in (True, False))
+    assert np.ptp(plain) < np.ptp(sharp)

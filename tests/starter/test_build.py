@@ -11,7 +11,7 @@ from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.events import CoverFinished
 from covergen_cli.generation.batch import generate, plan
-from covergen_cli.starter import clips, paintings
+from covergen_cli.starter import clips
 from covergen_cli.starter.build import Recipe, build, find_music
 from covergen_cli.weights import verify_hashes
 
@@ -25,15 +25,17 @@ RECIPE = Recipe(
     autoencoder_minutes=MOMENT,
     unet_minutes=MOMENT,
     decoder_minutes=MOMENT,
+    masters=2,
+    upscaler_minutes=MOMENT,
     tokens_minutes=MOMENT,
     noise_minutes=MOMENT,
+    compiled=False,
 )
 
 
 @pytest.fixture
 def _small(monkeypatch):
-    """Chunks that suit the recipe; and torch as it was, afterwards."""
-    monkeypatch.setattr(paintings, "_CHUNK", 8)
+    """Clips that suit the recipe; and torch as it was, afterwards."""
     monkeypatch.setattr(clips, "CLIP_SECONDS", 6.0)
     threads = torch.get_num_threads()
     yield
@@ -48,7 +50,7 @@ def test_from_nothing_to_a_cover(tmp_path):
     save_mp3(song, (0.4 * np.sin(2 * np.pi * 330 * time) * np.exp(-3 * (2 * time % 1))).astype(np.float32), RATE_HZ)
 
     tasks = {getattr(event, "task", "warned") for event in build(tmp_path / "work", [song], RECIPE)}
-    assert {"paint", "encode", "listen", "paint clips"} <= tasks
+    assert {"paint", "encode", "draft", "listen", "paint clips"} <= tasks
     assert "warned" not in tasks
 
     bundle = tmp_path / "work" / "bundle"

@@ -38,6 +38,9 @@ class GenerateConfig:
         size: pixels per side of the file.
         format: file format of the cover.
         grain: strength of the film grain that finishes an enlarged cover.
+        tone: strength of a tone curve that deepens the shadows and lifts the lights.
+        raw: leave the picture as the model drew it: enlarged by a plain filter, with no upscaler, sharpening, tone or
+            grain.
         segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part is found.
         save_segment: also write the part that was listened to, as mp3 beside the cover.
         device: where to compute; ``auto`` takes a GPU where there is one.
@@ -79,6 +82,8 @@ class GenerateConfig:
     size: Annotated[int, Between(64, 4096)] = 512
     format: Literal["png", "jpg"] = "png"
     grain: Annotated[float, Between(0, 1)] = 0.25
+    tone: Annotated[float, Between(0, 1)] = 0.0
+    raw: bool = False
     segment: tuple[float, float] | None = None
     save_segment: bool = False
     device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"

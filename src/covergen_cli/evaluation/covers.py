@@ -119,7 +119,10 @@ def _provenance(subject: Subject, pair: Pair) -> dict[str, Any]:
         "embedding_sha256": sha256_file(pair.embedding),
         "adapter": subject.models.adapter_fingerprint,
         "base": subject.models.base_fingerprint,
-        **{key: getattr(drawing, key) for key in ("seed", "steps", "guidance", "scheduler", "size", "grain")},
+        **{
+            key: getattr(drawing, key)
+            for key in ("seed", "steps", "guidance", "scheduler", "size", "grain", "tone", "raw")
+        },
     }
     return {**facts, "fingerprint": sha256_bytes(json.dumps(facts, sort_keys=True).encode())}
 

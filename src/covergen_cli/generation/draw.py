@@ -163,8 +163,11 @@ class Painter:
         return pictures
 
     def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
-        """Bring a picture ``(3, H, H)`` in [-1, 1] to its size and grain it: RGB, ``config.size`` pixels per side."""
-        return finish(picture, config.size, seed=seed, grain=config.grain)
+        """Bring a picture ``(3, H, H)`` in [-1, 1] to its size and finish it: RGB, ``config.size`` pixels per side."""
+        if config.raw:
+            return finish(picture, config.size, sharpen=False)
+        upscaler = self.base.upscaler if self.refiner is None else None
+        return finish(picture, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
 
     def write(self, job: Job, picture: Tensor, seed: int, provenance: dict[str, Any], config: GenerateConfig) -> None:
         """Finish a picture and write it to its file.

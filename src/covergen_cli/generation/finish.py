@@ -1,4 +1,4 @@
-"""From the decoded tensor to the final picture: enlargement, a little sharpness, grain."""
+"""From the decoded tensor to the final picture: enlargement, a little sharpness, tone, grain."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from PIL import Image
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 __all__ = ["finish", "resized"]
@@ -22,33 +24,58 @@ _GRAIN_STD = 0.05
 _SHARPEN = 0.35
 
 
-def finish(decoded: Tensor, size: int, *, seed: int = 0, grain: float = 0.0, bleed: float = 0.0) -> Image.Image:
+def finish(
+    decoded: Tensor,
+    size: int,
+    *,
+    seed: int = 0,
+    grain: float = 0.0,
+    tone: float = 0.0,
+    bleed: float = 0.0,
+    sharpen: bool = True,
+    upscaler: Callable[[Tensor], Tensor] | None = None,
+) -> Image.Image:
     """Turn a decoded picture into the final one; the same arguments give the same pixels.
 
     Enlargement is Lanczos on the sRGB values: in linear light its overshoot draws dark rims around bright forms. What
     was enlarged gets a mild unsharp mask and grain on its luminance, more the more it was enlarged (up to twice), as
-    smooth areas look like plastic without; a picture at its native size or below is left as the model drew it.
+    smooth areas look like plastic without; a picture at its native size or below keeps the model's pixels.
 
     Args:
         decoded: float ``(3, H, W)`` in [-1, 1], sRGB.
         size: pixels per side of the result.
         seed: of the grain.
         grain: strength of the grain, 0 to 1.
+        tone: strength of a curve that deepens the shadows and lifts the lights, 0 to 1.
         bleed: width of a border that is cut off before, as a share of each side, 0 to 0.25.
+        sharpen: whether what was enlarged by Lanczos is sharpened.
+        upscaler: the base's own, ``(1, 3, H, W)`` → ``(1, 3, 4H, 4W)`` in [−1, 1]; it goes first, where anything has to
+            be enlarged, and Lanczos does the rest.
 
     Returns:
         an RGB picture, ``size`` × ``size``.
     """
-    pixels = ((decoded.detach().float().cpu() + 1) / 2).clamp(0, 1)
-    pixels = _square(_without_border(pixels, bleed))
-    enlargement = size / pixels.shape[1]
+    drawn = _square(_without_border(decoded.detach().float().cpu(), bleed))
+    enlarged = _share(size / drawn.shape[1])
+    if upscaler is not None and enlarged > 0:
+        with torch.inference_mode():
+            drawn = upscaler(drawn[None])[0]
+    pixels = ((drawn + 1) / 2).clamp(0, 1)
+    stretch = size / pixels.shape[1]
     pixels = resized(pixels, size)
-    strength = min(1.0, max(0.0, math.log2(enlargement)))
-    if strength > 0:
-        pixels = _sharpened(pixels, radius=0.4 * enlargement, amount=_SHARPEN * strength)
-        pixels = _grained(pixels, seed, grain * strength)
+    if sharpen and stretch > 1:
+        pixels = _sharpened(pixels, radius=0.4 * stretch, amount=_SHARPEN * _share(stretch))
+    if tone > 0:
+        pixels = _toned(pixels, tone)
+    if enlarged > 0:
+        pixels = _grained(pixels, seed, grain * enlarged)
     values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def _share(enlargement: float) -> float:
+    """How much finishing an enlargement needs: none up to 1, all from 2 on."""
+    return min(1.0, max(0.0, math.log2(enlargement)))
 
 
 def _without_border(pixels: Tensor, bleed: float) -> Tensor:
@@ -98,6 +125,13 @@ def _sharpened(pixels: Tensor, radius: float, amount: float) -> Tensor:
     luminance = _luminance(pixels)
     detail = (amount * (luminance - _blurred(luminance, max(0.5, radius)))).clamp(-0.04, 0.04)
     return (pixels + detail).clamp(0, 1)
+
+
+def _toned(pixels: Tensor, strength: float) -> Tensor:
+    """Bend the luminance towards 3y² − 2y³, whose ends stay where they are; colours keep their chroma."""
+    luminance = _luminance(pixels).clamp(0, 1)
+    bent = luminance * luminance * (3 - 2 * luminance)
+    return (pixels + strength * (bent - luminance)).clamp(0, 1)
 
 
 def _grained(pixels: Tensor, seed: int, strength: float) -> Tensor:

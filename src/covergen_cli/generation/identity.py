@@ -165,7 +165,9 @@ def cover_facts(
         "refiner": models.refiner,
         "size": config.size,
         "format": job.format,
-        "grain": config.grain,
+        "grain": 0.0 if config.raw else config.grain,
+        "tone": 0.0 if config.raw else config.tone,
+        "raw": config.raw,
         "encoder": models.encoder_spec,
         "adapter": {"name": _portable(config.adapter), "fingerprint": models.adapter_fingerprint},
         "base": {

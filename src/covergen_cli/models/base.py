@@ -7,6 +7,7 @@
     FOLDER/scheduler/   scheduler_config.json
     FOLDER/null_condition/null.safetensors            key "null", (1, K0, D): the unconditional side of guidance
     FOLDER/text_encoder/ and tokenizer/               or, in its place, CLIP: its embedding of the empty prompt
+    FOLDER/upscaler/    config.json, upscaler.safetensors                    may be there; the starter has one
 
 ``diffusers`` and ``transformers`` take seconds to import and are imported when a base is loaded, not before.
 """
@@ -23,6 +24,7 @@ from covergen_cli import weights
 from covergen_cli.errors import ModelError
 from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
 from covergen_cli.models.text import kept_text, read_tokens
+from covergen_cli.models.upscaler import Upscaler, load_upscaler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,7 @@ class Base:
         revision: the hub commit, where there is one.
         fingerprint: names the weights; 64 hexadecimal digits.
         native_size: pixels per side of the pictures that it was trained on.
+        upscaler: makes its pictures larger, on the CPU; ``None`` for most bases.
     """
 
     unet: Any
@@ -59,6 +62,7 @@ class Base:
     revision: str | None
     fingerprint: str
     native_size: int
+    upscaler: Upscaler | None = None
 
     @property
     def device(self) -> torch.device:
@@ -164,6 +168,7 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
         revision=weights.revision_of(folder),
         fingerprint=fingerprint,
         native_size=native_size(unet, vae, folder),
+        upscaler=load_upscaler(folder),
     )
 
 

@@ -19,6 +19,8 @@ __all__ = [
     "ADAPTER_JSON",
     "ADAPTER_WEIGHTS",
     "NULL_WEIGHTS",
+    "UPSCALER_CONFIG",
+    "UPSCALER_WEIGHTS",
     "WeightFiles",
     "adapter_fingerprint",
     "adapter_folder",
@@ -35,6 +37,8 @@ __all__ = [
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_JSON = "adapter.json"
 NULL_WEIGHTS = "null_condition/null.safetensors"
+UPSCALER_CONFIG = "upscaler/config.json"
+UPSCALER_WEIGHTS = "upscaler/upscaler.safetensors"
 
 
 def read_model_json(path: Path) -> dict[str, Any]:
@@ -111,15 +115,13 @@ def base_fingerprint(folder: Path) -> str:
 
     Returns:
         64 hexadecimal digits: SHA-256 over the sorted lines ``PATH SHA256`` of the U-Net's and the autoencoder's weight
-        files and, where there is one, the learned null condition.
+        files and, where there are such, the learned null condition and the upscaler.
 
     Raises:
         ModelError: a weight file is missing or cannot be read.
     """
     paths = [*weight_files(folder / "unet").paths, *weight_files(folder / "vae").paths]
-    null = folder / NULL_WEIGHTS
-    if null.is_file():
-        paths.append(null)
+    paths += [folder / name for name in (NULL_WEIGHTS, UPSCALER_WEIGHTS) if (folder / name).is_file()]
     return _names_of(folder, paths)
 
 

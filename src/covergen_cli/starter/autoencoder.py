@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["build_autoencoder", "encode_all", "restore", "train_autoencoder", "train_decoder"]
+__all__ = [
+    "LATENT_NOISE",
+    "build_autoencoder",
+    "encode_all",
+    "picture_loss",
+    "restore",
+    "to_tensor",
+    "train_autoencoder",
+    "train_decoder",
+]
 
 LATENT_NOISE = 0.06
 """Noise on the latents while the decoder learns, in standard deviations: samples of the U-Net are never exact."""
@@ -84,7 +93,8 @@ def _carry_colour(vae: Any) -> None:
         first.bias[:3] += 0.5
 
 
-def _to_tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
+def to_tensor(pictures: npt.NDArray[Any]) -> Tensor:
+    """Turn pictures ``(B, H, W, 3)`` in [0, 255] into float ``(B, 3, H, W)`` in [−1, 1]."""
     # A copy: pictures may come from a file that is mapped for reading only.
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -99,11 +109,11 @@ def _batch(paintings: npt.NDArray[np.uint8], size: int, generator: torch.Generat
     index = torch.randint(len(paintings), (count,), generator=generator).tolist()
     corners = torch.randint(0, paintings.shape[1] - side + 1, (count, 2), generator=generator).tolist()
     crops = [paintings[i, y : y + side, x : x + side] for i, (y, x) in zip(index, corners, strict=True)]
-    images = _to_tensor(np.stack(crops)).to(memory_format=torch.channels_last)
+    images = to_tensor(np.stack(crops)).to(memory_format=torch.channels_last)
     return images.flip(-1) if torch.rand((), generator=generator) < 0.5 else images
 
 
-def _picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
+def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
     """Mean absolute error of pixels, of means over 16×16, and of slopes.
 
     The means hold the colour; the slopes, to the right and below at three scales, keep edges crisp.
@@ -130,13 +140,13 @@ def train_autoencoder(
             mean = vae.encode(images).latents.float()
             noise = torch.randn(mean.shape, generator=generator)
             made = vae.decode(mean + noise * LATENT_NOISE * mean.detach().std()).sample
-        loss: Tensor = _picture_loss(made.float(), images) + 1e-3 * mean.square().mean()
+        loss: Tensor = picture_loss(made.float(), images) + 1e-3 * mean.square().mean()
         return loss
 
     yield from fit(folder, vae, loss_of, budget, task="autoencoder", seed=seed)
     vae.eval()
     with torch.inference_mode():
-        latents = torch.cat([vae.encode(_to_tensor(paintings[i : i + 16])).latents for i in range(0, 256, 16)])
+        latents = torch.cat([vae.encode(to_tensor(paintings[i : i + 16])).latents for i in range(0, 256, 16)])
     spread = latents.std(dim=(0, 2, 3))
     gains = (CHANNEL_STD / spread).clamp(min=1)
     latents = latents * gains[:, None, None]
@@ -179,7 +189,7 @@ def train_decoder(
             with torch.no_grad():
                 mean = vae.encode(images).latents.float()
             made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
-        return _picture_loss(made.float(), images)
+        return picture_loss(made.float(), images)
 
     yield from fit(folder, vae, loss_of, budget, task="decoder", seed=seed)
 
@@ -196,7 +206,7 @@ def encode_all(folder: Path, vae: Any, paintings: npt.NDArray[np.uint8]) -> Iter
     latents = np.empty((count, 8, 16, 16), dtype=np.float16)
     shift, scale = float(vae.config.shift_factor), float(vae.config.scaling_factor)
     for start in range(0, count, 50):
-        images = _to_tensor(paintings[start : start + 50])
+        images = to_tensor(paintings[start : start + 50])
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             mean = vae.encode(images).latents.float()
         latents[start : start + len(images)] = ((mean - shift) * scale).numpy()

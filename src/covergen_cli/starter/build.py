@@ -1,8 +1,8 @@
 """Build the starter from nothing: ``python -m covergen_cli.starter.build WORK [--recordings FOLDER …]``.
 
 Stages, each of which goes on where it was stopped: paint pictures, train the autoencoder, encode the paintings, train
-the U-Net on them, train the decoder further, listen to music, train the adapter, write the bundle. Everything is drawn
-from one seed; how far a stage gets depends on its minutes and on the machine.
+the U-Net on them, train the decoder further, train the upscaler, listen to music, train the adapter, write the bundle.
+Everything is drawn from one seed; how far a stage gets depends on its minutes and on the machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import torch
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.models.adapter import Adapter
-from covergen_cli.starter import autoencoder, clips, hearing, paintings, unet
+from covergen_cli.models.upscaler import FACTOR, Upscaler
+from covergen_cli.starter import autoencoder, clips, hearing, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.fit import Budget
 
@@ -45,8 +46,11 @@ class Recipe:
         autoencoder_minutes: training time of encoder and decoder together.
         unet_minutes: training time of the U-Net.
         decoder_minutes: training time of the decoder alone, after that.
+        masters: paintings at four times the size, that the upscaler learns from.
+        upscaler_minutes: training time of the upscaler.
         tokens_minutes: training time of the adapter on the base's own tokens.
         noise_minutes: training time of the adapter through the U-Net.
+        compiled: whether torch compiles the U-Net before it trains; needs a C++ compiler.
     """
 
     seed: int = 0
@@ -55,15 +59,23 @@ class Recipe:
     songs: int = 800
     excerpts: int = 2
     autoencoder_minutes: float = 10
-    unet_minutes: float = 43
-    decoder_minutes: float = 14
-    tokens_minutes: float = 12
+    unet_minutes: float = 45
+    decoder_minutes: float = 9
+    masters: int = 500
+    upscaler_minutes: float = 6
+    tokens_minutes: float = 7
     noise_minutes: float = 3
+    compiled: bool = True
 
 
 def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     yield from paintings.paint_all(
-        work / "paintings", count=recipe.paintings, size=256, seed=recipe.seed, workers=recipe.threads
+        work / "paintings",
+        count=recipe.paintings,
+        size=256,
+        seed=recipe.seed,
+        workers=recipe.threads,
+        chunk=min(250, recipe.paintings),
     )
     pictures, descriptors = paintings.open_paintings(work / "paintings")
     torch.manual_seed(recipe.seed)
@@ -73,13 +85,34 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     yield from autoencoder.encode_all(work / "latents", vae, pictures)
     latents = np.load(work / "latents" / "latents.npy")
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
-    budget = Budget(1_000_000, recipe.unet_minutes, 1e-3, ema_decay=0.9985)
+    budget = Budget(1_000_000, recipe.unet_minutes, 1e-3, ema_decay=0.999)
     yield from unet.train_unet(
-        work / "unet", model, condition, latents, descriptors, budget, seed=recipe.seed + 2, batch=64
+        work / "unet",
+        model,
+        condition,
+        latents,
+        descriptors,
+        budget,
+        seed=recipe.seed + 2,
+        batch=64,
+        compiled=recipe.compiled,
     )
     budget = Budget(1_000_000, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
     yield from autoencoder.train_decoder(work / "decoder", vae, pictures, budget, seed=recipe.seed + 3, batch=6)
-    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null)
+    yield from paintings.paint_all(
+        work / "masters",
+        count=recipe.masters,
+        size=256 * FACTOR,
+        seed=recipe.seed + 1,
+        workers=recipe.threads,
+        chunk=min(25, recipe.masters),
+    )
+    masters, _ = paintings.open_paintings(work / "masters")
+    yield from upscale.make_drafts(work / "drafts", vae, masters, seed=recipe.seed)
+    upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
+    budget = Budget(1_000_000, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
+    yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=recipe.seed + 7)
+    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
 
 
 def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
@@ -141,11 +174,9 @@ def main() -> None:
         "--recordings", type=Path, nargs="*", default=[], help="folders of music, or text files that list music files"
     )
     for field in fields(Recipe):
+        kind = {"action": argparse.BooleanOptionalAction} if field.type == "bool" else {"type": type(field.default)}
         parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            default=field.default,
-            help="default: %(default)s",
+            f"--{field.name.replace('_', '-')}", default=field.default, help="default: %(default)s", **kind
         )
     options = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

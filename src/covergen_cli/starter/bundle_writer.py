@@ -13,12 +13,14 @@ from covergen_cli.artifacts import atomic_path, sha256_file, write_json
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.models.facts import UPSCALER_CONFIG, UPSCALER_WEIGHTS
 from covergen_cli.starter.unet import SCHEDULER_CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen_cli.models.adapter import Adapter
+    from covergen_cli.models.upscaler import Upscaler
 
 __all__ = ["seal", "write_bundle"]
 
@@ -47,6 +49,7 @@ def write_bundle(
     vae: Any = None,
     unet: Any = None,
     null: Tensor | None = None,
+    upscaler: Upscaler | None = None,
     adapter: Adapter | None = None,
     training: dict[str, object] | None = None,
 ) -> None:
@@ -57,6 +60,7 @@ def write_bundle(
         vae: the autoencoder.
         unet: the U-Net.
         null: the learned null condition ``(1, 8, 128)``.
+        upscaler: of the base's pictures.
         adapter: needs the base, which is read from ``folder``, to be there already.
         training: facts about the adapter's training.
     """
@@ -69,6 +73,10 @@ def write_bundle(
         (folder / "null_condition").mkdir(exist_ok=True)
         with atomic_path(folder / "null_condition" / "null.safetensors") as temporary:
             save_file({"null": null.detach().to(torch.float16).contiguous()}, temporary)
+    if upscaler is not None:
+        write_json(folder / UPSCALER_CONFIG, upscaler.config)
+        with atomic_path(folder / UPSCALER_WEIGHTS) as temporary:
+            save_file({k: v.detach().half().contiguous() for k, v in upscaler.state_dict().items()}, temporary)
     if adapter is not None:
         facts = load_base(str(folder)).facts() | {"reference": "starter"}
         save_adapter(folder / "adapter", adapter, get_encoder("mel").spec(), facts, training or {}, dtype=torch.float16)

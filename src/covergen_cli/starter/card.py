@@ -124,7 +124,7 @@ def _measure(
 ) -> Generator[Progress | Warned, None, tuple[dict[str, Any], list[float]]]:
     """Return what is known about the covers of some songs, and the seconds that drawing each took."""
     drawn = yield from draw_covers(painter, songs, config)
-    painted = yield from paint_covers(songs, config)
+    painted = yield from paint_covers(painter, songs, config)
     measured = {
         "songs": len(songs),
         "agreement": agreement_of(songs, drawn, painted, config.seed),
@@ -141,7 +141,7 @@ def _facts(inquiry: Inquiry, models: Models, painter: Painter) -> dict[str, Any]
         "schema": SCHEMA,
         "bundle": {"base": models.base_fingerprint, "adapter": models.adapter_fingerprint},
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
-        "settings": {key: settings[key] for key in ("seed", "steps", "guidance", "scheduler", "size", "grain")},
+        "settings": {key: settings[key] for key in ("seed", "steps", "guidance", "scheduler", "size", "grain", "tone")},
         "songs_asked": inquiry.songs,
         "seeds_per_song": SEEDS_PER_SONG,
         "near_copy": NEAR_COPY,

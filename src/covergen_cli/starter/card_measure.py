@@ -19,7 +19,6 @@ from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.generation.draw import song_seed
-from covergen_cli.generation.finish import finish
 from covergen_cli.synthetic.agreement import agreement_table
 from covergen_cli.synthetic.diversity import distance, spread_of, thumbnail
 from covergen_cli.synthetic.painter import paint
@@ -140,12 +139,12 @@ def draw_covers(painter: Painter, songs: Sequence[Song], config: GenerateConfig)
     return (yield from _measured("draw", songs, config.seed, draw))
 
 
-def paint_covers(songs: Sequence[Song], config: GenerateConfig) -> Drawing:
+def paint_covers(painter: Painter, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
     """Paint the same songs by rule, from their descriptors: what a model that learned all would draw."""
 
     def draw(song: Song, seed: int) -> Picture:
         picture = torch.from_numpy(paint(song.descriptors, seed, 256)).permute(2, 0, 1).float() / 127.5 - 1
-        return np.asarray(finish(picture, config.size, seed=seed, grain=config.grain))
+        return np.asarray(painter.finish(picture, seed, config))
 
     return (yield from _measured("paint", songs, config.seed, draw))
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_descriptors", "open_paintings", "paint_all"]
 
-_CHUNK = 250
-
 
 def draw_descriptors(count: int, seed: int) -> npt.NDArray[np.float32]:
     """Draw descriptors ``(count, 7)``.
@@ -39,15 +37,16 @@ def open_paintings(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
     return np.load(folder / "paintings.npy", mmap_mode="r"), np.load(folder / "descriptors.npy")
 
 
-def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int) -> Iterator[Progress]:
+def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int, chunk: int = 250) -> Iterator[Progress]:
     """Paint ``count`` covers into ``folder/paintings.npy``; goes on where it was stopped.
 
     Args:
         folder: made if it is not there; ``painted.txt`` in it counts the finished chunks.
-        count: how many paintings; a multiple of 250.
+        count: how many paintings; a multiple of ``chunk``.
         size: pixels per side.
         seed: decides descriptors and layouts.
         workers: processes that paint.
+        chunk: paintings that one of them makes at a time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptors = draw_descriptors(count, seed)
@@ -56,12 +55,12 @@ def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int) -
     done = int(counter.read_text()) if counter.exists() and path.exists() else 0
     mode = "r+" if path.exists() else "w+"
     pictures = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=(count, size, size, 3))
-    starts = range(done, count, _CHUNK)
+    starts = range(done, count, chunk)
     with mapping(workers) as each:
-        jobs = (descriptors[start : start + _CHUNK] for start in starts)
+        jobs = (descriptors[start : start + chunk] for start in starts)
         firsts = [seed * 1_000_003 + start for start in starts]
-        for start, chunk in zip(starts, each(_paint_chunk, jobs, firsts, [size] * len(firsts)), strict=True):
-            pictures[start : start + len(chunk)] = chunk
+        for start, painted in zip(starts, each(_paint_chunk, jobs, firsts, [size] * len(firsts)), strict=True):
+            pictures[start : start + len(painted)] = painted
             pictures.flush()
-            counter.write_text(str(start + len(chunk)))
-            yield Progress("paint", start + len(chunk), count)
+            counter.write_text(str(start + len(painted)))
+            yield Progress("paint", start + len(painted), count)

@@ -1,0 +1,100 @@
+"""Last stage of the base: the upscaler learns how paintings look at four times the size.
+
+It starts from what the autoencoder makes of a painting, so it also learns to mend what that blurs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from covergen_cli.events import Progress
+from covergen_cli.models.upscaler import FACTOR
+from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tensor
+from covergen_cli.starter.fit import Budget, averaged, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen_cli.models.upscaler import Upscaler
+
+__all__ = ["make_drafts", "restore", "train_upscaler"]
+
+_CROP = 48
+_BATCH = 12
+
+
+def make_drafts(folder: Path, vae: Any, masters: npt.NDArray[np.uint8], *, seed: int) -> Iterator[Progress]:
+    """Write what the autoencoder makes of paintings at a quarter of their size to ``folder/drafts.npy``.
+
+    Args:
+        folder: made if it is not there.
+        vae: trained.
+        masters: large paintings ``(N, 4S, 4S, 3)``.
+        seed: of the noise on the latents.
+    """
+    path = folder / "drafts.npy"
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    count, side = len(masters), masters.shape[1] // FACTOR
+    drafts = np.empty((count, side, side, 3), dtype=np.uint8)
+    generator = torch.Generator().manual_seed(seed)
+    std = 1 / float(vae.config.scaling_factor)
+    for start in range(0, count, 8):
+        large = masters[start : start + 8].astype(np.float32)
+        small = large.reshape(len(large), side, FACTOR, side, FACTOR, 3).mean(axis=(2, 4))
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            mean = vae.encode(to_tensor(small)).latents.float()
+            made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
+        values = ((made.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        drafts[start : start + len(large)] = values.permute(0, 2, 3, 1).numpy()
+        yield Progress("draft", start + len(large), count)
+    np.save(path, drafts)
+
+
+def train_upscaler(
+    folder: Path,
+    upscaler: Upscaler,
+    drafts: npt.NDArray[np.uint8],
+    masters: npt.NDArray[np.uint8],
+    budget: Budget,
+    *,
+    seed: int,
+) -> Iterator[Progress]:
+    """Train the upscaler on crops.
+
+    Args:
+        folder: checkpoints.
+        upscaler: untrained.
+        drafts: ``(N, S, S, 3)``.
+        masters: ``(N, 4S, 4S, 3)``.
+        budget: how long.
+        seed: decides every batch.
+    """
+    side = drafts.shape[1]
+    crop = min(_CROP, side)
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        index = torch.randint(len(drafts), (_BATCH,), generator=generator).tolist()
+        corners = torch.randint(0, side - crop + 1, (_BATCH, 2), generator=generator).tolist()
+        small, large = [], []
+        for i, (y, x) in zip(index, corners, strict=True):
+            small.append(drafts[i, y : y + crop, x : x + crop])
+            large.append(masters[i, FACTOR * y : FACTOR * (y + crop), FACTOR * x : FACTOR * (x + crop)])
+        with torch.autocast("cpu", torch.bfloat16):
+            made = upscaler(to_tensor(np.stack(small)))
+        return picture_loss(made.float(), to_tensor(np.stack(large)))
+
+    yield from fit(folder, upscaler, loss_of, budget, task="upscaler", seed=seed)
+
+
+def restore(folder: Path, upscaler: Upscaler) -> None:
+    """Load the averaged weights that :func:`train_upscaler` left in ``folder``."""
+    upscaler.load_state_dict(averaged(folder))
+    upscaler.requires_grad_(requires_grad=False).eval()

@@ -1,0 +1,88 @@
+"""The colours of a painting: five from dark to light and an accent, and the balance of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen_cli.synthetic.colour import Array, oklch
+
+if TYPE_CHECKING:
+    from covergen_cli.synthetic.scene import Traits
+
+__all__ = ["Palette", "balance", "choose_palette"]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours in OKLab.
+
+    Args:
+        ramp: ``(5, 3)``, from dark to light.
+        accent: ``(3,)``.
+        hue: that the whole picture shall tend to, in degrees.
+    """
+
+    ramp: Array
+    accent: Array
+    hue: float
+
+    def mix(self, position: Array) -> Array:
+        """Interpolate the ramp at positions in [0, 4], ``(…,)``: ``(…, 3)``."""
+        position = np.clip(position, 0, len(self.ramp) - 1)
+        low = np.minimum(position.astype(np.int32), len(self.ramp) - 2)
+        part = (position - low)[..., None]
+        mixed: Array = self.ramp[low] * (1 - part) + self.ramp[low + 1] * part
+        return mixed
+
+
+def choose_palette(rng: np.random.Generator, traits: Traits) -> Palette:
+    """Choose the colours.
+
+    The hue runs from blue (258°) through violet, red and orange to yellow (430°) as warmth rises, and hurries through
+    violet, where most music would end up otherwise; now and then it goes the other way, through teal and green, with
+    less chroma, as strong greens look sickly. Dark and light colours turn away from it to either side, as they do at
+    dusk. The accent lies opposite or a third away.
+    """
+    warmth = 0.5 + 0.5 * np.tanh(2.6 * (traits.warmth - 0.5)) / np.tanh(1.3)
+    green = bool(rng.random() < 0.22) and 0.15 < traits.warmth < 0.85
+    hue = float(262 - 168 * warmth if green else 258 + 172 * warmth)
+    turn = rng.uniform(15, 48) * rng.choice([1, 1, -1]) * (0.6 if green else 1.0)
+    middle, spread = 0.34 + 0.36 * traits.lightness, 0.10 + 0.24 * traits.saturation
+    chroma = (0.05 + 0.12 * traits.saturation) * (0.8 if green else 1.0)
+    steps = np.linspace(-1, 1, 5)
+    lights = np.clip(middle + 1.15 * spread * steps, 0.10, 0.96)
+    ramp = [
+        oklch(float(light), float(chroma * (1 - 0.3 * step**2)), float(hue + turn * step))
+        for light, step in zip(lights, steps, strict=True)
+    ]
+    away = float((hue + rng.choice([180, 150, -150, 60, -60]) + rng.uniform(-12, 12)) % 360)
+    light = float(np.clip(middle + rng.choice([-1, 1, 1, 1]) * (0.16 + 0.8 * spread), 0.18, 0.95))
+    vivid = min(0.04 + 1.1 * chroma, 0.17) * (0.5 if 95 < away < 200 else 1.0)
+    return Palette(np.stack(ramp), oklch(light, float(vivid), away), hue)
+
+
+def balance(lab: Array, palette: Palette, traits: Traits) -> Array:
+    """Bring a whole picture, OKLab ``(H, W, 3)``, to what the music asks for, as a painter does at the end.
+
+    A tone curve (gamma) sets the mean lightness, a stretch the contrast, a turn of up to 35° the prevailing hue, and a
+    factor the mean chroma.
+    """
+    lightness = np.clip(lab[..., 0], 0.01, 0.995)
+    few, gamma, wanted = lightness[::4, ::4], 1.0, 0.30 + 0.50 * traits.lightness
+    for _ in range(6):  # Newton's steps
+        curved = few**gamma
+        gamma = float(np.clip(gamma - (curved.mean() - wanted) / (curved * np.log(few)).mean(), 0.3, 3.5))
+    lightness = lightness ** np.float32(gamma)
+    stretch = np.clip((0.065 + 0.145 * traits.saturation) / max(float(lightness.std()), 0.01), 0.55, 1.9)
+    lightness = lightness.mean() + (lightness - lightness.mean()) * np.float32(stretch)
+
+    a, b = lab[..., 1], lab[..., 2]
+    chroma = max(float(np.hypot(a, b).mean()), 1e-3)
+    off = np.deg2rad(palette.hue) - np.arctan2(float(b.mean()), float(a.mean()))
+    turn = float(np.clip((off + np.pi) % (2 * np.pi) - np.pi, -0.6, 0.6))
+    scale = (0.03 + 0.115 * traits.saturation) / chroma
+    cos, sin = np.float32(scale * np.cos(turn)), np.float32(scale * np.sin(turn))
+    return np.stack([lightness.clip(0.03, 0.985), a * cos - b * sin, a * sin + b * cos], axis=-1).astype(np.float32)
