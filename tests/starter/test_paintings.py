@@ -4,21 +4,14 @@ import numpy as np
 
 from covergen_cli.starter.paintings import draw_descriptors, open_paintings, paint_all
 
-SETTINGS = {"count": 12, "size": 8, "seed": 5, "workers": 1}
-
-
-def chunks_of(monkeypatch, size):
-    from covergen_cli.starter import paintings
-
-    monkeypatch.setattr(paintings, "_CHUNK", size)
+SETTINGS = {"count": 12, "size": 8, "seed": 5, "workers": 1, "chunk": 4}
 
 
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_painting_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
-    chunks_of(monkeypatch, 4)
+def test_painting_that_was_stopped_goes_on_to_the_same_bytes(tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert [event.done for event in paint_all(whole, **SETTINGS)] == [4, 8, 12]
     painting = paint_all(stopped, **SETTINGS)
@@ -30,8 +23,7 @@ def test_painting_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypat
     assert list(paint_all(stopped, **SETTINGS)) == []
 
 
-def test_paintings_differ_and_another_seed_paints_others(tmp_path, monkeypatch):
-    chunks_of(monkeypatch, 4)
+def test_paintings_differ_and_another_seed_paints_others(tmp_path):
     for seed in (1, 2):
         list(paint_all(tmp_path / str(seed), **{**SETTINGS, "seed": seed}))
     (one, heard), (two, _) = (open_paintings(tmp_path / str(seed)) for seed in (1, 2))
@@ -41,10 +33,9 @@ def test_paintings_differ_and_another_seed_paints_others(tmp_path, monkeypatch):
     assert len({picture.tobytes() for picture in (*one, *two)}) == 24
 
 
-def test_two_processes_paint_what_one_paints(tmp_path, monkeypatch):
-    chunks_of(monkeypatch, 6)
+def test_two_processes_paint_what_one_paints(tmp_path):
     for workers in (1, 2):
-        list(paint_all(tmp_path / str(workers), **{**SETTINGS, "workers": workers}))
+        list(paint_all(tmp_path / str(workers), **{**SETTINGS, "workers": workers, "chunk": 6}))
     assert files(tmp_path / "1") == files(tmp_path / "2")
 
 

@@ -59,11 +59,11 @@ class Recipe:
     songs: int = 800
     excerpts: int = 2
     autoencoder_minutes: float = 10
-    unet_minutes: float = 45
-    decoder_minutes: float = 9
+    unet_minutes: float = 38
+    decoder_minutes: float = 7
     masters: int = 500
-    upscaler_minutes: float = 6
-    tokens_minutes: float = 7
+    upscaler_minutes: float = 5
+    tokens_minutes: float = 6
     noise_minutes: float = 3
     compiled: bool = True
 
