@@ -2,20 +2,28 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
+from covergen_cli.generation.draw import load_painter
+from covergen_cli.generation.identity import find_models
 from covergen_cli.starter import card, card_measure
 from covergen_cli.starter.card import Inquiry, make_card
-from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED
+from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, memory_of
+from covergen_cli.starter.card_pictures import SWEEPS, draw_pictures
 from covergen_cli.starter.card_text import source_rows
+from covergen_cli.synthetic.diversity import thumbnail
+from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.qualities import EXPECTED
 from covergen_cli.synthetic.synth import compose, render
 from tiny import tiny_adapter, tiny_base
@@ -91,7 +99,6 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
         "MODEL_CARD.md",
         "grid.png",
         "metrics.json",
-        "sweep.png",
         "variations.png",
     ]
     warned = [event for event in events if isinstance(event, Warned)]
@@ -110,9 +117,8 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     assert metrics["recorded"]["diversity"]["pairs"] == 3
     assert metrics["seconds"]["draw"] > 0
     for name, (columns, rows, cell) in {
-        "grid.png": (2, 2, 320),
+        "grid.png": (3, 1, 288),
         "variations.png": (4, 3, 240),
-        "sweep.png": (7, 4, 240),
     }.items():
         with Image.open(out / name) as image:
             assert image.size == (columns * (cell + 8) - 8, rows * (cell + 8) - 8)
@@ -126,17 +132,42 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     assert "an abacus" in text
     assert "| some-songs 1.0 | 1 | 2 | CC-BY-4.0 | 2004, Jo Doe; A / B; Jo |" in text
     assert "| other 2 | 1 | 0 | CC0-1.0 | N |" in text
-    for name in ("grid", "variations", "sweep"):
+    for name in ("grid", "variations"):
         assert f"]({name}.png)" in text
 
 
-def test_the_ends_of_a_sweep_are_the_calmest_and_the_most_intense_song(made):
-    _, out, inquiry = made
-    encoder = get_encoder("mel")
-    songs = [card_measure.hear(path, encoder) for path in inquiry.recordings if path.stem != "broken"]
-    energies = {song.name: song.descriptors[2] for song in songs}
-    low, high = json.loads((out / "metrics.json").read_text())["pictures"]["sweep"][0]
-    assert (low, high) == (min(energies, key=energies.get), max(energies, key=energies.get))
+def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path):
+    config = replace(QUICK, adapter=str(bundle), base=str(bundle))
+    painter, asked = load_painter(config, find_models(config)), []
+
+    def condition(heard):
+        asked.append(heard)
+        return torch.randn(len(heard), 2, painter.base.cross_attention_dim)
+
+    songs = [card_measure.Song("one", np.zeros((4, 512), np.float32), np.zeros(7), 0.0)]
+    list(draw_pictures(tmp_path, painter, songs, config, condition))
+    assert len(asked) == len(SWEEPS)
+    for heard, (name, _, _) in zip(asked, SWEEPS, strict=True):
+        moved = [NAMES[i] for i in range(len(NAMES)) if heard[:, i].std() > 0]
+        assert moved == [name]
+        assert (heard[:, NAMES.index(name)].diff() > 0).all()
+    with Image.open(tmp_path / "sweep.png") as image:
+        assert image.size == (7 * 248 - 8, 6 * 248 - 8)
+
+
+def test_copies_of_training_paintings_are_found():
+    rng = np.random.default_rng(0)
+    paintings = np.stack([paint(rng.uniform(0, 1, 7), seed, 64) for seed in range(40)])
+    known, fresh = thumbnail(paintings[7]), thumbnail(paint(rng.uniform(0, 1, 7), 99, 64))
+    found = {}
+
+    def looking():
+        found.update((yield from memory_of(np.stack([known, fresh]), np.stack([fresh]), paintings)))
+
+    assert [event.total for event in looking()] == [40]
+    assert found["drawn"] == {"median": pytest.approx(found["fresh"]["smallest"] / 2), "smallest": 0, "copies": 1}
+    assert found["fresh"]["copies"] == 0
+    assert (found["covers"], found["paintings"]) == (2, 40)
 
 
 def test_the_same_seed_gives_the_same_pictures(made, tmp_path):

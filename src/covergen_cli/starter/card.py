@@ -28,16 +28,21 @@ from covergen_cli.presets import resolve
 from covergen_cli.starter.build import find_music
 from covergen_cli.starter.card_measure import (
     SEEDS_PER_SONG,
+    Covers,
     Song,
+    Thumbnails,
     agreement_of,
     compose_songs,
     diversity_of,
     draw_covers,
     hear_songs,
+    memory_of,
     paint_covers,
 )
 from covergen_cli.starter.card_pictures import draw_pictures
 from covergen_cli.starter.card_text import card_text, source_rows
+from covergen_cli.starter.paintings import open_paintings
+from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
 from covergen_cli.synthetic.diversity import NEAR_COPY
 from covergen_cli.weights import STARTER
 
@@ -51,7 +56,7 @@ __all__ = ["Inquiry", "make_card"]
 
 log = logging.getLogger("covergen.starter")
 
-_STAGES = ("autoencoder", "unet", "decoder", "adapter-tokens", "adapter-noise")
+_STAGES = ("autoencoder", "unet", "decoder", "upscaler", "adapter-tokens", "adapter-noise")
 
 
 def _as_users_draw() -> GenerateConfig:
@@ -98,16 +103,20 @@ def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
     composed = yield from compose_songs(inquiry.songs, encoder)
     facts = _facts(inquiry, models, painter)
     seconds: list[float] = []
+    thumbnails: list[tuple[Thumbnails, Thumbnails]] = []
     for name, songs in (("recorded", recorded), ("synthetic", composed)):
-        facts[name], drawing = yield from _measure(painter, songs, config)
-        seconds += drawing
+        facts[name], drawn, painted = yield from _measure(painter, songs, config)
+        seconds += drawn.seconds.reshape(-1).tolist()
+        thumbnails.append((drawn.thumbnails, painted.thumbnails))
+    facts["memory"] = yield from _memory(inquiry.work, thumbnails)
     facts["seconds"] = {
         "hear": float(np.median([song.seconds for song in recorded])),
         "draw": float(np.median(seconds)),
     }
     out.mkdir(parents=True, exist_ok=True)
-    shown = yield from draw_pictures(out, painter, recorded, config)
-    facts["pictures"] = asdict(shown)
+    condition = _condition(inquiry.work)
+    shown = yield from draw_pictures(out, painter, recorded, config, condition)
+    facts["pictures"], facts["swept"] = asdict(shown), condition is not None
     write_json(out / "metrics.json", facts)
     write_text(out / "MODEL_CARD.md", card_text(facts))
 
@@ -121,8 +130,8 @@ def _picked(inquiry: Inquiry) -> list[Path]:
 
 def _measure(
     painter: Painter, songs: list[Song], config: GenerateConfig
-) -> Generator[Progress | Warned, None, tuple[dict[str, Any], list[float]]]:
-    """Return what is known about the covers of some songs, and the seconds that drawing each took."""
+) -> Generator[Progress | Warned, None, tuple[dict[str, Any], Covers, Covers]]:
+    """Return what is known about the covers of some songs, and the covers and paintings themselves."""
     drawn = yield from draw_covers(painter, songs, config)
     painted = yield from paint_covers(painter, songs, config)
     measured = {
@@ -131,11 +140,34 @@ def _measure(
         "diversity": diversity_of(drawn),
         "painter": diversity_of(painted),
     }
-    return measured, drawn.seconds.reshape(-1).tolist()
+    return measured, drawn, painted
+
+
+def _memory(
+    work: Path | None, thumbnails: list[tuple[Thumbnails, Thumbnails]]
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Compare covers with the paintings that the base was trained on, where these are still there."""
+    if work is None or not (work / "paintings" / "paintings.npy").exists():
+        return {}
+    paintings, _ = open_paintings(work / "paintings")
+    drawn, fresh = (
+        np.concatenate([kind.reshape(-1, *kind.shape[2:]) for kind in kinds]) for kinds in zip(*thumbnails, strict=True)
+    )
+    return (yield from memory_of(drawn, fresh, paintings))
+
+
+def _condition(work: Path | None) -> ConditionEncoder | None:
+    """Load what the base was trained with, where it is still there."""
+    if work is None or not (work / "unet" / "state.safetensors").exists():
+        return None
+    condition = ConditionEncoder()
+    restore(work / "unet", build_unet(), condition)
+    return condition
 
 
 def _facts(inquiry: Inquiry, models: Models, painter: Painter) -> dict[str, Any]:
     parts = {"vae": painter.base.vae, "unet": painter.base.unet, "adapter": painter.adapter}
+    parts |= {"upscaler": painter.base.upscaler} if painter.base.upscaler is not None else {}
     settings = asdict(inquiry.config)
     return {
         "schema": SCHEMA,

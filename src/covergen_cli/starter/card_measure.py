@@ -20,7 +20,7 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.generation.draw import song_seed
 from covergen_cli.synthetic.agreement import agreement_table
-from covergen_cli.synthetic.diversity import distance, spread_of, thumbnail
+from covergen_cli.synthetic.diversity import NEAR_COPY, distance, spread_of, thumbnail
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.qualities import FIELDS, measure
 from covergen_cli.synthetic.synth import compose, render
@@ -39,12 +39,14 @@ __all__ = [
     "SEEDS_PER_SONG",
     "Covers",
     "Song",
+    "Thumbnails",
     "agreement_of",
     "compose_songs",
     "diversity_of",
     "draw_covers",
     "hear",
     "hear_songs",
+    "memory_of",
     "paint_covers",
 ]
 
@@ -56,6 +58,8 @@ _SONG_SECONDS = 60.0
 _SONG_RATE_HZ = 44_100
 
 Picture = npt.NDArray[np.uint8]
+Thumbnails: TypeAlias = npt.NDArray[np.float32]
+"""``(N, …, 32, 32, 3)``, OKLab."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,46 @@ def agreement_of(songs: Sequence[Song], drawn: Covers, painted: Covers, seed: in
     heard = np.stack([song.descriptors for song in songs])
     seen = {"covers": drawn.qualities.mean(axis=1), "painter": painted.qualities.mean(axis=1)}
     return agreement_table(heard, seen, seed=seed)
+
+
+def memory_of(drawn: Thumbnails, fresh: Thumbnails, paintings: Picture) -> Generator[Progress, None, dict[str, Any]]:
+    """Look for covers that are copies of training paintings.
+
+    Args:
+        drawn: ``(N, 32, 32, 3)``, of covers.
+        fresh: ``(N, 32, 32, 3)``, of paintings that nobody was trained on: how near chance comes.
+        paintings: sRGB ``(M, S, S, 3)``, all that were trained on.
+
+    Returns:
+        ``covers`` N, ``paintings`` M, and for ``drawn`` and ``fresh`` the distance to the nearest painting: its
+        ``median``, the ``smallest``, and how many are ``copies``.
+    """
+    known = np.empty((len(paintings), *drawn.shape[1:]), np.float32)
+    for number, painting in enumerate(paintings):
+        known[number] = thumbnail(painting)
+        if number % 500 == 0:
+            yield Progress("remember", number, len(paintings))
+    found: dict[str, Any] = {"covers": len(drawn), "paintings": len(paintings)}
+    for name, pictures in (("drawn", drawn), ("fresh", fresh)):
+        nearest = _nearest(pictures, known)
+        near, copies = float(nearest.min()), int((nearest < NEAR_COPY).sum())
+        found[name] = {"median": float(np.median(nearest)), "smallest": near, "copies": copies}
+    return found
+
+
+def _coarse(pictures: Thumbnails) -> Thumbnails:
+    """Average thumbnails ``(N, 32, 32, 3)`` to ``(N, 8, 8, 3)``."""
+    small: Thumbnails = pictures.reshape(len(pictures), 8, 4, 8, 4, 3).mean(axis=(2, 4))
+    return small
+
+
+def _nearest(pictures: Thumbnails, known: Thumbnails, candidates: int = 64) -> npt.NDArray[np.float64]:
+    """Distance of each of ``pictures`` to the nearest of ``known``, among those that are nearest at 8 × 8 pixels."""
+    outline, found = _coarse(known), np.empty(len(pictures))
+    for number, (picture, coarse) in enumerate(zip(pictures, _coarse(pictures), strict=True)):
+        order = np.argsort(np.linalg.norm(outline - coarse, axis=-1).mean(axis=(1, 2)))[:candidates]
+        found[number] = min(distance(picture, known[i]) for i in order)
+    return found
 
 
 def diversity_of(covers: Covers) -> dict[str, float]:

@@ -1,9 +1,8 @@
-"""The pictures of a model card: a grid of songs, variations of a few, and sweeps from one song to its opposite."""
+"""The pictures of a model card: a grid of songs, variations of a few, and sweeps of one descriptor each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +15,10 @@ from covergen_cli.events import Progress
 from covergen_cli.generation.draw import song_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.generation.draw import Painter
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["SWEEPS", "Shown", "draw_pictures"]
 
 SWEEPS: tuple[tuple[str, str, str], ...] = (
+    ("tempo", "slow", "fast"),
     ("energy", "calm", "intense"),
     ("mode", "minor", "major"),
     ("brightness", "dark", "bright"),
     ("density", "sparse", "busy"),
+    ("percussiveness", "sustained", "percussive"),
 )
 """Descriptor, and what its low and its high end sound like: the rows of ``sweep.png``."""
 
-_GRID_SONGS = 16
-_GRID_CELL = 320
+_GRID_SONGS = 24
+_GRID_WIDE = 6
+_GRID_CELL = 288
 _VARIED_SONGS = 4
 _VARIATIONS = 4
 _SWEEP_STEPS = 7
@@ -51,28 +55,39 @@ class Shown:
     Args:
         grid: names, row by row.
         variations: names, a row each.
-        sweep: names of the first and last song of each row, as in :data:`SWEEPS`.
     """
 
     grid: list[str]
     variations: list[str]
-    sweep: list[tuple[str, str]]
 
 
 def draw_pictures(
-    out: Path, painter: Painter, songs: Sequence[Song], config: GenerateConfig
+    out: Path,
+    painter: Painter,
+    songs: Sequence[Song],
+    config: GenerateConfig,
+    condition: Callable[[Tensor], Tensor] | None,
 ) -> Generator[Progress, None, Shown]:
     """Write ``grid.png``, ``variations.png`` and ``sweep.png`` to ``out``.
 
-    The seed picks the songs of the first two; those of the sweep are the lowest and the highest in a descriptor.
+    The seed picks the songs of the first two.
+
+    Args:
+        out: a folder.
+        painter: the models.
+        songs: to pick from.
+        config: how to draw.
+        condition: descriptors ``(B, 7)`` → tokens ``(B, K, D)``, what the base was trained with; without it there is no
+            sweep.
     """
     picked = np.random.default_rng([config.seed, 3]).permutation(len(songs))
     chosen = [songs[i] for i in picked[:_GRID_SONGS]]
     varied = [songs[i] for i in picked[-_VARIED_SONGS:]]
     yield from _grid(out / "grid.png", painter, chosen, config)
     yield from _variations(out / "variations.png", painter, varied, config)
-    ends = yield from _sweep(out / "sweep.png", painter, songs, config)
-    return Shown([song.name for song in chosen], [song.name for song in varied], ends)
+    if condition is not None:
+        yield from _sweep(out / "sweep.png", painter, condition, config)
+    return Shown([song.name for song in chosen], [song.name for song in varied])
 
 
 def _grid(
@@ -83,8 +98,7 @@ def _grid(
         seed = song_seed(config.seed, song.embedding)
         cells.append(painter.cover(painter.listen(song.embedding), seed, config))
         yield Progress(path.name, len(cells), len(songs), song.name)
-    wide = ceil(sqrt(len(cells)))
-    _save(path, [cells[start : start + wide] for start in range(0, len(cells), wide)], _GRID_CELL)
+    _save(path, [cells[start : start + _GRID_WIDE] for start in range(0, len(cells), _GRID_WIDE)], _GRID_CELL)
 
 
 def _variations(
@@ -100,22 +114,18 @@ def _variations(
 
 
 def _sweep(
-    path: Path, painter: Painter, songs: Sequence[Song], config: GenerateConfig
-) -> Generator[Progress, None, list[tuple[str, str]]]:
-    """Go from the tokens of one song to those of another while the noise, and with it the layout, stays."""
+    path: Path, painter: Painter, condition: Callable[[Tensor], Tensor], config: GenerateConfig
+) -> Generator[Progress, None, None]:
+    """Move one descriptor from end to end, the others in the middle, while the noise, and so the layout, stays."""
     rows: list[Row] = []
-    ends: list[tuple[str, str]] = []
     for number, (name, _, _) in enumerate(SWEEPS):
-        heard = [float(song.descriptors[NAMES.index(name)]) for song in songs]
-        low, high = songs[int(np.argmin(heard))], songs[int(np.argmax(heard))]
-        start, end = painter.listen(low.embedding), painter.listen(high.embedding)
-        seed = song_seed(config.seed + number, low.embedding)
-        shares = torch.linspace(0, 1, _SWEEP_STEPS).tolist()
-        rows.append([painter.cover(torch.lerp(start, end, share), seed, config) for share in shares])
-        ends.append((low.name, high.name))
-        yield Progress(path.name, len(rows), len(SWEEPS), f"{low.name} to {high.name}")
+        heard = torch.full((_SWEEP_STEPS, len(NAMES)), 0.5)
+        heard[:, NAMES.index(name)] = torch.linspace(0.02, 0.98, _SWEEP_STEPS)
+        with torch.inference_mode():
+            tokens = condition(heard).to(painter.base.device)
+        rows.append([painter.cover(one[None], config.seed + number, config) for one in tokens])
+        yield Progress(path.name, len(rows), len(SWEEPS), name)
     _save(path, rows, _CELL)
-    return ends
 
 
 def _save(path: Path, rows: Sequence[Row], side: int) -> None:

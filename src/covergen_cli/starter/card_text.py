@@ -18,6 +18,7 @@ _STAGES = {
     "autoencoder": "encoder and decoder together, from paintings",
     "unet": "U-Net and condition encoder, from the paintings' latents and descriptors",
     "decoder": "the decoder alone",
+    "upscaler": "the upscaler, from paintings at two sizes",
     "adapter-tokens": "the adapter, to give from audio what the condition encoder gives from descriptors",
     "adapter-noise": "the adapter, through the frozen U-Net, from paintings of its clips",
 }
@@ -39,7 +40,7 @@ def card_text(facts: Mapping[str, Any]) -> str:
     template = Template(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     shown, seconds, settings = facts["pictures"], facts["seconds"], facts["settings"]
     text = template.substitute(
-        {name: f"{count:,}" for name, count in facts["parameters"].items()},
+        {"upscaler": "none"} | {name: f"{count:,}" for name, count in facts["parameters"].items()},
         base_fingerprint=facts["bundle"]["base"][:16],
         adapter_fingerprint=facts["bundle"]["adapter"][:16],
         seeds_per_song=facts["seeds_per_song"],
@@ -57,7 +58,9 @@ def card_text(facts: Mapping[str, Any]) -> str:
         measured_on=facts["measured_on"],
         grid=", ".join(shown["grid"]),
         variations=", ".join(shown["variations"]),
-        sweeps=_sweeps(shown["sweep"]),
+        sweep=_sweep(drawn=facts["swept"]),
+        memory=_memory(facts["memory"]),
+        covers=facts["seeds_per_song"] * (facts["recorded"]["songs"] + facts["synthetic"]["songs"]),
         machine=facts["machine"],
         training=_training(facts),
         as_listed=" (listed below)" if facts["sources"] else "",
@@ -112,10 +115,33 @@ def _diversity(facts: Mapping[str, Any]) -> str:
     return _table(head, rows, range(1, 5))
 
 
-def _sweeps(ends: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(
-        f"{number}. {low} → {high}: from {first} to {last}"
-        for number, ((_, low, high), (first, last)) in enumerate(zip(SWEEPS, ends, strict=True), 1)
+def _memory(found: Mapping[str, Any]) -> str:
+    if not found:
+        return ""
+    rows = [
+        (
+            who,
+            f"{found[key]['median']:.3f}",
+            f"{found[key]['smallest']:.3f}",
+            f"{found[key]['copies']} of {found['covers']:,}",
+        )
+        for who, key in (("covers", "drawn"), ("fresh paintings for the same songs", "fresh"))
+    ]
+    table = _table(("nearest training painting to", "median", "smallest", "copies"), rows, (1, 2, 3))
+    return (
+        f"Is anything copied from training? Distance to the nearest of all {found['paintings']:,} training paintings, "
+        "beside that of paintings which the painter made for the same songs and no model has seen:\n\n" + table
+    )
+
+
+def _sweep(*, drawn: bool) -> str:
+    if not drawn:
+        return ""
+    rows = "\n".join(f"{number}. {name}: {low} → {high}" for number, (name, low, high) in enumerate(SWEEPS, 1))
+    return (
+        "![One descriptor at a time](sweep.png)\n\n"
+        "Along a row one descriptor goes from end to end while the others stay in "
+        f"the middle and the noise stays as it is. Drawn by the base alone, from its own condition encoder.\n\n{rows}"
     )
 
 
