@@ -11,7 +11,7 @@ ROOT = Path(covergen_cli.__file__).parent
 FLOORS = [
     {"config", "events", "errors"},
     {"artifacts"},
-    {"weights", "presets"},
+    {"weights", "presets", "provenance"},
     {"audio", "models"},
     {"synthetic"},
     {"generation", "data"},

@@ -51,4 +51,4 @@ def test_ray_writes_the_same_files_as_the_local_engine_and_goes_on_after_a_stop(
 def test_without_ray_the_way_to_get_it_is_said(dataset):
     with pytest.raises(ConfigError, match="needs the package ray") as refused:
         list(embed_dataset(dataset, EmbedConfig(encoder="mel", engine="ray")))
-    assert "covergen-cli[ray]" in refused.value.hint
+    assert "pip install 'ray[data]'" in refused.value.hint

@@ -18,6 +18,7 @@ from covergen_cli.data.fetch import fetch_dataset
 from covergen_cli.data.folder import FolderSource
 from covergen_cli.data.sources import UnwantedError
 from covergen_cli.errors import InputError
+from covergen_cli.provenance import encode_jpeg
 
 from .conftest import read_table, write_song
 
@@ -145,6 +146,18 @@ def test_music_without_a_cover_is_unwanted(song, tmp_path):
     with pytest.raises(UnwantedError, match=r"x\.mp3 has no cover inside, and there is no cover\.\*, folder") as raised:
         obtained(FolderSource(tmp_path / "music"), tmp_path)
     assert raised.value.cause == "no cover"
+
+
+def test_covers_of_our_own_making_teach_nothing(song, tmp_path):
+    file = put(song, tmp_path / "song.mp3")
+    made = encode_jpeg(Image.new("RGB", (200, 200), "red"), {"version": "1"})
+    tag(file, picture=made)
+    (tmp_path / "cover.jpg").write_bytes(made)
+    (item,) = FolderSource(tmp_path).items()
+    with pytest.raises(UnwantedError, match="those made by covergen do not count"):
+        FolderSource(tmp_path).obtain(item, tmp_path)
+    (tmp_path / "front.png").write_bytes(BLUE)
+    assert FolderSource(tmp_path).obtain(item, tmp_path).image == tmp_path / "front.png"
 
 
 def test_a_copy_is_the_salient_part(song, tmp_path):

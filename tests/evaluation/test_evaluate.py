@@ -13,7 +13,7 @@ from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.evaluation.evaluate import evaluate
 from covergen_cli.evaluation.material import open_material
 from covergen_cli.events import EvalFinished, EvalPlanned, Progress, Warned
-from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.provenance import read_provenance
 from covergen_cli.synthetic.qualities import EXPECTED
 from training_data import write_dataset
 

@@ -13,7 +13,7 @@ from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.generation import batch
 from covergen_cli.generation.draw import choose_device, song_seed
-from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.provenance import read_provenance
 from tiny import tiny_adapter, tiny_base, tiny_embedding
 
 

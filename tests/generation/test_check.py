@@ -6,8 +6,8 @@ from PIL import Image
 
 from covergen_cli.errors import InputError
 from covergen_cli.generation.check import check, detail_size, open_picture
-from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.stores import Store, load_stores
+from covergen_cli.provenance import save_cover
 
 SMALL = Store("small", 64, 48, ("jpg", "png"), (), max_size=200, max_bytes=20_000)
 

@@ -11,7 +11,7 @@ from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.generation import batch
 from covergen_cli.generation.identity import judge
-from covergen_cli.generation.provenance import read_provenance, save_cover
+from covergen_cli.provenance import read_provenance, save_cover
 from tiny import tiny_song
 
 

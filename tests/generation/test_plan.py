@@ -8,7 +8,7 @@ from PIL import Image
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.generation.plan import plan
-from covergen_cli.generation.provenance import save_cover
+from covergen_cli.provenance import save_cover
 from tiny import tiny_song
 
 

@@ -13,9 +13,9 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError, ModelError
 from covergen_cli.generation.identity import cover_facts, find_models
 from covergen_cli.generation.plan import Job
-from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.remake import check_models, find_song, read_recipe
 from covergen_cli.presets import resolve
+from covergen_cli.provenance import save_cover
 from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
 
 WORDS = {"title": "A Title", "artist": None, "layout": "poster", "fonts": {"title": "Inter Display 3.019"}}

@@ -19,7 +19,7 @@ from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.generation import batch, draw
 from covergen_cli.generation.placement import Placement
-from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.provenance import read_provenance
 from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
 
 RATE_HZ = 22050

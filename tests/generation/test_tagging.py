@@ -19,8 +19,8 @@ from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSki
 from covergen_cli.generation import tagging
 from covergen_cli.generation.pictures_in_tags import open_tags
 from covergen_cli.generation.plan import Job
-from covergen_cli.generation.provenance import read_provenance, save_cover
 from covergen_cli.generation.tagging import TagSettings, art_jpeg, refusals, with_art, write_art
+from covergen_cli.provenance import read_provenance, save_cover
 
 KINDS = {
     "song.mp3": "libmp3lame",
@@ -239,7 +239,7 @@ def test_without_mutagen_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "mutagen", None)
     with pytest.raises(ConfigError, match="mutagen") as caught:
         refusals([Job(song, tmp_path / "a.png", 0)], TagSettings())
-    assert "covergen-cli[tags]" in caught.value.hint
+    assert "pip install mutagen" in caught.value.hint
 
 
 def test_songs_with_foreign_art_are_parted_off_before_anything_is_drawn(tmp_path):

@@ -44,7 +44,7 @@ def parsed_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
         raise FailedError(f"that is not a URL: {error}", "not a URL") from error
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
-        raise FailedError("that is not a URL of http or https", "not a URL")
+        raise FailedError("that is no http:, https: or file: URL", "not a URL")
     return parsed
 
 

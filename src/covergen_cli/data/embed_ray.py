@@ -83,9 +83,7 @@ def _ray() -> Any:
         import ray  # noqa: PLC0415 — optional, and slow to import
         import ray.data  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError(
-            "the engine ray needs the package ray", hint="Install it: pip install 'covergen-cli[ray]'"
-        ) from error
+        raise ConfigError("the engine ray needs the package ray", hint="Install it: pip install 'ray[data]'") from error
     return ray
 
 

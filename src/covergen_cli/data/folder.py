@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
 from covergen_cli.audio.pictures import read_pictures
 from covergen_cli.data.sources import Item, Obtained, Source, UnwantedError, safe_id
 from covergen_cli.errors import InputError
+from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,11 +88,14 @@ class FolderSource(Source):
         if not path.is_file():
             raise InputError(f"{item.audio} is not there", hint="If it is, its name is no valid text: rename it.")
         info = probe(path)
-        image = next((data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS)), None) or _beside(path)
+        inside = (data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS))
+        image = next((data for data in inside if read_provenance(BytesIO(data)) is None), None) or _beside(path)
         if image is None:
             names = ", ".join(f"{name}.*" for name in IMAGE_NAMES)
             raise UnwantedError(
-                f"{item.audio} has no cover inside, and there is no {names} beside it", cause="no cover"
+                f"{item.audio} has no cover inside, and there is no {names} beside it "
+                "(those made by covergen do not count)",
+                cause="no cover",
             )
         said = {name: getattr(info.tags, name) or "" for name in METADATA}
         said |= {"title": info.title or path.stem, "artist": info.artist or ""}
@@ -98,7 +103,7 @@ class FolderSource(Source):
 
 
 def _beside(path: Path) -> Path | None:
-    """Find the cover beside a song, whatever the case of its name."""
+    """Find the cover beside a song, whatever the case of its name; covers of our own making teach nothing."""
     found: dict[tuple[int, int, str], Path] = {}
     with os.scandir(path.parent) as entries:
         for entry in entries:
@@ -106,7 +111,7 @@ def _beside(path: Path) -> Path | None:
             stem, suffix = name.stem, name.suffix
             if stem in IMAGE_NAMES and suffix in _IMAGE_SUFFIXES and entry.is_file():
                 found[IMAGE_NAMES.index(stem), _IMAGE_SUFFIXES.index(suffix), entry.name] = Path(entry.path)
-    return found[min(found)] if found else None
+    return next((found[key] for key in sorted(found) if read_provenance(found[key]) is None), None)
 
 
 def _cut(path: Path, copied: Path) -> Path:

@@ -35,6 +35,9 @@ _CANONICAL = {
 }
 
 
+_SEMICOLONS = "Its columns are parted by semicolons; save it with commas (CSV) or tabs (TSV)."
+
+
 @dataclass(frozen=True)
 class TableSource(Source):
     """A table with a row per song: where its music is, where its cover is, and whatever else is known.
@@ -85,10 +88,15 @@ class TableSource(Source):
             if column not in columns:
                 raise ConfigError(
                     f"{self.path} has no column {column!r}; it has {', '.join(columns[:40])}",
-                    hint=f"Name the column of URLs with --{option}-column.",
+                    hint=_SEMICOLONS
+                    if len(columns) == 1 and ";" in columns[0]
+                    else f"Name the column of URLs with --{option}-column.",
                 )
         if self.config.id_column not in columns and self.config.id_column != FetchConfig.id_column:
-            raise ConfigError(f"{self.path} has no column {self.config.id_column!r}", hint="Check --id-column.")
+            raise ConfigError(
+                f"{self.path} has no column {self.config.id_column!r}; it has {', '.join(columns[:40])}",
+                hint="Name the column of ids with --id-column.",
+            )
 
     @contextmanager
     def downloads(self, workspace: Path) -> Iterator[Callable[[Item], Future[Missed | None]] | None]:
@@ -218,7 +226,7 @@ def _parquet(file: BinaryIO) -> Iterator[dict[str, str]]:
         from pyarrow import parquet  # noqa: PLC0415 — an extra
     except ImportError as error:
         raise ConfigError(
-            "reading Parquet needs the package pyarrow", hint="Install it: pip install 'covergen-cli[parquet]'"
+            "reading Parquet needs the package pyarrow", hint="Install it: pip install pyarrow"
         ) from error
     for batch in parquet.ParquetFile(file).iter_batches(batch_size=1024):
         for record in batch.to_pylist():

@@ -23,7 +23,7 @@ from covergen_cli.evaluation.material import read_embedding
 from covergen_cli.events import Progress, Warned
 from covergen_cli.generation.draw import song_seed
 from covergen_cli.generation.identity import judge
-from covergen_cli.generation.provenance import save_cover
+from covergen_cli.provenance import save_cover
 from covergen_cli.synthetic.agreement import agreement_table
 from covergen_cli.synthetic.diversity import spread_of, thumbnail
 from covergen_cli.synthetic.qualities import measure

@@ -27,7 +27,7 @@ from covergen_cli.errors import InputError, OutputError
 from covergen_cli.evaluation.covers import draw_covers
 from covergen_cli.evaluation.material import check_fit
 from covergen_cli.events import Progress, SurveyFinished, Warned
-from covergen_cli.generation.provenance import save_cover
+from covergen_cli.provenance import save_cover
 from covergen_cli.training.objective import derangement
 
 if TYPE_CHECKING:

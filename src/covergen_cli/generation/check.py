@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from covergen_cli.errors import InputError
-from covergen_cli.generation.provenance import DIGITAL_SOURCE_TYPE, read_provenance
+from covergen_cli.provenance import DIGITAL_SOURCE_TYPE, read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

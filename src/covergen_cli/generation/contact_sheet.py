@@ -12,8 +12,8 @@ from covergen_cli import __version__
 from covergen_cli.errors import OutputError
 from covergen_cli.events import ContactSheetWritten, CoverFinished, CoverSkipped, Warned
 from covergen_cli.generation.lettering import BUNDLED, FALLBACK, best_font
-from covergen_cli.generation.provenance import read_provenance, save_cover
 from covergen_cli.generation.typesetting import Face
+from covergen_cli.provenance import read_provenance, save_cover
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -15,7 +15,6 @@ from covergen_cli.errors import ModelError
 from covergen_cli.generation.finish import finish
 from covergen_cli.generation.guidance import guide
 from covergen_cli.generation.placement import ONE_BY_ONE, Placement, place, settle, take_turns
-from covergen_cli.generation.provenance import save_cover
 from covergen_cli.generation.refine import refine, refine_calls
 from covergen_cli.generation.sampler import denoise, make_scheduler
 from covergen_cli.generation.stores import max_bytes
@@ -23,6 +22,7 @@ from covergen_cli.generation.typography import letter
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.text import embed_texts, kept_text
+from covergen_cli.provenance import save_cover
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:

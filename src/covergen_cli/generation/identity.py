@@ -14,7 +14,6 @@ from covergen_cli import __version__, weights
 from covergen_cli.artifacts import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.generation.provenance import read_provenance
 from covergen_cli.models.facts import (
     adapter_fingerprint,
     adapter_folder,
@@ -24,6 +23,7 @@ from covergen_cli.models.facts import (
     read_model_json,
     refiner_fingerprint,
 )
+from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

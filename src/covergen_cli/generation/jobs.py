@@ -125,7 +125,7 @@ def _made_from(folder: Path, stem: str, name: str, config: GenerateConfig) -> bo
     cover = folder / _numbered(stem, 0, config)
     if not cover.exists():
         return False
-    from covergen_cli.generation.provenance import read_provenance
+    from covergen_cli.provenance import read_provenance
 
     return (read_provenance(cover) or {}).get("input") == name
 

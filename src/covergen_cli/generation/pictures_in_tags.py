@@ -11,7 +11,7 @@ import io
 from typing import TYPE_CHECKING, Any, Protocol
 
 from covergen_cli.errors import ConfigError, InputError
-from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,7 @@ def open_tags(path: Path) -> Tags:
         from mutagen.mp4 import MP4
         from mutagen.ogg import OggFileType
     except ImportError as error:
-        raise ConfigError(
-            "tags need the package mutagen", hint="Install it: pip install 'covergen-cli[tags]'."
-        ) from error
+        raise ConfigError("tags need the package mutagen", hint="Install it: pip install mutagen.") from error
     try:
         found = mutagen.File(path)
     except (mutagen.MutagenError, OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from covergen_cli.audio.payload import payload_sha256
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError, ModelError
 from covergen_cli.generation.identity import find_models
-from covergen_cli.generation.provenance import read_provenance
+from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

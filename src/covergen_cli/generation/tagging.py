@@ -23,8 +23,8 @@ from covergen_cli.errors import ConfigError, CovergenError, InputError, OutputEr
 from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
 from covergen_cli.generation.jobs import songs_of
 from covergen_cli.generation.pictures_in_tags import has_foreign_art, open_tags
-from covergen_cli.generation.provenance import encode_jpeg, read_provenance
 from covergen_cli.generation.stores import load_stores
+from covergen_cli.provenance import encode_jpeg, read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -179,9 +179,7 @@ class Trainer:
 
     def _announce(self) -> Generator[Event, None, None]:
         if self.main and not have_tensorboard():
-            yield Warned(
-                "TensorBoard is not installed, so there is no log for it: pip install 'covergen-cli[tensorboard]'"
-            )
+            yield Warned("TensorBoard is not installed, so there is no log for it: pip install tensorboard")
         yield TrainPlanned(
             run=self.run_folder,
             train_pairs=len(self.plan.train),

@@ -50,6 +50,7 @@ _BASE_PATTERNS = (
     "vae/diffusion_pytorch_model.safetensors",
     "text_encoder/model.safetensors",
     "null_condition/null.safetensors",
+    "upscaler/upscaler.safetensors",
 )
 _REFINER_PATTERNS = (
     "model_index.json",
@@ -141,6 +142,11 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
         known = STARTER if kind == "adapter" else ", ".join([STARTER, *KNOWN])
         raise ModelError(
             f"there is no {kind} {reference}", hint=f"Give {known}, a folder, or a hub id such as OWNER/NAME."
+        )
+    if reference not in KNOWN and "@" not in reference and path.parent.is_dir():
+        raise ModelError(
+            f"there is no folder {reference}",
+            hint=f"{path.parent} is a folder here; for a model of the hub, write {reference}@main.",
         )
     return _from_hub(model, reference, model.patterns or _patterns(kind), fetch=fetch)
 

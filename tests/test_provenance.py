@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from covergen_cli.errors import OutputError
-from covergen_cli.generation.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_cover
+from covergen_cli.provenance import DIGITAL_SOURCE_TYPE, read_provenance, save_cover
 
 FACTS = {"schema": 1, "version": "1.2", "input": "Straße -- 夜.mp3", "segment": [1.5, 31.5], "fingerprint": "f" * 64}
 
