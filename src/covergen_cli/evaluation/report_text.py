@@ -24,7 +24,7 @@ Finding the song. Songs with equal losses share their ranks, so that an adapter 
 Shares have Wilson's interval, ranks that of the bootstrap over covers; the p-value of the mean rank deals songs out to
 covers at random.
 
-What is seen. Lightness, saturation, contrast, warmth and edges of the covers, as covergen generate draws them, against
+What is seen. Lightness, saturation, contrast, warmth, busyness, uprightness and hardness of the covers, as covergen generate draws them, against
 tempo, mode, energy, brightness and density of the music: the matches that studies of listeners found (Palmer, Schloss,
 Xu and Prado-León, PNAS 2013; Whiteford and others, i-Perception 2018). Spearman's rank correlation, interval by
 bootstrap over songs.

@@ -56,15 +56,15 @@ class Recipe:
     seed: int = 0
     threads: int = 2
     paintings: int = 20000
-    songs: int = 800
+    songs: int = 700
     excerpts: int = 2
     autoencoder_minutes: float = 10
-    unet_minutes: float = 38
-    decoder_minutes: float = 7
-    masters: int = 500
-    upscaler_minutes: float = 5
-    tokens_minutes: float = 6
-    noise_minutes: float = 3
+    unet_minutes: float = 50
+    decoder_minutes: float = 4
+    masters: int = 300
+    upscaler_minutes: float = 4
+    tokens_minutes: float = 5
+    noise_minutes: float = 2
     compiled: bool = True
 
 
@@ -94,7 +94,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
         descriptors,
         budget,
         seed=recipe.seed + 2,
-        batch=64,
+        batch=32,
         compiled=recipe.compiled,
     )
     budget = Budget(1_000_000, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
