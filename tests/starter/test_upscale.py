@@ -41,10 +41,12 @@ def test_edges_get_sharper_than_by_enlargement(tmp_path):
 def test_drafts_are_what_the_autoencoder_makes_of_small_masters(tmp_path):
     vae = build_autoencoder().eval()
     vae.register_to_config(scaling_factor=1.0)
-    masters = np.full((3, 256, 256, 3), 100, dtype=np.uint8)
+    masters = np.full((3, 256, 256, 3), 40, dtype=np.uint8)
+    masters[1] = 220
     events = list(make_drafts(tmp_path, vae, masters, seed=0))
     drafts = np.load(tmp_path / "drafts.npy")
     assert events[-1].done == 3
     assert drafts.shape == (3, 64, 64, 3)
-    assert abs(drafts.mean() - 100) < 20
+    assert drafts[1].mean() > drafts[0].mean() + 20
+    assert abs(drafts[0].mean() - drafts[2].mean()) < 10
     assert list(make_drafts(tmp_path, vae, masters, seed=0)) == []
