@@ -24,7 +24,7 @@ def painted() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def test_what_is_heard_can_be_measured_on_the_painting(painted, descriptor: str, quality: str) -> None:
     heard, seen = painted
     rho = np.corrcoef(_ranks(heard[:, NAMES.index(descriptor)]), _ranks(seen[quality]))[0, 1]
-    assert rho > 0.75  # 0.82 and more over 420 paintings
+    assert rho > 0.7  # 0.81 and more over 420 paintings
 
 
 def test_same_seed_same_picture_other_seed_other_picture() -> None:

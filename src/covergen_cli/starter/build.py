@@ -60,9 +60,9 @@ class Recipe:
     excerpts: int = 2
     autoencoder_minutes: float = 10
     unet_minutes: float = 50
-    decoder_minutes: float = 4
+    decoder_minutes: float = 3
     masters: int = 300
-    upscaler_minutes: float = 4
+    upscaler_minutes: float = 3
     tokens_minutes: float = 5
     noise_minutes: float = 2
     compiled: bool = True

@@ -140,42 +140,6 @@ def _waves(scene: Scene, look: Look) -> Forms:
     return _layered(scene, field.clip(0), layers, look)
 
 
-def _stretched(scene: Scene, least: float, most: float) -> tuple[Array, Array]:
-    """Coordinates in which circles are ellipses that lie along the lines."""
-    root = np.float32(np.sqrt(scene.uniform(least, most)))
-    return scene.along / root, scene.across * root
-
-
-def _agate(scene: Scene, look: Look) -> Forms:
-    """Rings of a cut stone around the focal point; hard-hit music breaks them into facets."""
-    hardness, layers = scene.traits.hardness, 1.2 + 4.0 * scene.traits.count
-    u, v = _stretched(scene, 1.7, 2.6)
-    radius = np.hypot(u, v)
-    sector = 2 * np.pi / int(scene.rng.integers(4, 8))
-    turn = np.mod(np.arctan2(v, u) - scene.uniform(0, 2 * np.pi), sector) - sector / 2
-    faceted = np.float32(0.9 * hardness**2)
-    radius = (1 - faceted) * radius + faceted * radius * np.cos(turn) / np.float32(np.cos(sector / 4))
-    warp = scene.swell(scene.along, scene.across, 3, 0.4, 1.0) * np.float32(0.13 * (1 - 0.5 * hardness))
-    shift = scene.rng.uniform(-0.12, 0.12, 2).astype(np.float32)
-    radius = radius + shift[0] * scene.along + shift[1] * scene.across + warp
-    field = ((1.5 - radius) * np.float32(layers / 1.5)).clip(0).astype(np.float32)
-    return _layered(scene, field, layers, look)
-
-
-def _bloom(scene: Scene, look: Look) -> Forms:
-    """Layers of petals around the focal point."""
-    traits, layers = scene.traits, 1.2 + 2.9 * scene.traits.count
-    petals = int(scene.rng.integers(4, 7)) + round(3 * traits.count)
-    u, v = _stretched(scene, 1.5, 2.2)
-    radius = np.hypot(u, v)
-    twist = scene.rng.choice([-1, 1]) * scene.uniform(0.1, 0.9) * (1 - 0.6 * traits.hardness)
-    phase = petals * (np.arctan2(v, u) + np.float32(1.05 * twist) * radius) + np.float32(scene.uniform(0, 2 * np.pi))
-    wave = fold(phase.astype(np.float32), 0.9 * traits.hardness) * np.clip(radius * np.float32(2.5), 0, 1)
-    radius = radius * (1 + np.float32(scene.uniform(0.18, 0.32)) * wave)
-    field = ((1.5 - radius) * np.float32(layers / 1.5)).clip(0).astype(np.float32)
-    return _layered(scene, field, layers, look)
-
-
 def _silk(scene: Scene, look: Look) -> Forms:
     """Folds of cloth that light falls on from the side."""
     traits, layers = scene.traits, 3.0
@@ -204,34 +168,9 @@ def _mesh(scene: Scene, look: Look) -> Forms:
     return _layered(scene, (total / weight).astype(np.float32), 4.0, look)
 
 
-def _discs(scene: Scene, look: Look) -> Forms:
-    """Discs of glass, each of a colour of its own, through which those below shine."""
-    traits, count = scene.traits, 2 + round(8 * scene.traits.count)
-    position = np.full_like(scene.x, 0.25)
-    accent = np.zeros_like(position)
-    size, stretch = 0.95 / np.sqrt(count / 1.6), np.float32(scene.uniform(1.1, 1.8))
-    softness = np.float32(0.014 + 0.6 * size * (1 - traits.hardness) ** 2)
-    tones = np.linspace(1.2, 3.9, count)[:: scene.rng.choice([-1, 1])]
-    line = np.linspace(-0.8, 0.8, count)
-    scatter = 0.18 + 0.35 * traits.count
-    for i in scene.rng.permutation(count):
-        place = np.array([np.cos(scene.angle), np.sin(scene.angle)]) * line[i] + 0.4 * np.array(scene.focus)
-        x, y = place + scene.rng.uniform(-scatter, scatter, 2)
-        u, v = scene.turned(float(x), float(y))
-        radius, own = np.sqrt(u * u / stretch + v * v * stretch), size * scene.uniform(0.6, 1.2)
-        cover = smooth_step((np.float32(own) - radius) / softness + np.float32(0.5)) * np.float32(0.84)
-        lit = np.float32(tones[i]) + np.clip((np.float32(y) - scene.y) / np.float32(own), -1, 1) * np.float32(0.55)
-        position += cover * (lit - position)
-        accent += cover * ((1 if look.accented and i == look.accented % count else 0) - accent)
-    return Forms(position.astype(np.float32), accent.astype(np.float32), position, np.zeros_like(position))
-
-
 FAMILIES: dict[str, Family] = {
     "hills": Family(_hills, share=1.3, disc=0.9, sky=True),
     "waves": Family(_waves, share=1.1, suits_hard=0.2, disc=0.5),
-    "agate": Family(_agate, share=0.8, suits_hard=0.3),
-    "bloom": Family(_bloom, share=0.7, suits_hard=0.5),
     "silk": Family(_silk, share=1.3, suits_hard=-0.4, disc=0.3, gloss=0.10),
     "mesh": Family(_mesh, share=1.0, suits_hard=-0.8, disc=0.4, gloss=0.045),
-    "discs": Family(_discs, share=0.8, suits_hard=0.4),
 }
