@@ -24,10 +24,11 @@ Finding the song. Songs with equal losses share their ranks, so that an adapter 
 Shares have Wilson's interval, ranks that of the bootstrap over covers; the p-value of the mean rank deals songs out to
 covers at random.
 
-What is seen. Lightness, saturation, contrast, warmth, busyness, uprightness and hardness of the covers, as covergen generate draws them, against
-tempo, mode, energy, brightness and density of the music: the matches that studies of listeners found (Palmer, Schloss,
-Xu and Prado-León, PNAS 2013; Whiteford and others, i-Perception 2018). Spearman's rank correlation, interval by
-bootstrap over songs.
+What is seen. Lightness, saturation, contrast, warmth, busyness, uprightness and hardness of the covers, as covergen
+generate draws them, against energy, mode, tempo, brightness, density and percussiveness of the music. That energy,
+mode and brightness match colour is what studies of listeners found (Palmer, Schloss, Xu and Prado-León, PNAS 2013;
+Whiteford et al., i-Perception 2018); the others are conventions of this project. Spearman's rank correlation, interval
+by bootstrap over songs.
 """
 )
 
