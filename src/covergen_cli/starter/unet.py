@@ -46,10 +46,13 @@ SCHEDULER_CONFIG: dict[str, Any] = {
     "solver_order": 2,
     "prediction_type": "flow_prediction",
     "use_flow_sigmas": True,
-    "flow_shift": 1.0,
+    "flow_shift": 2.0,
     "final_sigmas_type": "zero",
 }
-"""Rectified flow, a straight path from noise to picture (Liu et al., 2022), as diffusers' DPM-Solver++ walks it."""
+"""Rectified flow, a straight path from noise to picture (Liu et al., 2022), as diffusers' DPM-Solver++ walks it.
+
+With shorter steps where there is much noise (``flow_shift``), eight steps draw what sixteen even ones do.
+"""
 
 
 class ConditionEncoder(nn.Module):
