@@ -85,8 +85,15 @@ def test_tone_deepens_shadows_and_lifts_lights_and_keeps_the_ends():
     levels = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0]).repeat(3, 5, 1)
     plain, toned = (pixels(finish(levels, 5, tone=tone))[0, :, 0] for tone in (0.0, 1.0))
     assert toned[[0, 2, 4]] == pytest.approx(plain[[0, 2, 4]], abs=1)
-    assert toned[1] < plain[1] - 15
-    assert toned[3] > plain[3] + 15
+    assert toned[1] < plain[1] - 8
+    assert toned[3] > plain[3] + 8
+
+
+def test_tone_lifts_what_is_nearly_flat_and_keeps_the_order():
+    flat = [torch.linspace(-contrast, contrast, 32).expand(3, 32, 32) for contrast in (0.02, 0.06, 0.2)]
+    plain, toned = ([pixels(finish(picture, 32, tone=tone)).std() for picture in flat] for tone in (0.0, 0.5))
+    assert toned[0] > 1.8 * plain[0]
+    assert toned[0] < toned[1] < toned[2]
 
 
 def test_an_upscaler_goes_first_and_only_where_something_is_enlarged():

@@ -98,7 +98,9 @@ class Material:
 
 
 def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
-    """Settle how covers are drawn: as ``covergen generate`` does, with the preset that belongs to the base.
+    """Settle how covers are drawn: as ``covergen generate`` does, with the preset that belongs to the base, but no grain.
+
+    Grain has edges of its own, which would be counted for those of the picture.
 
     Args:
         run: a run folder, an adapter folder, ``starter`` or a hub id.
@@ -110,7 +112,7 @@ def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
         ConfigError: a setting in the user's config file or environment makes no sense.
     """
     facts = read_adapter_facts(adapter_folder(weights.resolve(run, "adapter")))
-    given = {"adapter": run, "base": facts["base"].get("reference"), "seed": seed, "device": device}
+    given = {"adapter": run, "base": facts["base"].get("reference"), "seed": seed, "device": device, "grain": 0.0}
     return resolve(GenerateConfig, overrides=given)
 
 

@@ -105,7 +105,8 @@ def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
     seconds: list[float] = []
     thumbnails: list[tuple[Thumbnails, Thumbnails]] = []
     for name, songs in (("recorded", recorded), ("synthetic", composed)):
-        facts[name], drawn, painted = yield from _measure(painter, songs, config)
+        # Grain has edges of its own, which would be counted for those of the picture.
+        facts[name], drawn, painted = yield from _measure(painter, songs, replace(config, grain=0.0))
         seconds += drawn.seconds.reshape(-1).tolist()
         thumbnails.append((drawn.thumbnails, painted.thumbnails))
     facts["memory"] = yield from _memory(inquiry.work, thumbnails)
