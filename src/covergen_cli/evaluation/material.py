@@ -98,7 +98,7 @@ class Material:
 
 
 def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
-    """Settle how covers are drawn: as ``covergen generate`` does, with the preset that belongs to the base, but no grain.
+    """Settle how covers are drawn: as ``covergen generate`` does, with the preset of the base, but no grain.
 
     Grain has edges of its own, which would be counted for those of the picture.
 
