@@ -100,6 +100,14 @@ def test_what_is_no_model(reference):
         weights.resolve(reference)
 
 
+def test_a_mistyped_run_folder_is_no_hub_id(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no folder runs/first") as refused:
+        weights.resolve("runs/first", "adapter")
+    assert "runs/first@main" in refused.value.hint
+
+
 def test_known_models_are_pinned_to_a_commit():
     assert all(len(model.revision) == 40 for model in weights.KNOWN.values())
     assert weights.KNOWN["sd15"].repo_id == "stable-diffusion-v1-5/stable-diffusion-v1-5"

@@ -146,7 +146,7 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
     if reference not in KNOWN and "@" not in reference and path.parent.is_dir():
         raise ModelError(
             f"there is no folder {reference}",
-            hint=f"{path.parent} is a folder here; for a model of the hub, write {reference}@main.",
+            hint=f"Check the name. For a model of the hub, not of the folder {path.parent}, write {reference}@main.",
         )
     return _from_hub(model, reference, model.patterns or _patterns(kind), fetch=fetch)
 
