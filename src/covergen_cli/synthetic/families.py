@@ -107,10 +107,7 @@ def _layered(scene: Scene, field: Array, layers: float, look: Look) -> Forms:
 def _hills(scene: Scene, look: Look) -> Forms:
     """Ridges before ridges under a sky; calm ones lie, quick ones rise to peaks."""
     traits, layers = scene.traits, round(1 + 8 * scene.traits.count)
-    horizon, tones = (
-        scene.uniform(-0.15, 0.3),
-        _tones(round(1 + 8 * scene.traits.count) + 1, busy=0.1 + 0.8 * scene.traits.count),
-    )
+    horizon, tones = scene.uniform(-0.15, 0.3), _tones(layers + 1, busy=0.1 + 0.8 * traits.count)
     position = tones[0] + np.float32(0.6 * look.fade) * ((scene.y + 1) / np.float32(1.3 + horizon) - np.float32(0.5))
     height, softness = 0.05 + 0.45 * traits.tilt, 0.9 * _softness(scene) / layers**0.3
     front = np.zeros_like(position)

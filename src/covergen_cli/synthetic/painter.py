@@ -98,10 +98,8 @@ def _draw(idea: _Idea, layout: int, size: int) -> Array:
     forms = idea.family.draw(scene, idea.look)
     lab = idea.palette.mix(forms.position if idea.rising else 4 - forms.position)
     lab = lab + forms.accent[..., None] * np.float32(0.9) * (idea.palette.accent - lab)
-    shade = np.zeros_like(scene.x)
     if idea.family.gloss:
-        shade = shade + _lit(forms.relief, idea.light[0], idea.family.gloss * (0.5 + idea.traits.glow))
-    lab[..., 0] += shade
+        lab[..., 0] += _lit(forms.relief, idea.light[0], idea.family.gloss * (0.5 + idea.traits.glow))
     if idea.disc:
         lab = _disc(scene, lab, forms, idea)
     towards = np.float32(np.cos(idea.light[1])) * scene.x + np.float32(np.sin(idea.light[1])) * scene.y
@@ -110,7 +108,7 @@ def _draw(idea: _Idea, layout: int, size: int) -> Array:
 
 
 def _misses(idea: _Idea, layouts: list[int]) -> Iterator[float]:
-    """How far a sketch of each layout is from the busyness and the direction that the music asks for."""
+    """How far a sketch of each layout is from the busyness, direction and hardness that the music asks for."""
     for layout in layouts:
         sketch = _draw(idea, layout, _SKETCH_PIXELS)
         busy = (busyness(sketch) - (6.0 + 8.5 * idea.traits.count)) / 1.8
