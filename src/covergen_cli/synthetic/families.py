@@ -75,7 +75,7 @@ class Family:
 
 def _softness(scene: Scene) -> float:
     """Width of an edge in the picture's units, of which there are two to a side."""
-    return float(0.014 + 0.50 * (1 - scene.traits.hardness) ** 1.5)
+    return float(0.014 + 0.36 * (1 - scene.traits.hardness) ** 1.5)
 
 
 def _tones(count: int, *, busy: float) -> Array:
@@ -106,7 +106,7 @@ def _layered(scene: Scene, field: Array, layers: float, look: Look) -> Forms:
 
 def _hills(scene: Scene, look: Look) -> Forms:
     """Ridges before ridges under a sky; calm ones lie, quick ones rise to peaks."""
-    traits, layers = scene.traits, round(1 + 8 * scene.traits.count)
+    traits, layers = scene.traits, round(2 + 7 * scene.traits.count)
     horizon, tones = scene.uniform(-0.15, 0.3), _tones(layers + 1, busy=0.1 + 0.8 * traits.count)
     position = tones[0] + np.float32(0.6 * look.fade) * ((scene.y + 1) / np.float32(1.3 + horizon) - np.float32(0.5))
     height, softness = 0.05 + 0.45 * traits.tilt, 0.9 * _softness(scene) / layers**0.3
@@ -128,7 +128,7 @@ def _hills(scene: Scene, look: Look) -> Forms:
 
 def _waves(scene: Scene, look: Look) -> Forms:
     """Broad bands that flow across the picture and open like a fan."""
-    hardness, layers = scene.traits.hardness, 1.7 + 7.3 * scene.traits.count
+    hardness, layers = scene.traits.hardness, 2.2 + 6.8 * scene.traits.count
     phase = scene.along * np.float32(scene.uniform(1.4, 2.8)) + np.float32(scene.uniform(0, 2 * np.pi))
     bend = np.float32(scene.uniform(0.10, 0.26) * (1 - 0.25 * hardness)) * fold(phase, hardness)
     warp = scene.swell(scene.along, scene.across, 3, 0.3, 0.9) * np.float32(0.16 * (1 - 0.6 * hardness))
@@ -143,7 +143,7 @@ def _silk(scene: Scene, look: Look) -> Forms:
     u, v = scene.along * np.float32(1 / scene.uniform(1.8, 2.6)), scene.across
     warp = scene.swell(u, v, 3, 0.3, 0.9)
     crease = scene.swell(u + warp * np.float32(0.25), v + warp * np.float32(0.2), 2, 0.5, 1.3)
-    folds = np.float32(np.pi * (0.25 + 1.5 * traits.count))
+    folds = np.float32(np.pi * (0.45 + 1.3 * traits.count))
     phase = folds * (v + np.float32(0.30) * warp + np.float32(0.12) * crease) + np.float32(scene.uniform(0, 2 * np.pi))
     field = (0.5 + 0.5 * fold(phase.astype(np.float32), 0.8 * traits.hardness)) * np.float32(0.999 * layers)
     return _layered(scene, field.astype(np.float32), layers, look)
@@ -151,7 +151,7 @@ def _silk(scene: Scene, look: Look) -> Forms:
 
 def _mesh(scene: Scene, look: Look) -> Forms:
     """Clouds of colour that run into one another."""
-    traits, count = scene.traits, 2 + round(9 * scene.traits.count)
+    traits, count = scene.traits, 3 + round(8 * scene.traits.count)
     stretch, width = np.float32(scene.uniform(1.6, 2.4)), 1.15 / np.sqrt(count)
     weight = np.full_like(scene.x, 1e-3)
     total = 2 * weight

@@ -71,18 +71,18 @@ def balance(lab: Array, palette: Palette, traits: Traits) -> Array:
     factor the mean chroma.
     """
     lightness = np.clip(lab[..., 0], 0.01, 0.995)
-    few, gamma, wanted = lightness[::4, ::4], 1.0, 0.30 + 0.50 * traits.lightness
+    few, gamma, wanted = lightness[::4, ::4], 1.0, 0.33 + 0.46 * traits.lightness
     for _ in range(6):  # Newton's steps
         curved = few**gamma
         gamma = float(np.clip(gamma - (curved.mean() - wanted) / (curved * np.log(few)).mean(), 0.3, 3.5))
     lightness = lightness ** np.float32(gamma)
-    stretch = np.clip((0.065 + 0.145 * traits.saturation) / max(float(lightness.std()), 0.01), 0.55, 1.9)
+    stretch = np.clip((0.10 + 0.12 * traits.saturation) / max(float(lightness.std()), 0.01), 0.55, 2.6)
     lightness = lightness.mean() + (lightness - lightness.mean()) * np.float32(stretch)
 
     a, b = lab[..., 1], lab[..., 2]
     chroma = max(float(np.hypot(a, b).mean()), 1e-3)
     off = np.deg2rad(palette.hue) - np.arctan2(float(b.mean()), float(a.mean()))
     turn = float(np.clip((off + np.pi) % (2 * np.pi) - np.pi, -0.6, 0.6))
-    scale = (0.03 + 0.115 * traits.saturation) / chroma
+    scale = (0.042 + 0.105 * traits.saturation) / chroma
     cos, sin = np.float32(scale * np.cos(turn)), np.float32(scale * np.sin(turn))
     return np.stack([lightness.clip(0.03, 0.985), a * cos - b * sin, a * sin + b * cos], axis=-1).astype(np.float32)
