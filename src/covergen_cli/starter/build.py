@@ -32,6 +32,9 @@ __all__ = ["Recipe", "build", "find_music"]
 
 log = logging.getLogger("covergen.starter")
 
+COMPOSITIONS = 512
+"""Ways to compose a picture that the bundle holds; they are those of its first paintings."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -58,13 +61,13 @@ class Recipe:
     paintings: int = 20000
     songs: int = 700
     excerpts: int = 2
-    autoencoder_minutes: float = 10
-    unet_minutes: float = 50
-    decoder_minutes: float = 3
+    autoencoder_minutes: float = 10.0
+    unet_minutes: float = 60.0
+    decoder_minutes: float = 3.0
     masters: int = 300
-    upscaler_minutes: float = 3
-    tokens_minutes: float = 5
-    noise_minutes: float = 2
+    upscaler_minutes: float = 3.0
+    tokens_minutes: float = 5.0
+    noise_minutes: float = 2.0
     compiled: bool = True
 
 
@@ -83,7 +86,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     budget = Budget(1_000_000, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
     yield from autoencoder.train_autoencoder(work / "autoencoder", vae, pictures, budget, seed=recipe.seed + 1, batch=8)
     yield from autoencoder.encode_all(work / "latents", vae, pictures)
-    latents = np.load(work / "latents" / "latents.npy")
+    latents, compositions = np.load(work / "latents" / "latents.npy"), np.load(work / "paintings" / "compositions.npy")
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
     budget = Budget(1_000_000, recipe.unet_minutes, 1e-3, ema_decay=0.999)
     yield from unet.train_unet(
@@ -92,6 +95,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
         condition,
         latents,
         descriptors,
+        compositions,
         budget,
         seed=recipe.seed + 2,
         batch=32,
@@ -112,7 +116,10 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
     budget = Budget(1_000_000, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
     yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=recipe.seed + 7)
-    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
+    tokens = condition.compose(torch.from_numpy(compositions[:COMPOSITIONS]))
+    write_bundle(
+        work / "bundle", vae=vae, unet=model, null=condition.null, compositions=tokens.detach(), upscaler=upscaler
+    )
 
 
 def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
@@ -136,10 +143,19 @@ def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Pro
         work / "adapter-tokens", adapter, condition, heard, budget, seed=recipe.seed + 5, batch=64
     )
     yield from hearing.paint_clips(work / "clip-latents", vae, heard, each=2, seed=10**9 + recipe.seed)
-    latents = np.load(work / "clip-latents" / "latents.npy")
+    latents, compositions = (np.load(work / "clip-latents" / f"{name}.npy") for name in ("latents", "compositions"))
     budget = Budget(1_000_000, recipe.noise_minutes, 1e-4, ema_decay=0.99)
     yield from hearing.train_by_noise(
-        work / "adapter-noise", adapter, model, heard, latents, budget, seed=recipe.seed + 6, batch=64
+        work / "adapter-noise",
+        adapter,
+        model,
+        condition,
+        heard,
+        latents,
+        compositions,
+        budget,
+        seed=recipe.seed + 6,
+        batch=64,
     )
     facts: dict[str, object] = {
         "clips": len(heard.names),
