@@ -68,7 +68,7 @@ def train_by_tokens(
 def paint_clips(folder: Path, vae: Any, clips: Clips, *, each: int, seed: int, size: int = 256) -> Iterator[Progress]:
     """Paint every clip ``each`` times.
 
-    The scaled latents, ``(N, each, 8, 16, 16)`` float16, go to ``folder/latents.npy``, and how the paintings are composed,
+    The scaled latents, ``(N, each, 8, 16, 16)`` float16, go to ``folder/latents.npy``, and how they are composed,
     ``(N, each, COMPOSITION)``, to ``folder/compositions.npy``.
     """
     path = folder / "latents.npy"
