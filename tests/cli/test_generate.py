@@ -261,3 +261,23 @@ def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, 
     ended = covergen("generate", "a.mp3")
     assert ended.code == 2
     assert "did you mean COVERGEN_GENERATE_STEPS?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "idle"),
+    [
+        ("--layout poster", "--layout"),
+        ("--audio-scale 2 --no-audio", "--audio-scale"),
+        ("--refine-steps 9", "--refine-steps"),
+        ("--grain 0.5 --raw", "--grain"),
+        ("--layout poster --title Dawn --tone 0.3", None),
+        ("--font x.ttf --text tags", None),
+    ],
+)
+def test_an_option_that_changes_nothing_is_told(covergen, library, monkeypatch, line, idle):
+    monkeypatch.setattr("covergen_cli.generation.lettering.check_font", lambda config: None)
+    ended = covergen("generate", "a.mp3", *line.split())
+    assert ended.code == 0
+    told = [text for text in ended.err.splitlines() if "changes nothing" in text]
+    assert len(told) == (idle is not None)
+    assert idle is None or f"{idle} changes nothing: " in told[0]

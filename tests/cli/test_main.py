@@ -85,6 +85,7 @@ def test_help_shows_defaults_presets_and_bounds(covergen):
     ("arguments", "message"),
     [
         (["generate"], "Missing argument"),
+        (["generate", "--from", "cover.png"], "--from needs the song too"),
         (["generte", "a.mp3"], "generte"),
         (["generate", "a.mp3", "--stepz", "3"], "--steps"),
         (["generate", "a.mp3", "--steps", "0"], "--steps is 0; it takes 1 to 1000"),

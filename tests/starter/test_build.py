@@ -1,6 +1,7 @@
 """The whole way from nothing to a cover, with a recipe of a minute part of the real one."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.events import CoverFinished
 from covergen_cli.generation.batch import generate, plan
+from covergen_cli.starter import build as program
 from covergen_cli.starter import clips
 from covergen_cli.starter.build import Recipe, build, find_music
 from covergen_cli.weights import verify_hashes
@@ -68,6 +70,14 @@ def test_from_nothing_to_a_cover(tmp_path):
     written = {path: path.read_bytes() for path in bundle.rglob("*.safetensors")}
     list(build(tmp_path / "work", [song], RECIPE))
     assert {path: path.read_bytes() for path in bundle.rglob("*.safetensors")} == written
+
+
+def test_the_command_line_takes_parts_of_minutes(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(program, "build", lambda work, music, recipe: asked.append((work, music, recipe)) or [])
+    monkeypatch.setattr(sys, "argv", ["build", str(tmp_path), "--unet-minutes", "0.5", "--songs", "9", "--no-compiled"])
+    program.main()
+    assert asked == [(tmp_path, [], Recipe(unet_minutes=0.5, songs=9, compiled=False))]
 
 
 def test_music_is_found_in_folders_and_in_lists(tmp_path):

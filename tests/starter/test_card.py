@@ -116,6 +116,8 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
         assert measured["diversity"]["smallest"] <= measured["diversity"]["between_songs"]
     assert metrics["recorded"]["diversity"]["pairs"] == 3
     assert metrics["seconds"]["draw"] > 0
+    assert metrics["robustness"]["songs"] == 3
+    assert 0 < metrics["robustness"]["mp3 at 64 kbit/s"]["share"] < 1
     for name, (columns, rows, cell) in {
         "grid.png": (3, 1, 288),
         "variations.png": (4, 3, 240),
@@ -129,6 +131,7 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     assert not any(str(path) in text for path in (bundle, out, inquiry.work, inquiry.sources.parent))
     assert "| unet | U-Net and condition encoder, from the paintings' latents and descriptors | 1,234 | 60 |" in text
     assert "30,000 paintings" in text
+    assert "| one channel only | " in text
     assert "an abacus" in text
     assert "| some-songs 1.0 | 1 | 2 | CC-BY-4.0 | 2004, Jo Doe; A / B; Jo |" in text
     assert "| other 2 | 1 | 0 | CC0-1.0 | N |" in text

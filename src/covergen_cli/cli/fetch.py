@@ -142,7 +142,8 @@ def _follow(events: Iterable[Event], tally: Tally, terminal: Terminal) -> FetchF
 def _tell(finished: FetchFinished, errors: Path | None, terminal: Terminal) -> None:
     """Say what the rows came to: how many survived, why the others did not, and which hosts they asked."""
     counts = finished.counts
-    parts = [f"{counts['ok']} of {counts['rows']} rows are pairs, {finished.bytes / 1e6:.1f} MB"]
+    rows = "1 row is a pair" if counts["rows"] == 1 else f"{counts['rows']} rows are pairs"
+    parts = [f"{counts['ok']} of {rows}, {finished.bytes / 1e6:.1f} MB"]
     parts += [f"{counts[name]} {name}" for name in ("failed", "duplicate", "filtered") if counts[name]]
     terminal.note(", ".join(parts) + f" — in {finished.manifest.parent}")
     if finished.causes:
@@ -157,3 +158,5 @@ def _tell(finished: FetchFinished, errors: Path | None, terminal: Terminal) -> N
         terminal.note(f"{host}: {ok} rows ok, {missed} not")
     if counts["failed"]:
         terminal.note(f"why each row failed stands in {errors or finished.status}")
+    elif counts["ok"] < counts["rows"]:
+        terminal.note(f"what became of each row stands in {finished.status}")

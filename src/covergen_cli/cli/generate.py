@@ -31,7 +31,7 @@ __all__ = ["generate"]
 
 
 @click.command(cls=Command)
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option(
     "-o",
     "--output",
@@ -83,6 +83,12 @@ def generate(
     cover goes to stdout, also of one that was already there. With --check, INPUT are pictures, and what stores think of
     them goes to stdout.
     """
+    if not inputs:
+        raise click.UsageError(
+            "Missing argument 'INPUT...'."
+            if from_cover is None
+            else f"--from needs the song too, or a folder that holds it: covergen generate --from {from_cover} SONG"
+        )
     given = given_settings(context, GenerateConfig)
     terminal = context.ensure_object(Session).terminal()
     if check:
@@ -135,6 +141,8 @@ def _settled(
         resolve(GenerateConfig, preset=preset, overrides=asked), given if "store" in given else asked
     )
     lettering.check_font(config)
+    for name, reason in config.without_effect(given).items():
+        terminal.warn(f"--{name.replace('_', '-')} changes nothing: {reason}")
     if recipe:
         songs = [remake.find_song(recipe, songs)]
         remake.check_models(recipe, config, given)

@@ -111,6 +111,8 @@ def _verify(context: click.Context, /, names: tuple[str, ...], as_json: bool) ->
         states = [state for state in states if state.status != "missing"]
     _write(states, terminal, as_json=as_json)
     bad = [state for state in states if state.status != "whole"]
+    if len(states) > len(bad):
+        terminal.note(f"read through and as published: {', '.join(s.model.name for s in states if s not in bad)}")
     for state in bad:
         name = state.model.name
         hint = "reinstall covergen-cli" if name == "starter" else f"run: covergen models pull {name}"

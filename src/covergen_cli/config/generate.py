@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from covergen_cli.config.fields import Between, Matches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["GenerateConfig"]
 
@@ -99,3 +102,19 @@ class GenerateConfig:
     font: str | None = None
     store: Literal["spotify", "apple", "distrokid", "bandcamp", "file"] | None = None
     explain: bool = False
+
+    def without_effect(self, given: Collection[str]) -> dict[str, str]:
+        """Tell which settings of those that were ``given`` change nothing beside the others, and why not."""
+        unlettered = "no title or artist is set" if not (self.title or self.artist or self.text == "tags") else None
+        unheard = "the song is left out (no_audio)" if self.no_audio else None
+        unrefined = None if self.refine else "nothing is refined without refine"
+        untouched = "the picture is left as it is (raw)" if self.raw else None
+        reasons = {
+            "layout": unlettered,
+            "font": unlettered,
+            "audio_scale": unheard,
+            "tone": untouched,
+            "grain": untouched,
+        }
+        reasons |= {name: unrefined for name in vars(self) if name.startswith("refine_") or name == "refiner"}
+        return {name: reason for name, reason in reasons.items() if reason and name in given}

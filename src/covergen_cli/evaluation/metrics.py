@@ -126,7 +126,8 @@ def share_of(hits: Array) -> Estimate:
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))) / (1 + z**2 / count)
-    return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach), count)
+    # For a share of 0 the lower end is 0 but for the last bits.
+    return Estimate(share, max(0.0, round(centre - reach, 12)), min(1.0, round(centre + reach, 12)), count)
 
 
 def bootstrap(values: Array, *, seed: int, resamples: int = 2000) -> Estimate:

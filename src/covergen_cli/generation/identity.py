@@ -79,9 +79,16 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
     folder = adapter_folder(weights.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
-    reference = config.base or facts["base"].get("reference")
+    trained_for = facts["base"].get("reference")
+    reference = config.base or trained_for
     if not isinstance(reference, str):
         raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
+    if reference != trained_for and {reference, trained_for} <= {weights.STARTER, *weights.KNOWN}:
+        # Known before gigabytes are fetched; other mixtures are found out when their weights are compared.
+        raise ModelError(
+            f"the adapter {_portable(config.adapter)} was trained for {trained_for}, not for {reference}",
+            hint=f"Leave out --base, or train an adapter for it: covergen train DATA --base {reference}",
+        )
     base = weights.resolve(reference, fetch=fetch)
     _check_words(config, base, reference)
     return Models(

@@ -22,9 +22,12 @@ from covergen_cli.models.upscaler import FACTOR, Upscaler
 from covergen_cli.starter import autoencoder, clips, hearing, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.fit import Budget
+from covergen_cli.synthetic.painter import paint_composition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
     from covergen_cli.events import Progress, Warned
 
@@ -33,7 +36,7 @@ __all__ = ["Recipe", "build", "find_music"]
 log = logging.getLogger("covergen.starter")
 
 COMPOSITIONS = 512
-"""Ways to compose a picture that the bundle holds; they are those of its first paintings."""
+"""Ways to compose a picture that the bundle holds; none of them is that of a training painting."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,17 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
     budget = Budget(1_000_000, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
     yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=recipe.seed + 7)
-    tokens = condition.compose(torch.from_numpy(compositions[:COMPOSITIONS]))
+    tokens = condition.compose(torch.from_numpy(_fresh_compositions(recipe.seed)))
     write_bundle(
         work / "bundle", vae=vae, unet=model, null=condition.null, compositions=tokens.detach(), upscaler=upscaler
     )
+
+
+def _fresh_compositions(seed: int) -> npt.NDArray[np.float32]:
+    """Compose as for paintings, for music of every kind: ``(COMPOSITIONS, COMPOSITION)``."""
+    heard = paintings.draw_descriptors(COMPOSITIONS, seed + 2)
+    first = 2 * 10**9 + seed * COMPOSITIONS
+    return np.stack([paint_composition(row, first + number, size=32)[1] for number, row in enumerate(heard)])
 
 
 def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:

@@ -40,6 +40,7 @@ from covergen_cli.starter.card_measure import (
     paint_covers,
 )
 from covergen_cli.starter.card_pictures import draw_pictures
+from covergen_cli.starter.card_robustness import robustness_of
 from covergen_cli.starter.card_text import card_text, source_rows
 from covergen_cli.starter.paintings import open_paintings
 from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
@@ -109,6 +110,7 @@ def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
         facts[name], drawn, painted = yield from _measure(painter, songs, replace(config, grain=0.0))
         seconds += drawn.seconds.reshape(-1).tolist()
         thumbnails.append((drawn.thumbnails, painted.thumbnails))
+    facts["robustness"] = yield from robustness_of(painter, encoder, _picked(inquiry))
     facts["memory"] = yield from _memory(inquiry.work, thumbnails)
     facts["seconds"] = {
         "hear": float(np.median([song.seconds for song in recorded])),

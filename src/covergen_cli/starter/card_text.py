@@ -8,6 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.starter.card_pictures import SWEEPS
+from covergen_cli.starter.card_robustness import CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,7 @@ def card_text(facts: Mapping[str, Any]) -> str:
         variations=", ".join(shown["variations"]),
         sweep=_sweep(drawn=facts["swept"]),
         memory=_memory(facts["memory"]),
+        robustness=_robustness(facts["robustness"]),
         covers=facts["seeds_per_song"] * (facts["recorded"]["songs"] + facts["synthetic"]["songs"]),
         machine=facts["machine"],
         training=_training(facts),
@@ -132,6 +134,15 @@ def _memory(found: Mapping[str, Any]) -> str:
         f"Is anything copied from training? Distance to the nearest of all {found['paintings']:,} training paintings, "
         "beside that of paintings which the painter made for the same songs and no model has seen:\n\n" + table
     )
+
+
+def _robustness(found: Mapping[str, Any]) -> str:
+    if not found:
+        return "Not measured: it takes two recordings."
+    rows = [
+        (name, f"{found[name]['share']:.2f}", f"{found[name]['recognised']} of {found['songs']}") for name in CHANGES
+    ]
+    return _table(("change", "distance", "nearest to itself"), rows, (1, 2))
 
 
 def _sweep(*, drawn: bool) -> str:

@@ -1,0 +1,134 @@
+"""Third part of a model card: does the adapter hear a song as the same when only its file changes?"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from covergen_cli.audio.io import load, opened, probe
+from covergen_cli.audio.segment import find_segment
+from covergen_cli.config import SegmentConfig
+from covergen_cli.errors import InputError
+from covergen_cli.events import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from covergen_cli.audio.encoders import Encoder
+    from covergen_cli.generation.draw import Painter
+
+    Samples = npt.NDArray[np.float32]
+
+__all__ = ["AS_IT_IS", "CHANGES", "changed", "robustness_of"]
+
+AS_IT_IS = "as it is"
+CHANGES = ("12 dB quieter", "one channel only", "mp3 at 64 kbit/s", "ten seconds later, or earlier")
+"""What is done to a song, see :func:`changed`."""
+
+_QUIETER = 10 ** (-12 / 20)
+_SHIFT_SECONDS = 10.0
+
+
+def changed(path: Path, rate_hz: int) -> Iterator[tuple[str, Samples]]:
+    """Read the salient segment of a song, as it is and then changed in every way.
+
+    Yields:
+        the name of the change, and mono samples ``(n,)``.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    found = find_segment(path, SegmentConfig())
+    start, end = found.start_seconds, found.end_seconds
+    samples = load(path, rate_hz, start, end).samples
+    yield AS_IT_IS, samples
+    quieter, one_channel, squeezed, later = CHANGES
+    yield quieter, samples * np.float32(_QUIETER)
+    yield one_channel, _left(path, rate_hz, round(start * rate_hz), round(end * rate_hz))
+    yield squeezed, _through_mp3(samples, rate_hz, 64_000)
+    room = (probe(path).duration_seconds or end) - end
+    shift = _SHIFT_SECONDS if room >= _SHIFT_SECONDS else -min(start, _SHIFT_SECONDS)
+    yield later, load(path, rate_hz, start + shift, end + shift).samples
+
+
+def _left(path: Path, rate_hz: int, first: int, last: int) -> Samples:
+    pieces, have = [], 0
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate_hz)
+    with opened(path) as (container, audio):
+        for frame in container.decode(audio):
+            for part in resampler.resample(frame):
+                pieces.append(part.to_ndarray()[0])
+                have += pieces[-1].size
+            if have >= last:
+                break
+    left: Samples = np.concatenate(pieces)[first:last].astype(np.float32)
+    return left
+
+
+def _through_mp3(samples: Samples, rate_hz: int, bits_per_second: int) -> Samples:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as container:
+        track = container.add_stream("libmp3lame", rate=44_100, layout="mono")
+        track.bit_rate = bits_per_second
+        frame = av.AudioFrame.from_ndarray(samples.clip(-1, 1)[None], format="fltp", layout="mono")
+        frame.sample_rate = rate_hz
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=44_100, frame_size=track.frame_size or 1152)
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(track.encode(part))
+        container.mux(track.encode(None))
+    file.seek(0)
+    back = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
+    with av.open(file) as container:
+        pieces = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in back.resample(frame)]
+    heard: Samples = np.concatenate(pieces).astype(np.float32)
+    return heard
+
+
+def robustness_of(
+    painter: Painter, encoder: Encoder, paths: Sequence[Path]
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Compare what the adapter says of changed songs with what it says of the songs as they are.
+
+    Args:
+        painter: its adapter listens.
+        encoder: the adapter's.
+        paths: songs that it was not trained on; those that cannot be used are passed over.
+
+    Returns:
+        JSON-able: ``songs``, and for each of :data:`CHANGES` the mean distance of the tokens from those of the song as
+        it is, as a ``share`` of the mean distance between two songs, and how many songs are ``recognised``: no other
+        song's tokens are nearer. Nothing where fewer than two songs can be used.
+    """
+    said: dict[str, list[Samples]] = {name: [] for name in (AS_IT_IS, *CHANGES)}
+    for number, path in enumerate(paths, 1):
+        try:
+            heard = dict(changed(path, encoder.sample_rate_hz))
+            embedded = {name: encoder.embed(samples, encoder.sample_rate_hz) for name, samples in heard.items()}
+        except InputError:
+            continue
+        for name, embedding in embedded.items():
+            said[name].append(painter.listen(embedding).float().numpy().reshape(-1))
+        yield Progress("change", number, len(paths), path.name)
+    count = len(said[AS_IT_IS])
+    if count < 2:
+        return {}
+    plain = np.stack(said[AS_IT_IS])
+    between = _distances(plain, plain).sum() / (count * (count - 1))
+    found: dict[str, Any] = {"songs": count}
+    for name in CHANGES:
+        apart = _distances(np.stack(said[name]), plain)
+        own = np.diag(apart)
+        recognised = int((apart.argmin(axis=1) == np.arange(count)).sum())
+        found[name] = {"share": float(own.mean() / between), "recognised": recognised}
+    return found
+
+
+def _distances(a: Samples, b: Samples) -> npt.NDArray[np.float64]:
+    """Euclidean distance of every row of ``a`` from every row of ``b``."""
+    distances: npt.NDArray[np.float64] = np.linalg.norm(a[:, None].astype(np.float64) - b[None], axis=-1)
+    return distances
