@@ -275,7 +275,7 @@ def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, 
     ],
 )
 def test_an_option_that_changes_nothing_is_told(covergen, library, monkeypatch, line, idle):
-    monkeypatch.setattr("covergen_cli.generation.lettering.check_font", lambda config: None)
+    monkeypatch.setattr("covergen_cli.generation.lettering.check_font", lambda _config: None)
     ended = covergen("generate", "a.mp3", *line.split())
     assert ended.code == 0
     told = [text for text in ended.err.splitlines() if "changes nothing" in text]
