@@ -194,26 +194,3 @@ def test_without_strength_the_picture_stays(epsilon):
 def test_tokens_that_do_not_fit(flow, shape):
     with pytest.raises(ModelError, match="do not fit"):
         sample(flow, torch.zeros(shape), [0], 2, 2.0)
-
-
-@pytest.fixture
-def composed(flow):
-    """A base that has been taught three ways to compose a picture."""
-    return dataclasses.replace(flow, compositions=torch.randn(3, 2, 32, generator=torch.Generator().manual_seed(3)))
-
-
-def test_the_seed_chooses_how_a_picture_is_composed(composed):
-    """Beside every side of guidance: what is drawn is what the tokens with that way beside them draw."""
-    drawn = sample(composed, tokens(batch=2), [4, 6], 2, 2.0)
-    base = dataclasses.replace(composed, compositions=None)
-    for number, seed in enumerate((4, 6)):
-        way = composed.compositions[[seed % 3]]
-        song = torch.cat([tokens(batch=2)[[number]], way], dim=1)
-        null = torch.cat([base.null_tokens, way], dim=1)
-        alone = finished(denoise(base, guide(song, null, 2.0), [seed], 2))
-        assert torch.allclose(drawn[number], alone[0], atol=1e-4)
-
-
-def test_a_base_without_ways_to_compose_is_told_nothing_of_it(flow, composed):
-    assert flow.compositions is None
-    assert not torch.allclose(sample(flow, tokens(), [4], 2, 2.0), sample(composed, tokens(), [4], 2, 2.0), atol=1e-4)

@@ -6,12 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.facts import COMPOSITION_WEIGHTS, base_fingerprint
+from covergen_cli.models.facts import base_fingerprint
 from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
 
 
@@ -215,25 +214,4 @@ def test_a_text_encoder_that_lacks_weights(tmp_path):
     tensors.pop(next(name for name in tensors if name.endswith("final_layer_norm.weight")))
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(ModelError, match="lacks 1 weights"):
-        load_base(str(folder))
-
-
-def with_compositions(folder, key="compositions", shape=(4, 2, 32)):
-    base = tiny_base(folder)
-    (base / COMPOSITION_WEIGHTS).parent.mkdir()
-    save_file({key: torch.randn(shape)}, base / COMPOSITION_WEIGHTS)
-    return base
-
-
-def test_ways_to_compose_are_read_and_belong_to_the_weights(tmp_path):
-    plain, taught = tiny_base(tmp_path / "plain"), with_compositions(tmp_path / "taught")
-    assert load_base(str(plain)).compositions is None
-    assert load_base(str(taught)).compositions.shape == (4, 2, 32)
-    assert base_fingerprint(plain) != base_fingerprint(taught)
-
-
-@pytest.mark.parametrize("damage", [{"key": "other"}, {"shape": (4, 2, 16)}, {"shape": (4, 32)}])
-def test_ways_to_compose_that_do_not_fit_are_refused(tmp_path, damage):
-    folder = with_compositions(tmp_path / "base", **damage)
-    with pytest.raises(ModelError, match="compositions"):
         load_base(str(folder))

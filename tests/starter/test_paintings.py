@@ -3,7 +3,6 @@
 import numpy as np
 
 from covergen_cli.starter.paintings import draw_descriptors, open_paintings, paint_all
-from covergen_cli.synthetic.painter import paint_composition
 
 SETTINGS = {"count": 12, "size": 8, "seed": 5, "workers": 1, "chunk": 4}
 
@@ -32,15 +31,6 @@ def test_paintings_differ_and_another_seed_paints_others(tmp_path):
     assert one.dtype == np.uint8
     assert heard.shape == (12, 7)
     assert len({picture.tobytes() for picture in (*one, *two)}) == 24
-
-
-def test_how_a_painting_is_composed_is_told_beside_it(tmp_path):
-    list(paint_all(tmp_path, **SETTINGS))
-    heard = draw_descriptors(12, 5)
-    compositions = np.load(tmp_path / "compositions.npy")
-    picture, composition = paint_composition(heard[7], 5 * 1_000_003 + 7, 8)
-    assert np.array_equal(compositions[7], composition)
-    assert np.array_equal(open_paintings(tmp_path)[0][7], picture)
 
 
 def test_two_processes_paint_what_one_paints(tmp_path):

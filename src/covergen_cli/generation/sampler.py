@@ -167,7 +167,7 @@ def denoise(
         ConfigError: there is no such scheduler.
         ModelError: scheduler or tokens do not fit the base.
     """
-    terms = [_composed(_fitted(term, base, len(seeds)), base, seeds) for term in terms]
+    terms = [_fitted(term, base, len(seeds)) for term in terms]
     scheduler = make_scheduler(base, scheduler_name)
     scheduler.set_timesteps(steps, device=base.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
@@ -194,14 +194,6 @@ def _fitted(term: Term, base: Base, count: int) -> Term:
         expected = (count, "K", base.cross_attention_dim)
         raise ModelError(f"conditioning tokens of shape {tuple(tokens.shape)} do not fit: expected {expected}")
     return replace(term, tokens=tokens.to(base.device, base.dtype))
-
-
-def _composed(term: Term, base: Base, seeds: Sequence[int]) -> Term:
-    """Say beside the tokens how each picture is composed, if the base has been taught that: its seed chooses."""
-    if base.compositions is None:
-        return term
-    chosen = base.compositions[[seed % len(base.compositions) for seed in seeds]].to(term.tokens)
-    return replace(term, tokens=torch.cat([term.tokens.expand(len(seeds), -1, -1), chosen], dim=1))
 
 
 def _begin(

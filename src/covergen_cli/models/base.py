@@ -7,8 +7,7 @@
     FOLDER/scheduler/   scheduler_config.json
     FOLDER/null_condition/null.safetensors            key "null", (1, K0, D): the unconditional side of guidance
     FOLDER/text_encoder/ and tokenizer/               or, in its place, CLIP: its embedding of the empty prompt
-    FOLDER/compositions/compositions.safetensors      may be there: key "compositions", (S, K, D): ways to compose
-    FOLDER/upscaler/    config.json, upscaler.safetensors                    may be there; the starter has both
+    FOLDER/upscaler/    config.json, upscaler.safetensors                    may be there; the starter has one
 
 ``diffusers`` and ``transformers`` take seconds to import and are imported when a base is loaded, not before.
 """
@@ -19,19 +18,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
 import torch
 
 from covergen_cli import weights
 from covergen_cli.errors import ModelError
-from covergen_cli.models.facts import (
-    COMPOSITION_WEIGHTS,
-    NULL_WEIGHTS,
-    base_fingerprint,
-    has_words,
-    read_model_json,
-    weight_files,
-)
+from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
 from covergen_cli.models.text import kept_text, read_tokens
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 
@@ -61,8 +52,6 @@ class Base:
         fingerprint: names the weights; 64 hexadecimal digits.
         native_size: pixels per side of the pictures that it was trained on.
         upscaler: makes its pictures larger, on the CPU; ``None`` for most bases.
-        compositions: tokens ``(S, K, D)`` on the CPU that say how a picture is composed, in S ways; the seed of a
-            picture chooses one. ``None`` for most bases, which make that up out of the noise.
     """
 
     unet: Any
@@ -74,7 +63,6 @@ class Base:
     fingerprint: str
     native_size: int
     upscaler: Upscaler | None = None
-    compositions: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -181,7 +169,6 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
         fingerprint=fingerprint,
         native_size=native_size(unet, vae, folder),
         upscaler=load_upscaler(folder),
-        compositions=_compositions(folder, unet.config.cross_attention_dim),
     )
 
 
@@ -276,24 +263,6 @@ def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
     if null.ndim != 3 or null.shape[0] != 1 or null.shape[2] != width:
         raise ModelError(f"{folder}: the null condition has shape {tuple(null.shape)}; expected (1, tokens, {width})")
     return null
-
-
-def _compositions(folder: Path, width: int) -> Tensor | None:
-    """Return the ways to compose a picture, ``(S, K, D)``, float32 on the CPU; ``None`` where there are none.
-
-    Raises:
-        ModelError: the file is damaged.
-    """
-    path = folder / COMPOSITION_WEIGHTS
-    if not path.is_file():
-        return None
-    try:
-        found: Tensor = safetensors.torch.load_file(path)["compositions"].float()
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{path} is damaged: {error}", hint="Fetch the base again.") from error
-    if found.ndim != 3 or not len(found) or found.shape[2] != width:
-        raise ModelError(f"{path} has shape {tuple(found.shape)}; expected (ways, tokens, {width})")
-    return found
 
 
 def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:

@@ -18,7 +18,6 @@ from covergen_cli.errors import ModelError
 __all__ = [
     "ADAPTER_JSON",
     "ADAPTER_WEIGHTS",
-    "COMPOSITION_WEIGHTS",
     "NULL_WEIGHTS",
     "UPSCALER_CONFIG",
     "UPSCALER_WEIGHTS",
@@ -38,7 +37,6 @@ __all__ = [
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_JSON = "adapter.json"
 NULL_WEIGHTS = "null_condition/null.safetensors"
-COMPOSITION_WEIGHTS = "compositions/compositions.safetensors"
 UPSCALER_CONFIG = "upscaler/config.json"
 UPSCALER_WEIGHTS = "upscaler/upscaler.safetensors"
 
@@ -117,14 +115,13 @@ def base_fingerprint(folder: Path) -> str:
 
     Returns:
         64 hexadecimal digits: SHA-256 over the sorted lines ``PATH SHA256`` of the U-Net's and the autoencoder's weight
-        files and, where there are such, the learned null condition, the compositions and the upscaler.
+        files and, where there are such, the learned null condition and the upscaler.
 
     Raises:
         ModelError: a weight file is missing or cannot be read.
     """
     paths = [*weight_files(folder / "unet").paths, *weight_files(folder / "vae").paths]
-    further = (NULL_WEIGHTS, COMPOSITION_WEIGHTS, UPSCALER_WEIGHTS)
-    paths += [folder / name for name in further if (folder / name).is_file()]
+    paths += [folder / name for name in (NULL_WEIGHTS, UPSCALER_WEIGHTS) if (folder / name).is_file()]
     return _names_of(folder, paths)
 
 

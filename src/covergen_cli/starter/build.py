@@ -22,21 +22,15 @@ from covergen_cli.models.upscaler import FACTOR, Upscaler
 from covergen_cli.starter import autoencoder, clips, hearing, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.fit import Budget
-from covergen_cli.synthetic.painter import paint_composition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import numpy.typing as npt
 
     from covergen_cli.events import Progress, Warned
 
 __all__ = ["Recipe", "build", "find_music"]
 
 log = logging.getLogger("covergen.starter")
-
-COMPOSITIONS = 512
-"""Ways to compose a picture that the bundle holds; none of them is that of a training painting."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     budget = Budget(1_000_000, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
     yield from autoencoder.train_autoencoder(work / "autoencoder", vae, pictures, budget, seed=recipe.seed + 1, batch=8)
     yield from autoencoder.encode_all(work / "latents", vae, pictures)
-    latents, compositions = np.load(work / "latents" / "latents.npy"), np.load(work / "paintings" / "compositions.npy")
+    latents = np.load(work / "latents" / "latents.npy")
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
     budget = Budget(1_000_000, recipe.unet_minutes, 1e-3, ema_decay=0.999)
     yield from unet.train_unet(
@@ -98,7 +92,6 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
         condition,
         latents,
         descriptors,
-        compositions,
         budget,
         seed=recipe.seed + 2,
         batch=32,
@@ -119,17 +112,7 @@ def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
     upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
     budget = Budget(1_000_000, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
     yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=recipe.seed + 7)
-    tokens = condition.compose(torch.from_numpy(_fresh_compositions(recipe.seed)))
-    write_bundle(
-        work / "bundle", vae=vae, unet=model, null=condition.null, compositions=tokens.detach(), upscaler=upscaler
-    )
-
-
-def _fresh_compositions(seed: int) -> npt.NDArray[np.float32]:
-    """Compose as for paintings, for music of every kind: ``(COMPOSITIONS, COMPOSITION)``."""
-    heard = paintings.draw_descriptors(COMPOSITIONS, seed + 2)
-    first = 2 * 10**9 + seed * COMPOSITIONS
-    return np.stack([paint_composition(row, first + number, size=32)[1] for number, row in enumerate(heard)])
+    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
 
 
 def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
@@ -153,19 +136,10 @@ def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Pro
         work / "adapter-tokens", adapter, condition, heard, budget, seed=recipe.seed + 5, batch=64
     )
     yield from hearing.paint_clips(work / "clip-latents", vae, heard, each=2, seed=10**9 + recipe.seed)
-    latents, compositions = (np.load(work / "clip-latents" / f"{name}.npy") for name in ("latents", "compositions"))
+    latents = np.load(work / "clip-latents" / "latents.npy")
     budget = Budget(1_000_000, recipe.noise_minutes, 1e-4, ema_decay=0.99)
     yield from hearing.train_by_noise(
-        work / "adapter-noise",
-        adapter,
-        model,
-        condition,
-        heard,
-        latents,
-        compositions,
-        budget,
-        seed=recipe.seed + 6,
-        batch=64,
+        work / "adapter-noise", adapter, model, heard, latents, budget, seed=recipe.seed + 6, batch=64
     )
     facts: dict[str, object] = {
         "clips": len(heard.names),

@@ -13,7 +13,7 @@ from covergen_cli.artifacts import atomic_path, sha256_file, write_json
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.models.facts import COMPOSITION_WEIGHTS, UPSCALER_CONFIG, UPSCALER_WEIGHTS
+from covergen_cli.models.facts import UPSCALER_CONFIG, UPSCALER_WEIGHTS
 from covergen_cli.starter.unet import SCHEDULER_CONFIG
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def write_bundle(
     vae: Any = None,
     unet: Any = None,
     null: Tensor | None = None,
-    compositions: Tensor | None = None,
     upscaler: Upscaler | None = None,
     adapter: Adapter | None = None,
     training: dict[str, object] | None = None,
@@ -61,7 +60,6 @@ def write_bundle(
         vae: the autoencoder.
         unet: the U-Net.
         null: the learned null condition ``(1, 8, 128)``.
-        compositions: tokens of ways to compose a picture, ``(S, 2, 128)``.
         upscaler: of the base's pictures.
         adapter: needs the base, which is read from ``folder``, to be there already.
         training: facts about the adapter's training.
@@ -75,10 +73,6 @@ def write_bundle(
         (folder / "null_condition").mkdir(exist_ok=True)
         with atomic_path(folder / "null_condition" / "null.safetensors") as temporary:
             save_file({"null": null.detach().to(torch.float16).contiguous()}, temporary)
-    if compositions is not None:
-        (folder / COMPOSITION_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / COMPOSITION_WEIGHTS) as temporary:
-            save_file({"compositions": compositions.detach().to(torch.float16).contiguous()}, temporary)
     if upscaler is not None:
         write_json(folder / UPSCALER_CONFIG, upscaler.config)
         with atomic_path(folder / UPSCALER_WEIGHTS) as temporary:

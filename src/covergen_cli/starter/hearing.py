@@ -18,7 +18,7 @@ from covergen_cli.config import AdapterConfig
 from covergen_cli.events import Progress
 from covergen_cli.starter.fit import Budget, fit
 from covergen_cli.starter.unet import SCHEDULER_CONFIG, TOKEN_DIM, TOKENS, ConditionEncoder
-from covergen_cli.synthetic.painter import COMPOSITION, paint_composition
+from covergen_cli.synthetic.painter import paint
 from covergen_cli.training.objective import denoising_loss, draw_timesteps
 
 if TYPE_CHECKING:
@@ -68,25 +68,21 @@ def train_by_tokens(
 def paint_clips(folder: Path, vae: Any, clips: Clips, *, each: int, seed: int, size: int = 256) -> Iterator[Progress]:
     """Paint every clip ``each`` times.
 
-    The scaled latents, ``(N, each, 8, 16, 16)`` float16, go to ``folder/latents.npy``, and how they are composed,
-    ``(N, each, COMPOSITION)``, to ``folder/compositions.npy``.
+    The scaled latents, ``(N, each, 8, 16, 16)`` float16, go to ``folder/latents.npy``.
     """
     path = folder / "latents.npy"
     if path.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     latents = np.empty((len(clips.names), each, 8, 16, 16), dtype=np.float16)
-    compositions = np.empty((len(clips.names), each, COMPOSITION), dtype=np.float32)
     for number, descriptors in enumerate(clips.descriptors):
-        painted = [paint_composition(descriptors, seed + number * each + i, size) for i in range(each)]
-        compositions[number] = [composition for _, composition in painted]
-        images = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pictures = np.stack([paint(descriptors, seed + number * each + i, size) for i in range(each)])
+        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             mean = vae.encode(images).latents.float()
         latents[number] = ((mean - float(vae.config.shift_factor)) * float(vae.config.scaling_factor)).numpy()
         if number % 50 == 0:
             yield Progress("paint clips", number, len(clips.names))
-    np.save(folder / "compositions.npy", compositions)
     np.save(path, latents)
 
 
@@ -94,19 +90,14 @@ def train_by_noise(
     folder: Path,
     adapter: Adapter,
     unet: Any,
-    condition: ConditionEncoder,
     clips: Clips,
     latents: npt.NDArray[np.float16],
-    compositions: npt.NDArray[np.float32],
     budget: Budget,
     *,
     seed: int,
     batch: int,
 ) -> Iterator[Progress]:
-    """Train the adapter through the frozen U-Net, on paintings of the very clips (§3.3.1).
-
-    Here it is known how they are composed. To say so leaves to the adapter what only the music can tell.
-    """
+    """Train the adapter through the frozen U-Net, on paintings of the very clips (§3.3.1)."""
     unet.requires_grad_(False)
 
     def loss_of(generator: torch.Generator) -> Tensor:
@@ -116,8 +107,6 @@ def train_by_noise(
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
         times = draw_timesteps(batch, generator, logit_normal=True, shift=0.5)
         with torch.autocast("cpu", torch.bfloat16):
-            composed = condition.compose(torch.from_numpy(compositions[index, which]))
-            tokens = torch.cat([adapter(embeddings, lengths), composed], dim=1)
-            return denoising_loss(unet, SCHEDULER_CONFIG, clean, tokens, noise, times).mean()
+            return denoising_loss(unet, SCHEDULER_CONFIG, clean, adapter(embeddings, lengths), noise, times).mean()
 
     yield from fit(folder, adapter, loss_of, budget, task="adapter-noise", seed=seed)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.events import Progress
 from covergen_cli.starter.workers import mapping
-from covergen_cli.synthetic.painter import COMPOSITION, paint_composition
+from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,8 @@ def draw_descriptors(count: int, seed: int) -> npt.NDArray[np.float32]:
     return rng.beta(0.9, 0.9, size=(count, len(NAMES))).astype(np.float32)
 
 
-def _paint_chunk(
-    descriptors: npt.NDArray[np.float32], first_seed: int, size: int
-) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
-    return [paint_composition(row, first_seed + i, size) for i, row in enumerate(descriptors)]
+def _paint_chunk(descriptors: npt.NDArray[np.float32], first_seed: int, size: int) -> npt.NDArray[np.uint8]:
+    return np.stack([paint(row, first_seed + i, size) for i, row in enumerate(descriptors)])
 
 
 def open_paintings(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -41,8 +39,6 @@ def open_paintings(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
 
 def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int, chunk: int = 250) -> Iterator[Progress]:
     """Paint ``count`` covers into ``folder/paintings.npy``; goes on where it was stopped.
-
-    How they are composed goes to ``compositions.npy``, ``(count, COMPOSITION)``.
 
     Args:
         folder: made if it is not there; ``painted.txt`` in it counts the finished chunks.
@@ -59,16 +55,12 @@ def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int, c
     done = int(counter.read_text()) if counter.exists() and path.exists() else 0
     mode = "r+" if path.exists() else "w+"
     pictures = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=(count, size, size, 3))
-    told = folder / "compositions.npy"
-    compositions = np.lib.format.open_memmap(told, mode=mode, dtype=np.float32, shape=(count, COMPOSITION))
     starts = range(done, count, chunk)
     with mapping(workers) as each:
         jobs = (descriptors[start : start + chunk] for start in starts)
         firsts = [seed * 1_000_003 + start for start in starts]
         for start, painted in zip(starts, each(_paint_chunk, jobs, firsts, [size] * len(firsts)), strict=True):
-            for number, (picture, composition) in enumerate(painted, start):
-                pictures[number], compositions[number] = picture, composition
+            pictures[start : start + len(painted)] = painted
             pictures.flush()
-            compositions.flush()
             counter.write_text(str(start + len(painted)))
             yield Progress("paint", start + len(painted), count)

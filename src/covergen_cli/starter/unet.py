@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.starter.fit import Budget, averaged, fit
-from covergen_cli.synthetic.painter import COMPOSITION
 from covergen_cli.training.objective import denoising_loss, draw_timesteps
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ NULL_SHARE = 0.1
 """Share of the training pictures that are drawn from the null condition.
 
 For classifier-free guidance (Ho and Salimans, 2022).
-"""
-
-UNCOMPOSED_SHARE = 0.35
-"""Share of the batches that are not told how their pictures are composed.
-
-Adapters learn without, since nobody knows how the covers that they learn from are composed.
 """
 
 NOISE_SHIFT = 0.8
@@ -66,8 +59,7 @@ class ConditionEncoder(nn.Module):
     """Descriptors ``(B, 7)`` in [0, 1] → tokens ``(B, 8, 128)``: one for each descriptor and one for all together.
 
     What a text encoder is to Stable Diffusion. It is not needed to generate: the adapter learns to speak its language
-    from audio. ``null`` ``(1, 8, 128)`` is the learned null condition. Two further tokens can say how a picture is
-    composed, which music does not: a small model draws cleaner forms when it need not make that up on the way.
+    from audio. ``null`` ``(1, 8, 128)`` is the learned null condition.
     """
 
     frequencies: Tensor
@@ -83,8 +75,6 @@ class ConditionEncoder(nn.Module):
             nn.Linear(features * len(NAMES), TOKEN_DIM), nn.SiLU(), nn.Linear(TOKEN_DIM, TOKEN_DIM)
         )
         self.norm = nn.LayerNorm(TOKEN_DIM)
-        self.composed = nn.Sequential(nn.Linear(COMPOSITION, 256), nn.SiLU(), nn.Linear(256, 2 * TOKEN_DIM))
-        self.composed_norm = nn.LayerNorm(TOKEN_DIM)
         self.null = nn.Parameter(0.1 * torch.randn(1, TOKENS, TOKEN_DIM))
 
     def forward(self, descriptors: Tensor) -> Tensor:
@@ -95,11 +85,6 @@ class ConditionEncoder(nn.Module):
         names = torch.eye(len(NAMES), device=descriptors.device).expand(len(descriptors), -1, -1)
         each = self.each(torch.cat([waves, names], dim=-1))
         tokens: Tensor = self.norm(torch.cat([each, self.all(waves.flatten(1))[:, None]], dim=1))
-        return tokens
-
-    def compose(self, compositions: Tensor) -> Tensor:
-        """Encode how pictures are composed, ``(B, COMPOSITION)``, as tokens ``(B, 2, 128)``."""
-        tokens: Tensor = self.composed_norm(self.composed(compositions).unflatten(1, (2, TOKEN_DIM)))
         return tokens
 
 
@@ -132,7 +117,6 @@ def train_unet(
     condition: ConditionEncoder,
     latents: npt.NDArray[np.float16],
     descriptors: npt.NDArray[np.float32],
-    compositions: npt.NDArray[np.float32],
     budget: Budget,
     *,
     seed: int,
@@ -147,27 +131,23 @@ def train_unet(
         condition: what the U-Net listens to.
         latents: ``(N, 8, 16, 16)``, the scaled latents of the paintings.
         descriptors: ``(N, 7)``.
-        compositions: ``(N, COMPOSITION)``.
         budget: how long.
         seed: decides every batch.
         batch: pictures per step.
         compiled: whether torch compiles the U-Net first, which needs a C++ compiler and makes a step on a CPU 1.6
             times as fast.
     """
-    predict: Any = torch.compile(unet, dynamic=False) if compiled else unet
+    predict: Any = torch.compile(unet) if compiled else unet
 
     def loss_of(generator: torch.Generator) -> Tensor:
         index = torch.randint(len(latents), (batch,), generator=generator).numpy()
         clean = torch.from_numpy(latents[index]).float().to(memory_format=torch.channels_last)
-        heard, composed = torch.from_numpy(descriptors[index]), torch.from_numpy(compositions[index])
+        heard = torch.from_numpy(descriptors[index])
         times = draw_timesteps(batch, generator, logit_normal=True, shift=NOISE_SHIFT)
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
         silent = torch.rand(batch, generator=generator) < NULL_SHARE
-        uncomposed = float(torch.rand((), generator=generator)) < UNCOMPOSED_SHARE
         with torch.autocast("cpu", torch.bfloat16):
             tokens = torch.where(silent[:, None, None], condition.null, condition(heard))
-            if not uncomposed:
-                tokens = torch.cat([tokens, condition.compose(composed)], dim=1)
             return denoising_loss(predict, SCHEDULER_CONFIG, clean, tokens, noise, times).mean()
 
     both = nn.ModuleDict({"unet": unet, "condition": condition})

@@ -17,15 +17,12 @@ from covergen_cli.synthetic.colour import Array, oklab_to_srgb
 from covergen_cli.synthetic.families import FAMILIES, Family, Forms, Look
 from covergen_cli.synthetic.palette import Palette, balance, choose_palette
 from covergen_cli.synthetic.qualities import busyness, hardness, uprightness
-from covergen_cli.synthetic.scene import Scene, Traits, find_spot, smooth_step
+from covergen_cli.synthetic.scene import Scene, Traits, smooth_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COMPOSITION", "FAMILIES", "paint", "paint_composition"]
-
-COMPOSITION = len(FAMILIES) + 20
-"""Length of the vector that says how a painting is composed, see :func:`paint_composition`."""
+__all__ = ["FAMILIES", "paint"]
 
 _SKETCHES = 8
 _SKETCH_PIXELS = 80
@@ -41,7 +38,7 @@ class _Idea:
         traits: what the music asks for.
         look: accent and fades.
         rising: whether the palette goes from dark to light through the forms, or back.
-        disc: the disc's place and radius ``(x, y, r)``; ``None`` for none.
+        disc: radius of the disc, 0 for none.
         light: where light falls on the relief from, and on the whole, radians.
     """
 
@@ -50,7 +47,7 @@ class _Idea:
     traits: Traits
     look: Look
     rising: bool
-    disc: tuple[float, float, float] | None
+    disc: float
     light: tuple[float, float]
 
 
@@ -60,30 +57,28 @@ def _have_idea(rng: np.random.Generator, traits: Traits) -> _Idea:
     family = families[int(rng.choice(len(families), p=np.array(lean) / sum(lean)))]
     rising = bool(rng.random() < 0.5)
     fade = rng.uniform(0.7, 1.5) * rng.choice([1, -1, -1])
-    x, y = find_spot(rng)
-    if family.sky:
-        y = min(-0.8 * abs(y) - 0.1, y)
-    disc = (x, y, float(rng.uniform(0.22, 0.42))) if rng.random() < family.disc else None
     return _Idea(
         family=family,
         palette=choose_palette(rng, traits),
         traits=traits,
         look=Look(float(fade), int(rng.integers(1, 9)) if rng.random() < 0.45 else 0),
         rising=rising,
-        disc=disc,
+        disc=float(rng.uniform(0.22, 0.42)) if rng.random() < family.disc else 0.0,
         light=(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 2 * np.pi))),
     )
 
 
-def _hang(disc: tuple[float, float, float], scene: Scene, lab: Array, forms: Forms, idea: _Idea) -> Array:
+def _disc(scene: Scene, lab: Array, forms: Forms, idea: _Idea) -> Array:
     """Hang a disc of the accent colour with a glow, a sun or a moon, behind what lies in front."""
-    x, y, radius = disc
+    x, y = scene.spot()
+    if idea.family.sky:
+        y = min(-0.8 * abs(y) - 0.1, y)
     distance = np.hypot(scene.x - np.float32(x), scene.y - np.float32(y))
-    inside, accent = np.float32(radius) - distance, idea.palette.accent
+    inside, accent = np.float32(idea.disc) - distance, idea.palette.accent
     width = np.float32(0.012 + 0.10 * (1 - idea.traits.hardness) ** 1.5)
     glow = np.exp(np.minimum(inside, 0) / np.float32(0.30)) * np.float32(0.10 + 0.40 * idea.traits.glow)
     cover = np.maximum(smooth_step(inside / width + np.float32(0.5)), glow) * (1 - forms.front)
-    lit = np.clip((np.float32(y) - scene.y) / np.float32(radius), -1, 1) * np.float32(0.09)
+    lit = np.clip((np.float32(y) - scene.y) / np.float32(idea.disc), -1, 1) * np.float32(0.09)
     colour = np.stack([accent[0] + lit, np.full_like(lit, accent[1]), np.full_like(lit, accent[2])], axis=-1)
     mixed: Array = lab + cover[..., None] * (colour - lab)
     return mixed
@@ -106,7 +101,7 @@ def _draw(idea: _Idea, layout: int, size: int) -> Array:
     if idea.family.gloss:
         lab[..., 0] += _lit(forms.relief, idea.light[0], idea.family.gloss * (0.5 + idea.traits.glow))
     if idea.disc:
-        lab = _hang(idea.disc, scene, lab, forms, idea)
+        lab = _disc(scene, lab, forms, idea)
     towards = np.float32(np.cos(idea.light[1])) * scene.x + np.float32(np.sin(idea.light[1])) * scene.y
     lab[..., 0] += towards * np.float32(0.03 + 0.06 * idea.traits.glow)
     return lab.astype(np.float32)
@@ -123,14 +118,7 @@ def _misses(idea: _Idea, layouts: list[int]) -> Iterator[float]:
 
 
 def paint(descriptors: npt.NDArray[np.floating], seed: int, size: int = 256) -> npt.NDArray[np.uint8]:
-    """Paint one cover, ``(size, size, 3)`` sRGB bytes; see :func:`paint_composition`."""
-    return paint_composition(descriptors, seed, size)[0]
-
-
-def paint_composition(
-    descriptors: npt.NDArray[np.floating], seed: int, size: int = 256
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Paint one cover, and tell how it is composed.
+    """Paint one cover.
 
     Args:
         descriptors: what was heard, ``(7,)`` in [0, 1], in the order of :data:`covergen_cli.audio.descriptors.NAMES`.
@@ -138,34 +126,10 @@ def paint_composition(
         size: pixels per side.
 
     Returns:
-        sRGB bytes ``(size, size, 3)``; and what the seed decided and the music did not, float32 ``(COMPOSITION,)``,
-        values about [−1, 1]: the family (one 1 among zeros), palette, fades, accent, disc, light, focal point and which
-        way lines lean.
+        sRGB bytes ``(size, size, 3)``.
     """
     rng, traits = np.random.default_rng(seed), Traits.of(descriptors)
     idea = _have_idea(rng, traits)
     layouts = rng.integers(2**62, size=_SKETCHES).tolist()
     layout = layouts[int(np.argmin(list(_misses(idea, layouts))))]
-    picture = oklab_to_srgb(balance(_draw(idea, layout, size), idea.palette, traits))
-    return picture, _composition(idea, Scene(1, layout, traits))
-
-
-def _composition(idea: _Idea, scene: Scene) -> npt.NDArray[np.float32]:
-    x, y, radius = idea.disc or (0.0, 0.0, 0.0)
-    sunny, sunlit = idea.light
-    return np.array(
-        [
-            *(float(idea.family is family) for family in FAMILIES.values()),
-            *idea.palette.chosen,
-            2 * idea.rising - 1,
-            idea.look.fade,
-            idea.look.accented > 0,
-            idea.look.accented / 8,
-            idea.disc is not None,
-            *(2 * x, 2 * y, 2 * radius),
-            *(np.cos(sunny), np.sin(sunny), np.cos(sunlit), np.sin(sunlit)),
-            *(2 * scene.focus[0], 2 * scene.focus[1]),
-            np.sign(scene.angle),
-        ],
-        dtype=np.float32,
-    )
+    return oklab_to_srgb(balance(_draw(idea, layout, size), idea.palette, traits))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,14 +23,11 @@ class Palette:
         ramp: ``(5, 3)``, from dark to light.
         accent: ``(3,)``.
         hue: that the whole picture shall tend to, in degrees.
-        chosen: what the dice decided and the music did not: whether it goes through green, how far dark and light turn
-            away from the hue, and where the accent lies from it (cosine, sine, and whether it is lighter or darker).
     """
 
     ramp: Array
     accent: Array
     hue: float
-    chosen: tuple[float, float, float, float, float]
 
     def mix(self, position: Array) -> Array:
         """Interpolate the ramp at positions in [0, 4], ``(…,)``: ``(…, 3)``."""
@@ -62,12 +58,10 @@ def choose_palette(rng: np.random.Generator, traits: Traits) -> Palette:
         oklch(float(light), float(chroma * (1 - 0.3 * step**2)), float(hue + turn * step))
         for light, step in zip(lights, steps, strict=True)
     ]
-    apart = float(rng.choice([180, 150, -150, 60, -60]) + rng.uniform(-12, 12))
-    away, side = (hue + apart) % 360, float(rng.choice([-1, 1, 1, 1]))
-    light = float(np.clip(middle + side * (0.16 + 0.8 * spread), 0.18, 0.95))
+    away = float((hue + rng.choice([180, 150, -150, 60, -60]) + rng.uniform(-12, 12)) % 360)
+    light = float(np.clip(middle + rng.choice([-1, 1, 1, 1]) * (0.16 + 0.8 * spread), 0.18, 0.95))
     vivid = min(0.04 + 1.1 * chroma, 0.17) * (0.5 if 95 < away < 200 else 1.0)
-    chosen = (float(green), float(turn) / 48, math.cos(math.radians(apart)), math.sin(math.radians(apart)), side)
-    return Palette(np.stack(ramp), oklch(light, float(vivid), away), hue, chosen)
+    return Palette(np.stack(ramp), oklch(light, float(vivid), away), hue)
 
 
 def balance(lab: Array, palette: Palette, traits: Traits) -> Array:

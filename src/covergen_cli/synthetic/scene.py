@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.synthetic.colour import Array
 
-__all__ = ["Scene", "Traits", "find_spot", "fold", "smooth_step"]
+__all__ = ["Scene", "Traits", "fold", "smooth_step"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Scene:
         line = (np.arange(size, dtype=np.float32) + 0.5) / (size / 2) - 1
         self.x, self.y = np.meshgrid(line, line)
         self.rng, self.traits = np.random.default_rng(seed), traits
-        self.focus = find_spot(self.rng)
+        self.focus = self.spot()
         lean = np.clip(88 * traits.tilt + self.uniform(-6, 6), 0, 90)
         self.angle = float(np.deg2rad(lean) * self.rng.choice([-1, 1]))
         self.along, self.across = self.turned(*self.focus)
@@ -85,6 +85,12 @@ class Scene:
     def uniform(self, low: float, high: float) -> float:
         """Draw from the seed's dice, uniformly in [low, high)."""
         return float(self.rng.uniform(low, high))
+
+    def spot(self) -> tuple[float, float]:
+        """Draw a good place for something to look at: the centre or a crossing of the thirds, with a little play."""
+        spots = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]) / 3
+        spot = spots[self.rng.integers(len(spots))] + self.rng.uniform(-0.08, 0.08, 2)
+        return float(spot[0]), float(spot[1])
 
     def turned(self, x: float, y: float) -> tuple[Array, Array]:
         """Coordinates along and across the lines, from the point ``(x, y)``."""
@@ -101,13 +107,6 @@ class Scene:
             total += np.sin(across + np.float32(self.uniform(0, 2 * np.pi)))
         surface: Array = total / np.float32(np.sqrt(waves))
         return surface
-
-
-def find_spot(rng: np.random.Generator) -> tuple[float, float]:
-    """Draw a good place for something to look at: the centre or a crossing of the thirds, with a little play."""
-    spots = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]) / 3
-    spot = spots[rng.integers(len(spots))] + rng.uniform(-0.08, 0.08, 2)
-    return float(spot[0]), float(spot[1])
 
 
 def fold(phase: Array, hardness: float) -> Array:

@@ -50,7 +50,6 @@ _BASE_PATTERNS = (
     "vae/diffusion_pytorch_model.safetensors",
     "text_encoder/model.safetensors",
     "null_condition/null.safetensors",
-    "compositions/compositions.safetensors",
     "upscaler/upscaler.safetensors",
 )
 _REFINER_PATTERNS = (
