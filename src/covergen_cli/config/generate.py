@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from covergen_cli.config.fields import Between, Matches
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 __all__ = ["GenerateConfig"]
 
@@ -103,7 +100,7 @@ class GenerateConfig:
     store: Literal["spotify", "apple", "distrokid", "bandcamp", "file"] | None = None
     explain: bool = False
 
-    def without_effect(self, given: Collection[str]) -> dict[str, str]:
+    def without_effect(self, given: dict[str, Any]) -> dict[str, str]:
         """Tell which settings of those that were ``given`` change nothing beside the others, and why not."""
         unlettered = "no title or artist is set" if not (self.title or self.artist or self.text == "tags") else None
         unheard = "the song is left out (no_audio)" if self.no_audio else None
