@@ -244,3 +244,8 @@ def test_devices_that_are_not_there(name):
     with pytest.raises(ConfigError):
         choose_device(name)
     assert choose_device("cpu").type == "cpu"
+
+
+def test_no_thread_is_left_that_the_end_of_the_program_would_abort(music, config):
+    run(music(song="a"), config, variations=3, batch_size=3)
+    assert not [thread for thread in threading.enumerate() if thread.name == "covergen-finish"]

@@ -97,3 +97,13 @@ def test_the_size_of_a_gpu_is_asked_of_it(monkeypatch):
     config = GenerateConfig(refine=True)
     assert module.place(device, config, 1024) == fit(12 * GB, config, 1024)
     assert module.place(torch.device("cpu"), config, 1024) == Placement()
+
+
+def test_with_little_memory_the_starter_decodes_as_ever():
+    """Its autoencoder has sixteen pixels to a latent, which the tiles of its kind do not reckon with."""
+    base = load_base("starter")
+    latents = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = base.decode(latents)
+        settle(base, torch.device("cpu"), Placement(piecewise=True))
+        assert torch.equal(base.decode(latents), before)

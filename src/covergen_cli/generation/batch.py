@@ -121,6 +121,10 @@ class _Run:
             self._closed.set()
             # What is being written just now gets the time to be whole, so that no temporary file stays behind.
             wait([coming for _, coming in self._finishing], timeout=_FAREWELL_SECONDS)
+            # A thread that has given its result is not over yet; should the program end meanwhile, torch aborts it.
+            for thread in threading.enumerate():
+                if thread.name == "covergen-finish":
+                    thread.join(_FAREWELL_SECONDS)
 
     def _check_stop(self) -> None:
         if self._stop.is_set() or self._closed.is_set():
