@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import threading
+import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +248,19 @@ def test_devices_that_are_not_there(name):
     assert choose_device("cpu").type == "cpu"
 
 
-def test_no_thread_is_left_that_the_end_of_the_program_would_abort(music, config):
-    run(music(song="a"), config, variations=3, batch_size=3)
+def test_no_thread_is_left_that_the_end_of_the_program_would_abort(music, config, monkeypatch):
+    """A thread that has given its result takes a moment to end; here a long one."""
+    start = batch.in_thread
+
+    def lingering(work, *arguments):
+        if work.__name__ != "_finish":
+            return start(work, *arguments)
+        future = Future()
+        threading.Thread(
+            target=lambda: (future.set_result(work(*arguments)), time.sleep(0.3)), daemon=True, name="covergen-finish"
+        ).start()
+        return future
+
+    monkeypatch.setattr(batch, "in_thread", lingering)
+    run(music(song="a"), config)
     assert not [thread for thread in threading.enumerate() if thread.name == "covergen-finish"]
