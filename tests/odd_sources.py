@@ -7,7 +7,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-from covergen_cli.data.sources import Item, Obtained, Source, UnwantedError
+from covergen_cli.dataset.sources.base import Item, Obtained, Source, UnwantedError
 from covergen_cli.errors import InputError
 from fault_server import cover, song
 

@@ -4,7 +4,8 @@ from typing import get_type_hints
 import pytest
 
 from covergen_cli.config import Between, GenerateConfig, Matches, field_docs, stage_of
-from covergen_cli.presets import coerce, stages
+from covergen_cli.config.coerce import coerce
+from covergen_cli.config.resolve import stages
 
 KINDS = list(stages().values())
 

@@ -9,12 +9,16 @@ import covergen_cli
 
 ROOT = Path(covergen_cli.__file__).parent
 FLOORS = [
-    {"config", "events", "errors"},
-    {"artifacts"},
-    {"weights", "presets", "provenance"},
+    {"events", "errors"},
+    {"files"},
+    {"provenance"},
+    {"config"},
+    {"weights"},
     {"audio", "models"},
+    {"measures"},
     {"synthetic"},
-    {"generation", "data"},
+    {"diffusion"},
+    {"covers", "dataset"},
     {"training"},
     {"evaluation", "starter"},
     {"cli", "__main__"},

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import torch
 
-from covergen_cli.artifacts import write_bytes
 from covergen_cli.config import AdapterConfig
+from covergen_cli.files import write_bytes
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.models.facts import base_fingerprint
+from covergen_cli.models.fingerprint import base_fingerprint
 
 WIDTH = 32
 FLOW = {

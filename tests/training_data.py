@@ -7,7 +7,7 @@ import csv
 import numpy as np
 from PIL import Image
 
-from covergen_cli.audio.npy import write_embedding
+from covergen_cli.audio.embedding_file import write_embedding
 from tiny import ENCODER, write_json
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from PIL import Image, PngImagePlugin
 
-from covergen_cli.artifacts import atomic_path, write_bytes
 from covergen_cli.errors import OutputError
+from covergen_cli.files import atomic_path, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.audio._batches import in_batches
+from covergen_cli.audio.batches import in_batches
 
 LENGTH, HOP, SIZE = 8, 3, 5
 

@@ -60,7 +60,7 @@ def test_long_clips_change_their_rows_with_the_music():
 
 
 def test_tempogram_peaks_at_the_tempo_of_the_clicks():
-    from covergen_cli.audio._rhythm import TEMPOS_BPM
+    from covergen_cli.audio.rhythm import TEMPOS_BPM
 
     for bpm in (75, 100, 150):
         strength = columns(embed(clicks(bpm, 20)), "tempogram").mean(axis=0)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from covergen_cli.audio._threads import in_threads
+from covergen_cli.audio.threads import in_threads
 
 
 def test_every_item_gets_its_result():

@@ -16,16 +16,16 @@ from pathlib import Path
 import machine
 import torch
 
-from covergen_cli.artifacts import write_json
 from covergen_cli.config import AdapterConfig, TrainConfig
-from covergen_cli.data.pairs import read_pairs
+from covergen_cli.config.resolve import load_preset
+from covergen_cli.dataset.pairs import read_pairs
+from covergen_cli.diffusion.objective import derangement, fixed_draws, item_losses, paired_gap
+from covergen_cli.files import write_json
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.presets import load_preset
-from covergen_cli.training.embeddings import prepare_embeddings
-from covergen_cli.training.latents import prepare_latents
+from covergen_cli.training.embedding_cache import prepare_embeddings
+from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.loop import train
-from covergen_cli.training.objective import derangement, fixed_draws, item_losses, paired_gap
 
 PAPER = load_preset("paper")["train"]
 OPTIMISER = ["optimizer", "learning_rate", "schedule"]

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from covergen_cli.audio._openl3_frontend import LogMel
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.audio.openl3 import OpenL3, frame
+from covergen_cli.audio.openl3_frontend import LogMel
 from covergen_cli.config import EmbedConfig
-from covergen_cli.data.embed import embed_dataset
+from covergen_cli.dataset.embed import embed_dataset
 from covergen_cli.events import ClipFailed
 from covergen_cli.synthetic.synth import compose, render
 from covergen_cli.weights.keras_file import CHANNELS, array_shapes

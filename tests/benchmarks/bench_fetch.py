@@ -114,8 +114,8 @@ def urls(port, pairs):
 
 def ours_whole(port, pairs, out, _threads):
     from covergen_cli.config import FetchConfig
-    from covergen_cli.data.fetch import fetch_dataset
-    from covergen_cli.data.tables import TableSource
+    from covergen_cli.dataset.fetch.run import fetch_dataset
+    from covergen_cli.dataset.sources.table import TableSource
 
     table = out / "table.csv"
     rows = (f"id{number},{audio},{image}" for number, (audio, image) in enumerate(urls(port, pairs)))
@@ -127,8 +127,8 @@ def ours_whole(port, pairs, out, _threads):
 
 def ours_downloads(port, pairs, out, _threads):
     from covergen_cli.config import FetchConfig
-    from covergen_cli.data.download import Downloader
-    from covergen_cli.data.sources import Item
+    from covergen_cli.dataset.fetch.download import Downloader
+    from covergen_cli.dataset.sources.base import Item
 
     with Downloader(out, FetchConfig(allow_private_hosts=True)) as downloader:
         waiting = []

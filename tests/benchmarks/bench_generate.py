@@ -30,12 +30,12 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import load, save_mp3
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import GenerateConfig, SegmentConfig
+from covergen_cli.config.resolve import resolve
+from covergen_cli.covers.fingerprint import find_models
+from covergen_cli.covers.generate import generate, plan
+from covergen_cli.covers.pipeline import load_painter
+from covergen_cli.diffusion.sampler import make_scheduler
 from covergen_cli.events import CoverFailed
-from covergen_cli.generation.batch import generate, plan
-from covergen_cli.generation.draw import load_painter
-from covergen_cli.generation.identity import find_models
-from covergen_cli.generation.sampler import make_scheduler
-from covergen_cli.presets import resolve
 from covergen_cli.synthetic.synth import compose, render
 
 RATE_HZ = 44_100

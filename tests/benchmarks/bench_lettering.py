@@ -14,7 +14,7 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from covergen_cli.data.lettering import HEAVY_LETTERING, lettering
+from covergen_cli.dataset.images.text_area import HEAVY_LETTERING, lettering
 from covergen_cli.synthetic.painter import paint
 
 sys.path.append(str(Path(__file__).parents[1]))

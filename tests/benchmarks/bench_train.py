@@ -26,15 +26,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from covergen_cli.audio.npy import write_embedding
+from covergen_cli.audio.embedding_file import write_embedding
 from covergen_cli.config import AdapterConfig, TrainConfig
-from covergen_cli.data.pairs import read_pairs
+from covergen_cli.config.resolve import resolve
+from covergen_cli.dataset.pairs import read_pairs
+from covergen_cli.diffusion.objective import add_noise, target_of
 from covergen_cli.events import Progress, TrainPlanned
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.base import load_base
-from covergen_cli.presets import resolve
 from covergen_cli.training.loop import train
-from covergen_cli.training.objective import add_noise, target_of
 from covergen_cli.weights.device import choose_device
 
 PEER, PAPER, DEFAULT = "straightforward loop", "covergen train, paper", "covergen train, default"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import covergen_cli.generation
+import covergen_cli.covers
 from covergen_cli.cli.main import run
 from covergen_cli.events import (
     CoverFailed,
@@ -88,10 +88,10 @@ class FakeBatch:
 @pytest.fixture
 def library(monkeypatch):
     fake = FakeBatch()
-    module = ModuleType("covergen_cli.generation.batch")
+    module = ModuleType("covergen_cli.covers.generate")
     module.plan, module.generate, module.foresee = fake.plan, fake.generate, fake.foresee
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(covergen_cli.generation, "batch", module, raising=False)
+    monkeypatch.setattr(covergen_cli.covers, "batch", module, raising=False)
     return fake
 
 

@@ -118,7 +118,7 @@ def test_synthetic_pairs(covergen, tmp_path):
 
 
 def test_interrupted(covergen, server, tmp_path, monkeypatch):
-    from covergen_cli.data import fetch
+    from covergen_cli.dataset.fetch import run as fetch
 
     def stop(*_):
         raise KeyboardInterrupt

@@ -7,8 +7,8 @@ import pytest
 
 from covergen_cli.cli.errors import Terminated
 from covergen_cli.config import GenerateConfig
+from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
-from covergen_cli.presets import resolve
 
 COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "seconds", "error"]
 
@@ -275,7 +275,7 @@ def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, 
     ],
 )
 def test_an_option_that_changes_nothing_is_told(covergen, library, monkeypatch, line, idle):
-    monkeypatch.setattr("covergen_cli.generation.lettering.check_font", lambda _config: None)
+    monkeypatch.setattr("covergen_cli.covers.text.wording.check_font", lambda _config: None)
     ended = covergen("generate", "a.mp3", *line.split())
     assert ended.code == 0
     told = [text for text in ended.err.splitlines() if "changes nothing" in text]

@@ -66,7 +66,7 @@ def test_an_explanation_can_be_had_of_a_cover_that_is_there(covergen, song, tmp_
 
 
 def test_a_song_with_foreign_art_is_refused_before_anything_is_drawn(covergen, song, tmp_path):
-    from covergen_cli.generation.pictures_in_tags import open_tags
+    from covergen_cli.covers.tag_pictures import open_tags
 
     Image.new("RGB", (16, 16)).save(tmp_path / "art.jpg")
     open_tags(song).put((tmp_path / "art.jpg").read_bytes(), (16, 16))

@@ -9,13 +9,13 @@ import pytest
 from covergen_cli import __version__
 from covergen_cli.cli.main import COMMANDS
 from covergen_cli.config import GenerateConfig
-from covergen_cli.presets import load_preset
+from covergen_cli.config.resolve import load_preset
 
 # A library that prints nothing and never ends, in a process of its own.
 ENDLESS = """
 import sys, time, types
-import covergen_cli.generation
-batch = types.ModuleType("covergen_cli.generation.batch")
+import covergen_cli.covers
+batch = types.ModuleType("covergen_cli.covers.generate")
 class Job: input = output = "x"; seed = 0
 def plan(inputs, out, config, format_given, tell): return [Job()]
 def generate(jobs, config):
@@ -28,7 +28,7 @@ def generate(jobs, config):
     finally:
         print("closed", file=sys.stderr)
 batch.plan, batch.generate = plan, generate
-sys.modules[batch.__name__] = covergen_cli.generation.batch = batch
+sys.modules[batch.__name__] = covergen_cli.covers.generate = batch
 from covergen_cli.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """

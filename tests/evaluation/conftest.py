@@ -9,7 +9,7 @@ import pytest
 
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
-from covergen_cli.evaluation.material import load_subject, open_material
+from covergen_cli.evaluation.test_data import load_subject, open_material
 from tiny import tiny_adapter, tiny_base
 from training_data import write_dataset
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from covergen_cli.evaluation.covers import correspondence, diversity, look_at
-from covergen_cli.synthetic.qualities import FIELDS
+from covergen_cli.measures.qualities import FIELDS
 from training_data import drain
 
 

@@ -11,10 +11,10 @@ import pytest
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.evaluation.evaluate import evaluate
-from covergen_cli.evaluation.material import open_material
+from covergen_cli.evaluation.test_data import open_material
 from covergen_cli.events import EvalFinished, EvalPlanned, Progress, Warned
+from covergen_cli.measures.qualities import EXPECTED
 from covergen_cli.provenance import read_provenance
-from covergen_cli.synthetic.qualities import EXPECTED
 from training_data import write_dataset
 
 QUICK = EvalConfig(pairs=12, draws=5, songs=11, song_draws=2, covers=9, by="genre", batch_size=16)

@@ -10,7 +10,7 @@ import torch
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.facts import base_fingerprint
+from covergen_cli.models.fingerprint import base_fingerprint
 from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
 
 

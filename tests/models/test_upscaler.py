@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from covergen_cli.artifacts import write_json
 from covergen_cli.errors import ModelError
-from covergen_cli.models.facts import UPSCALER_CONFIG, UPSCALER_WEIGHTS
+from covergen_cli.files import write_json
+from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 
 

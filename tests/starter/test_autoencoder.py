@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from covergen_cli.starter.autoencoder import build_autoencoder, encode_all, restore, train_autoencoder, train_decoder
-from covergen_cli.starter.fit import Budget
+from covergen_cli.starter.train_loop import Budget
 from covergen_cli.synthetic.painter import paint
 
 TWO_STEPS = Budget(steps=2, minutes=1e6, learning_rate=1e-3)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
+from covergen_cli.covers.generate import generate, plan
 from covergen_cli.events import CoverFinished
-from covergen_cli.generation.batch import generate, plan
 from covergen_cli.starter import build as program
 from covergen_cli.starter import clips
 from covergen_cli.starter.build import Recipe, build, find_music

@@ -13,18 +13,18 @@ from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
+from covergen_cli.covers.fingerprint import find_models
+from covergen_cli.covers.pipeline import load_painter
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
-from covergen_cli.generation.draw import load_painter
-from covergen_cli.generation.identity import find_models
+from covergen_cli.measures.diversity import thumbnail
+from covergen_cli.measures.qualities import EXPECTED
 from covergen_cli.starter import card, card_measure
 from covergen_cli.starter.card import Inquiry, make_card
 from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, memory_of
 from covergen_cli.starter.card_pictures import SWEEPS, draw_pictures
 from covergen_cli.starter.card_text import source_rows
-from covergen_cli.synthetic.diversity import thumbnail
 from covergen_cli.synthetic.painter import paint
-from covergen_cli.synthetic.qualities import EXPECTED
 from covergen_cli.synthetic.synth import compose, render
 from tiny import tiny_adapter, tiny_base
 

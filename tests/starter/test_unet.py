@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.starter.fit import Budget
+from covergen_cli.starter.train_loop import Budget
 from covergen_cli.starter.unet import TOKEN_DIM, TOKENS, ConditionEncoder, build_unet, restore, train_unet
 
 

@@ -5,7 +5,7 @@ import torch
 
 from covergen_cli.models.upscaler import Upscaler
 from covergen_cli.starter.autoencoder import build_autoencoder
-from covergen_cli.starter.fit import Budget
+from covergen_cli.starter.train_loop import Budget
 from covergen_cli.starter.upscale import make_drafts, restore, train_upscaler
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.measures.qualities import EXPECTED, Qualities, measure
 from covergen_cli.synthetic.painter import FAMILIES, paint
-from covergen_cli.synthetic.qualities import EXPECTED, Qualities, measure
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

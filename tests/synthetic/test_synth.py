@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from covergen_cli.synthetic import _theory
+from covergen_cli.synthetic import theory
 from covergen_cli.synthetic.arrange import perform
 from covergen_cli.synthetic.drums import DRUMS, PATTERNS, TICKS, hit
 from covergen_cli.synthetic.instruments import VOICES, frequency_hz, note
@@ -159,12 +159,12 @@ def test_tempo_mode_loudness_and_brightness_are_drawn_independently():
 
 def test_harmony_starts_at_home_and_stays_in_the_scale():
     rng = np.random.default_rng(0)
-    for scale in _theory.SCALES:
-        chords = _theory.progression(rng, scale, 4)
+    for scale in theory.SCALES:
+        chords = theory.progression(rng, scale, 4)
         assert chords[0] == 0
         assert len(chords) == 4
-        tonic = _theory.chord_pitches(scale, 0, 3, 48, 2)
-        third = 4 if _theory.nearest_mode(scale) == "major" else 3
+        tonic = theory.chord_pitches(scale, 0, 3, 48, 2)
+        third = 4 if theory.nearest_mode(scale) == "major" else 3
         assert {(p - 2) % 12 for p in tonic} == {0, third, 7}
         assert all(48 <= p < 60 for p in tonic)
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from covergen_cli.data.pairs import read_pairs
+from covergen_cli.dataset.pairs import read_pairs
 from tiny import tiny_base
 from training_data import write_dataset
 

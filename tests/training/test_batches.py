@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from covergen_cli.training.array_cache import Packed
 from covergen_cli.training.batches import Batches
-from covergen_cli.training.embeddings import Embeddings
-from covergen_cli.training.latents import Latents
-from covergen_cli.training.packed import Packed
+from covergen_cli.training.embedding_cache import Embeddings
+from covergen_cli.training.latent_cache import Latents
 
 COUNT = 10
 

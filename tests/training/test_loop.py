@@ -13,17 +13,17 @@ import torch
 import yaml
 from PIL import Image
 
-from covergen_cli.artifacts import sha256_file
 from covergen_cli.config import AdapterConfig, TrainConfig
-from covergen_cli.data.pairs import read_pairs
+from covergen_cli.dataset.pairs import read_pairs
+from covergen_cli.diffusion.objective import denoising_loss, fixed_draws, item_losses
 from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinished, TrainPlanned, TrainStopped, Warned
+from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.training import load, loop
-from covergen_cli.training.embeddings import prepare_embeddings
-from covergen_cli.training.latents import prepare_latents
-from covergen_cli.training.objective import denoising_loss, fixed_draws, item_losses
+from covergen_cli.training.embedding_cache import prepare_embeddings
+from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
 from tiny import tiny_base, tiny_sd_base, write_json
 from training_data import drain, write_dataset

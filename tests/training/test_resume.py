@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 STEP = "covergen_cli.training.loop:Trainer.train_step"
 VALIDATION = "covergen_cli.training.loop:item_losses"
-WRITING = "covergen_cli.artifacts:_publish"
+WRITING = "covergen_cli.files:_publish"
 HASHING = "covergen_cli.training.checkpoints:sha256_file"
 SETTINGS = {
     "train": {"epochs": 3, "batch_size": 4, "checkpoint_minutes": 0, "samples": 1, "ema_decay": 0.5},

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soxr
 
-from covergen_cli.audio._features import FRAME_HZ, RATE_HZ, Features, extract, running_mean
-from covergen_cli.audio._rhythm import novelty, onset_frames, tempo_log2, tempogram
-from covergen_cli.audio._tonality import key_correlations, majorness
+from covergen_cli.audio.features import FRAME_HZ, RATE_HZ, Features, extract, running_mean
+from covergen_cli.audio.rhythm import novelty, onset_frames, tempo_log2, tempogram
+from covergen_cli.audio.tonality import key_correlations, majorness
 
 if TYPE_CHECKING:
     import numpy.typing as npt

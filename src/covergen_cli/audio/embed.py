@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from covergen_cli.audio._resample import resample
-from covergen_cli.audio._threads import in_threads
+from covergen_cli.audio.embedding_file import write_embedding
 from covergen_cli.audio.encoders import get_encoder
-from covergen_cli.audio.hear import Heard, hear
-from covergen_cli.audio.npy import write_embedding
+from covergen_cli.audio.excerpt import Heard, hear
+from covergen_cli.audio.resample import resample
+from covergen_cli.audio.threads import in_threads
 from covergen_cli.config import EmbedConfig, OpenL3Config
 from covergen_cli.errors import ConfigError, CovergenError, InputError, ModelError, OutputError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from covergen_cli.audio._batches import WindowNetwork
+    from covergen_cli.audio.batches import WindowNetwork
     from covergen_cli.audio.encoders import Encoder
 
 __all__ = [
@@ -225,7 +225,7 @@ def _batched(
     heard: Iterable[tuple[_Key, Heard | None]], ready: Ready
 ) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
     # torch takes seconds to import; an encoder of whole clips does without.
-    from covergen_cli.audio._batches import in_batches  # noqa: PLC0415
+    from covergen_cli.audio.batches import in_batches  # noqa: PLC0415
     from covergen_cli.audio.openl3 import frame  # noqa: PLC0415
 
     if ready.network is None:

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from covergen_cli.artifacts import atomic_path
-from covergen_cli.audio._decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
+from covergen_cli.audio.decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
 from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
+from covergen_cli.files import atomic_path
 
 __all__ = [
     "ANALYSIS_RATE_HZ",

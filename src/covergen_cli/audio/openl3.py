@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 — as everyone writes it
 
-from covergen_cli.audio._openl3_frontend import RATE_HZ, WINDOW, LogMel, frame, to_mono
+from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW, LogMel, frame, to_mono
 from covergen_cli.errors import ConfigError
 from covergen_cli.weights.keras_file import CHANNELS, read_keras
 from covergen_cli.weights.openl3 import content_sha256, load_openl3

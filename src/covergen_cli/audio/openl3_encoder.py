@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.audio._resample import resample
 from covergen_cli.audio.openl3 import RATE_HZ, WINDOW, OpenL3
+from covergen_cli.audio.resample import resample
 from covergen_cli.config import OpenL3Config
 from covergen_cli.errors import ModelError
 from covergen_cli.weights.openl3 import OPENL3, custom_openl3, openl3_weights

@@ -15,9 +15,9 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import EmbedConfig
+from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import OutputError
 from covergen_cli.events import EmbedFinished
-from covergen_cli.presets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +118,7 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
 
 
 def _embed_dataset(folder: Path, config: EmbedConfig, name: str | None, terminal: Terminal, *, as_json: bool) -> int:
-    from covergen_cli.data.embed import embed_dataset
+    from covergen_cli.dataset.embed import embed_dataset
 
     tally = Tally(noun="embedding")
     started = time.monotonic()

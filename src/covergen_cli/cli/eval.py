@@ -15,15 +15,15 @@ from covergen_cli.cli.options import Command, Session, given_settings, global_op
 from covergen_cli.cli.pace import clock
 from covergen_cli.cli.terminal import Tally
 from covergen_cli.config import EvalConfig
+from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
 from covergen_cli.events import EvalFinished, EvalPlanned, ModelLoaded, ModelLoading, Progress, SurveyFinished
-from covergen_cli.presets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from covergen_cli.cli.terminal import Terminal
-    from covergen_cli.evaluation.material import Subject
+    from covergen_cli.evaluation.test_data import Subject
     from covergen_cli.events import Event
 
 __all__ = ["SCHEMA", "evaluate"]
@@ -109,8 +109,8 @@ def _judge(
 ) -> Generator[Event, None, None]:
     """Check what is cheap to check, load the models, and go."""
     from covergen_cli.evaluation.evaluate import evaluate as judge
-    from covergen_cli.evaluation.material import open_material
     from covergen_cli.evaluation.survey import build_survey, check_songs
+    from covergen_cli.evaluation.test_data import open_material
 
     material = open_material(data)
     material.groups(config.by)
@@ -126,7 +126,7 @@ def _judge(
 
 
 def _load(name: str, reference: str, config: EvalConfig) -> Generator[Event, None, Subject]:
-    from covergen_cli.evaluation.material import drawing_settings, load_subject
+    from covergen_cli.evaluation.test_data import drawing_settings, load_subject
 
     yield ModelLoading(name)
     started = time.monotonic()
@@ -156,7 +156,7 @@ def _trained_on(run: str) -> Path:
     Raises:
         InputError: it names none.
     """
-    from covergen_cli.evaluation.material import run_settings
+    from covergen_cli.evaluation.test_data import run_settings
 
     named = run_settings(Path(run)).get("data", {}).get("folder")
     if not isinstance(named, str):

@@ -14,8 +14,8 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally
 from covergen_cli.config import FetchConfig
+from covergen_cli.config.resolve import resolve
 from covergen_cli.events import FetchFinished
-from covergen_cli.presets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +107,7 @@ def fetch(
 def _fetch(
     source: str, output: Path, config: FetchConfig, errors: Path | None, terminal: Terminal
 ) -> FetchFinished | None:
-    from covergen_cli.data.fetch import fetch_dataset, open_source
+    from covergen_cli.dataset.fetch.run import fetch_dataset, open_source
 
     tally = Tally(noun="pair")
     try:
@@ -122,7 +122,7 @@ def _fetch(
 
 def _report(folder: Path, terminal: Terminal) -> Path:
     """Write the overview and say where it is."""
-    from covergen_cli.data.report import write_report
+    from covergen_cli.dataset.report import write_report
 
     page = write_report(folder)
     terminal.note(f"overview: {page}")

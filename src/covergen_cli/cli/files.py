@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.check import Checked
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import CoverFailed, Event
-    from covergen_cli.generation.check import Checked
-    from covergen_cli.generation.plan import Job
 
 __all__ = ["CHECK_SCHEMA", "check_images", "events_with_files", "file_options"]
 
@@ -68,8 +68,8 @@ def check_images(paths: Sequence[str], store: str | None, terminal: Terminal, *,
     Returns:
         the exit code: 0 when all pass everywhere, 1 when none does, 3 when some do.
     """
-    from covergen_cli.generation.check import check, open_picture
-    from covergen_cli.generation.stores import UPLOADED, load_stores
+    from covergen_cli.covers.check import check, open_picture
+    from covergen_cli.covers.stores import UPLOADED, load_stores
 
     stores = [load_stores()[name] for name in ([store] if store else UPLOADED)]
     passed = 0
@@ -127,7 +127,7 @@ def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[
         raise ConfigError("--replace-art is about art in music files", hint="Use it with --write-tags.")
     if not options["write_tags"]:
         return jobs, []
-    from covergen_cli.generation import tagging
+    from covergen_cli.covers import music_tags as tagging
 
     return tagging.refusals(jobs, tagging.TagSettings(options["replace_art"], options["backup"]))
 
@@ -157,11 +157,11 @@ def events_with_files(
     Raises:
         ConfigError: the options make no sense together.
     """
-    from covergen_cli.generation.stores import with_size_notice
+    from covergen_cli.covers.stores import with_size_notice
 
     jobs, refused = refusals(jobs, options)
     if options["write_tags"]:
-        from covergen_cli.generation import tagging
+        from covergen_cli.covers import music_tags as tagging
 
         settings = tagging.TagSettings(options["replace_art"], options["backup"])
         events = tagging.with_art(draw(jobs), settings, refused)
@@ -169,7 +169,7 @@ def events_with_files(
         events = draw(jobs)
     events = with_size_notice(events, config)
     if options["contact_sheet"]:
-        from covergen_cli.generation.contact_sheet import NAME, with_contact_sheet
+        from covergen_cli.covers.contact_sheet import NAME, with_contact_sheet
 
         events = with_contact_sheet(events, folder / NAME)
     return events

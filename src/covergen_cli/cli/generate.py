@@ -16,16 +16,16 @@ from covergen_cli.cli.files import check_images, events_with_files, file_options
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import GenerateConfig
+from covergen_cli.config.resolve import preset_names, resolve
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
-from covergen_cli.presets import preset_names, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from covergen_cli.cli.records import ErrorFile
+    from covergen_cli.covers.generate import Job
     from covergen_cli.events import Event
-    from covergen_cli.generation.batch import Job
 
 __all__ = ["generate"]
 
@@ -97,7 +97,8 @@ def generate(
     songs, config = _settled(songs, from_cover, preset, given, terminal)
 
     from covergen_cli.cli.records import ErrorFile
-    from covergen_cli.generation import batch, stores
+    from covergen_cli.covers import generate as batch
+    from covergen_cli.covers import stores
 
     tally = Tally()
     with terminal.live(tally):
@@ -132,7 +133,9 @@ def _settled(
     songs: list[Path], from_cover: Path | None, preset: str | None, given: dict[str, Any], terminal: Terminal
 ) -> tuple[list[Path], GenerateConfig]:
     """Settle the settings, and with ``--from`` which of the songs is meant."""
-    from covergen_cli.generation import lettering, remake, stores
+    from covergen_cli.covers import reproduce as remake
+    from covergen_cli.covers import stores
+    from covergen_cli.covers.text import wording as lettering
 
     recipe = None if from_cover is None else remake.read_recipe(from_cover)
     asked = {**(recipe.settings if recipe else {}), **given}
@@ -153,7 +156,7 @@ def _settled(
 
 def _songs(inputs: Sequence[str], *, null: bool) -> list[Path]:
     """The paths that were given: patterns that the shell left alone expanded, ``-`` replaced by the paths on stdin."""
-    from covergen_cli.generation.inputs import expand
+    from covergen_cli.covers.inputs import expand
 
     if null and "-" not in inputs:
         raise ConfigError("-0 is for paths on stdin", hint="Add - as input.")
@@ -215,7 +218,7 @@ def _json_line(event: Event) -> str | None:
 
 def _summary(tally: Tally, output: Path, jobs: Sequence[Job], *, dry_run: bool) -> str:
     """The last line: how much came to what, and where it is."""
-    from covergen_cli.generation.templates import is_template
+    from covergen_cli.covers.templates import is_template
 
     if dry_run:
         return f"{tally.sentence(None, made='planned')}; nothing was made"
@@ -224,7 +227,7 @@ def _summary(tally: Tally, output: Path, jobs: Sequence[Job], *, dry_run: bool) 
 
 def _folder(output: Path, jobs: Sequence[Job]) -> Path:
     """The folder that all covers lie in or below."""
-    from covergen_cli.generation.templates import is_template
+    from covergen_cli.covers.templates import is_template
 
     if is_template(output):
         return Path(os.path.commonpath([job.output.parent for job in jobs]))

@@ -13,7 +13,8 @@ import click
 from click.core import ParameterSource
 
 from covergen_cli.config import Between, field_docs, stage_of
-from covergen_cli.presets import coerce, load_preset, preset_names
+from covergen_cli.config.coerce import coerce
+from covergen_cli.config.resolve import load_preset, preset_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,9 +8,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.artifacts import write_text
 from covergen_cli.errors import ConfigError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
+from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import click
 from covergen_cli.cli.main import COMMANDS, cli
 from covergen_cli.cli.options import GLOBAL_NAMES, SettingOption
 from covergen_cli.config import stage_of
-from covergen_cli.presets import environment_name, load_preset, preset_names
+from covergen_cli.config.resolve import environment_name, load_preset, preset_names
 
 __all__ = ["reference"]
 

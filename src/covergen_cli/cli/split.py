@@ -13,8 +13,8 @@ from covergen_cli.cli.errors import DONE
 from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
 from covergen_cli.cli.terminal import Tally
 from covergen_cli.config import SplitConfig
+from covergen_cli.config.resolve import resolve
 from covergen_cli.events import SplitFinished
-from covergen_cli.presets import resolve
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
@@ -62,7 +62,7 @@ def split(context: click.Context, /, folder: Path, as_json: bool, **_settings: A
 
 def _divide(folder: Path, config: SplitConfig, terminal: Terminal) -> SplitFinished:
     """Run the library's generator to its end, which always is its last event."""
-    from covergen_cli.data.split import split_dataset
+    from covergen_cli.dataset.split import split_dataset
 
     tally = Tally(noun="pair")
     with terminal.live(tally), closing(split_dataset(folder, config)) as events:

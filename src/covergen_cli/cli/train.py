@@ -17,6 +17,7 @@ from covergen_cli.cli.options import Command, Session, given_settings, global_op
 from covergen_cli.cli.pace import clock
 from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.config import AdapterConfig, TrainConfig
+from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
 from covergen_cli.events import (
     CheckpointSaved,
     EpochDone,
@@ -26,7 +27,6 @@ from covergen_cli.events import (
     TrainPlanned,
     TrainStopped,
 )
-from covergen_cli.presets import BUILT_IN, preset_names, resolve
 
 if TYPE_CHECKING:
     from covergen_cli.events import Event

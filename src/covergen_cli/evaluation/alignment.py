@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from covergen_cli.diffusion.objective import TRAIN_TIMESTEPS, derangement, fixed_draws, item_losses
 from covergen_cli.evaluation.metrics import Difference, mean_of, paired_difference
 from covergen_cli.events import Progress
-from covergen_cli.training.objective import TRAIN_TIMESTEPS, derangement, fixed_draws, item_losses
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

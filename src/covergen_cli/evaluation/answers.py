@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli.artifacts import SCHEMA, read_json, write_json, write_text
-from covergen_cli.data.dataset import ID_PATTERN
+from covergen_cli.dataset.layout import ID_PATTERN
 from covergen_cli.errors import InputError
 from covergen_cli.evaluation.answers_page import answers_page
 from covergen_cli.evaluation.metrics import LEVEL
 from covergen_cli.evaluation.raters import control_p, crossed_bootstrap, krippendorff_alpha
 from covergen_cli.evaluation.survey import KEY
 from covergen_cli.events import SurveyFinished, Warned
+from covergen_cli.files import SCHEMA, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

@@ -1,6 +1,6 @@
 """Covers of the test songs, drawn as ``covergen generate`` draws, and what can be seen on them and on the true ones.
 
-What people are known to match (see :mod:`covergen_cli.synthetic.qualities`) is measured on the pictures and correlated
+What people are known to match (see :mod:`covergen_cli.measures.qualities`) is measured on the pictures and correlated
 with the songs, beside two controls: the true covers of the same songs, and the drawn covers dealt out to other songs.
 """
 
@@ -15,19 +15,19 @@ import numpy as np
 from PIL import Image
 
 from covergen_cli import __version__
-from covergen_cli.artifacts import sha256_bytes, sha256_file
 from covergen_cli.audio.descriptors import describe
-from covergen_cli.audio.hear import hear
+from covergen_cli.audio.excerpt import hear
+from covergen_cli.covers.fingerprint import judge
+from covergen_cli.covers.pipeline import song_seed
 from covergen_cli.errors import InputError, OutputError
-from covergen_cli.evaluation.material import read_embedding
+from covergen_cli.evaluation.test_data import read_embedding
 from covergen_cli.events import Progress, Warned
-from covergen_cli.generation.draw import song_seed
-from covergen_cli.generation.identity import judge
+from covergen_cli.files import sha256_bytes, sha256_file
+from covergen_cli.measures.correlation import agreement_table
+from covergen_cli.measures.diversity import spread_of, thumbnail
+from covergen_cli.measures.qualities import measure
 from covergen_cli.provenance import save_cover
-from covergen_cli.synthetic.agreement import agreement_table
-from covergen_cli.synthetic.diversity import spread_of, thumbnail
-from covergen_cli.synthetic.qualities import measure
-from covergen_cli.training.latents import load_cover
+from covergen_cli.training.latent_cache import load_cover
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from covergen_cli.data.pairs import Pair
-    from covergen_cli.evaluation.material import Subject
-    from covergen_cli.synthetic.colour import Array
+    from covergen_cli.dataset.pairs import Pair
+    from covergen_cli.evaluation.test_data import Subject
+    from covergen_cli.measures.colour import Array
 
 __all__ = [
     "Seen",
@@ -65,7 +65,7 @@ class Seen:
     """What was measured on ``N`` pictures.
 
     Args:
-        qualities: float32 ``(N, 5)``, in the order of :data:`covergen_cli.synthetic.qualities.FIELDS`.
+        qualities: float32 ``(N, 5)``, in the order of :data:`covergen_cli.measures.qualities.FIELDS`.
         thumbnails: float32 ``(N, 32, 32, 3)``.
         hashes: bool ``(N, 64)``, perceptual hashes (DCT).
     """
@@ -183,7 +183,7 @@ def correspondence(
         seed: of the resampling.
 
     Returns:
-        see :func:`covergen_cli.synthetic.agreement.agreement_table`, with the keys ``covers``, ``true`` and
+        see :func:`covergen_cli.measures.correlation.agreement_table`, with the keys ``covers``, ``true`` and
         ``shuffled``; ``None`` when the music of fewer than eight songs is there.
     """
     rows = [row for row, pair in enumerate(pairs) if pair.id in heard]
@@ -197,7 +197,7 @@ def diversity(drawn: Seen, true: Seen) -> dict[str, Any]:
     """Say how unlike each other the covers of different songs are, beside the true covers.
 
     Returns:
-        ``covers`` and ``true`` (see :func:`covergen_cli.synthetic.diversity.spread_of`), ``ratio`` of their mean
+        ``covers`` and ``true`` (see :func:`covergen_cli.measures.diversity.spread_of`), ``ratio`` of their mean
         distances, and whether that says ``collapsed``.
     """
     ours, theirs = spread_of(drawn.thumbnails), spread_of(true.thumbnails)

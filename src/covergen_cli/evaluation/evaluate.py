@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covergen_cli import __version__
-from covergen_cli.artifacts import SCHEMA, require_writable, write_json
 from covergen_cli.evaluation.alignment import audio_use, loss_matrix, measure_conditions, verdict
 from covergen_cli.evaluation.covers import correspondence, diversity, draw_covers, hear_songs, look_at
-from covergen_cli.evaluation.judged import Judged
-from covergen_cli.evaluation.material import check_fit, tokens_of
-from covergen_cli.evaluation.memory import encode_covers, hash_covers, memory_facts, nearest
 from covergen_cli.evaluation.metrics import paired_difference, retrieval
+from covergen_cli.evaluation.near_copies import encode_covers, hash_covers, memory_facts, nearest
 from covergen_cli.evaluation.plan import choose_batch_size, make_plan, time_models
 from covergen_cli.evaluation.report import write_report
+from covergen_cli.evaluation.results import Judged
+from covergen_cli.evaluation.test_data import check_fit, tokens_of
 from covergen_cli.events import EvalFinished
-from covergen_cli.training.latents import prepare_latents
+from covergen_cli.files import SCHEMA, require_writable, write_json
+from covergen_cli.training.latent_cache import prepare_latents
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from covergen_cli.config import EvalConfig
-    from covergen_cli.data.pairs import Pair
+    from covergen_cli.dataset.pairs import Pair
     from covergen_cli.evaluation.covers import Seen
-    from covergen_cli.evaluation.material import Material, Subject
+    from covergen_cli.evaluation.test_data import Material, Subject
     from covergen_cli.events import EvalPlanned, Event
 
 __all__ = ["MOST_TRAIN_COVERS", "evaluate"]

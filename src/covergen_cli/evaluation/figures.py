@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from covergen_cli.evaluation.judged import Judged
+    from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from covergen_cli.config import EvalConfig
-    from covergen_cli.evaluation.material import Subject
+    from covergen_cli.evaluation.test_data import Subject
 
 __all__ = ["Pace", "choose_batch_size", "make_plan", "time_models"]
 

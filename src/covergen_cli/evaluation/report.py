@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.artifacts import write_text
 from covergen_cli.evaluation.figures import band_plot, correspondence_plot, curve_plot, retrieval_plot
 from covergen_cli.evaluation.page import figure, number, page, plus_minus, section, table, text
 from covergen_cli.evaluation.report_headline import (
@@ -17,12 +16,13 @@ from covergen_cli.evaluation.report_headline import (
 )
 from covergen_cli.evaluation.report_pictures import covers_section, memory_section
 from covergen_cli.evaluation.report_text import LIMITS, METHOD
+from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from covergen_cli.evaluation.judged import Judged
+    from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli.evaluation.memory import HASH_COPY, LATENT_COPY
+from covergen_cli.evaluation.near_copies import HASH_COPY, LATENT_COPY
 from covergen_cli.evaluation.page import number, picture, section, table, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from covergen_cli.evaluation.judged import Judged
+    from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
 

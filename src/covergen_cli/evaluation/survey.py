@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from covergen_cli.artifacts import SCHEMA, sha256_bytes, write_json, write_text
-from covergen_cli.audio.hear import hear
+from covergen_cli.audio.excerpt import hear
 from covergen_cli.audio.io import save_mp3
+from covergen_cli.diffusion.objective import derangement
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.evaluation.covers import draw_covers
-from covergen_cli.evaluation.material import check_fit
+from covergen_cli.evaluation.test_data import check_fit
 from covergen_cli.events import Progress, SurveyFinished, Warned
+from covergen_cli.files import SCHEMA, sha256_bytes, write_json, write_text
 from covergen_cli.provenance import save_cover
-from covergen_cli.training.objective import derangement
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from covergen_cli.config import EvalConfig
-    from covergen_cli.data.pairs import Pair
-    from covergen_cli.evaluation.material import Material, Subject
+    from covergen_cli.dataset.pairs import Pair
+    from covergen_cli.evaluation.test_data import Material, Subject
     from covergen_cli.events import Event
 
 __all__ = ["ANSWERS", "KEY", "build_survey", "check_songs"]

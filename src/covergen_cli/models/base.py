@@ -22,7 +22,7 @@ import torch
 
 from covergen_cli import weights
 from covergen_cli.errors import ModelError
-from covergen_cli.models.facts import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
+from covergen_cli.models.fingerprint import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
 from covergen_cli.models.text import kept_text, read_tokens
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 

@@ -20,11 +20,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from covergen_cli.artifacts import SCHEMA, atomic_path, sha256_file, write_json
 from covergen_cli.config import AdapterConfig
 from covergen_cli.errors import ConfigError, ModelError, OutputError
+from covergen_cli.files import SCHEMA, atomic_path, sha256_file, write_json
 from covergen_cli.models.adapter import Adapter
-from covergen_cli.models.facts import (
+from covergen_cli.models.fingerprint import (
     ADAPTER_JSON,
     ADAPTER_WEIGHTS,
     adapter_fingerprint,

@@ -16,7 +16,7 @@ import torch
 from covergen_cli import weights
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, load_unet_and_vae, native_size
-from covergen_cli.models.facts import read_model_json, refiner_fingerprint
+from covergen_cli.models.fingerprint import read_model_json, refiner_fingerprint
 from covergen_cli.models.text import TextTokens, embed_pooled_texts
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from covergen_cli.artifacts import sha256_bytes, write_bytes
 from covergen_cli.errors import ConfigError, CovergenError, ModelError
-from covergen_cli.models.facts import content_hash, null_cache, weight_files
+from covergen_cli.files import sha256_bytes, write_bytes
+from covergen_cli.models.fingerprint import content_hash, null_cache, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

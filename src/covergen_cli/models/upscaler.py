@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from covergen_cli.errors import ModelError
-from covergen_cli.models.facts import UPSCALER_CONFIG, UPSCALER_WEIGHTS, read_model_json
+from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS, read_model_json
 
 if TYPE_CHECKING:
     from pathlib import Path

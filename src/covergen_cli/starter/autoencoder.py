@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from covergen_cli.artifacts import write_json
 from covergen_cli.events import Progress
-from covergen_cli.starter.fit import Budget, averaged, fit
+from covergen_cli.files import write_json
+from covergen_cli.starter.train_loop import Budget, averaged, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,9 +19,10 @@ import torch
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.upscaler import FACTOR, Upscaler
-from covergen_cli.starter import autoencoder, clips, hearing, paintings, unet, upscale
+from covergen_cli.starter import adapter_training as hearing
+from covergen_cli.starter import autoencoder, clips, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
-from covergen_cli.starter.fit import Budget
+from covergen_cli.starter.train_loop import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from covergen_cli.artifacts import atomic_path, sha256_file, write_json
 from covergen_cli.audio.encoders import get_encoder
+from covergen_cli.files import atomic_path, sha256_file, write_json
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.models.facts import UPSCALER_CONFIG, UPSCALER_WEIGHTS
+from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS
 from covergen_cli.starter.unet import SCHEDULER_CONFIG
 
 if TYPE_CHECKING:

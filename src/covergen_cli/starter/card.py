@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli.artifacts import SCHEMA, read_json, write_json, write_text
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.config import GenerateConfig
+from covergen_cli.config.resolve import resolve
+from covergen_cli.covers.fingerprint import Models, find_models
+from covergen_cli.covers.pipeline import load_painter
 from covergen_cli.errors import InputError
-from covergen_cli.generation.draw import load_painter
-from covergen_cli.generation.identity import Models, find_models
-from covergen_cli.models.facts import read_adapter_facts
-from covergen_cli.presets import resolve
+from covergen_cli.files import SCHEMA, read_json, write_json, write_text
+from covergen_cli.measures.diversity import NEAR_COPY
+from covergen_cli.models.fingerprint import read_adapter_facts
 from covergen_cli.starter.build import find_music
 from covergen_cli.starter.card_measure import (
     SEEDS_PER_SONG,
@@ -44,14 +45,13 @@ from covergen_cli.starter.card_robustness import robustness_of
 from covergen_cli.starter.card_text import card_text, source_rows
 from covergen_cli.starter.paintings import open_paintings
 from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
-from covergen_cli.synthetic.diversity import NEAR_COPY
 from covergen_cli.weights import STARTER
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from covergen_cli.covers.pipeline import Painter
     from covergen_cli.events import Progress, Warned
-    from covergen_cli.generation.draw import Painter
 
 __all__ = ["Inquiry", "make_card"]
 

@@ -16,13 +16,13 @@ from covergen_cli.audio.descriptors import describe
 from covergen_cli.audio.io import load, save_mp3
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import SegmentConfig
+from covergen_cli.covers.pipeline import song_seed
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
-from covergen_cli.generation.draw import song_seed
-from covergen_cli.synthetic.agreement import agreement_table
-from covergen_cli.synthetic.diversity import NEAR_COPY, distance, spread_of, thumbnail
+from covergen_cli.measures.correlation import agreement_table
+from covergen_cli.measures.diversity import NEAR_COPY, distance, spread_of, thumbnail
+from covergen_cli.measures.qualities import FIELDS, measure
 from covergen_cli.synthetic.painter import paint
-from covergen_cli.synthetic.qualities import FIELDS, measure
 from covergen_cli.synthetic.synth import compose, render
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.generation.draw import Painter
+    from covergen_cli.covers.pipeline import Painter
 
     Drawing: TypeAlias = Generator[Progress | Warned, None, "Covers"]
 
@@ -84,7 +84,7 @@ class Covers:
     """Measurements of ``N`` songs' covers, :data:`SEEDS_PER_SONG` each.
 
     Args:
-        qualities: float32 ``(N, 2, 5)``, fields of :class:`covergen_cli.synthetic.qualities.Qualities`.
+        qualities: float32 ``(N, 2, 5)``, fields of :class:`covergen_cli.measures.qualities.Qualities`.
         thumbnails: float32 ``(N, 2, 32, 32, 3)``.
         seconds: float64 ``(N, 2)``, wall-clock time of drawing each.
     """
@@ -222,7 +222,7 @@ def _nearest(pictures: Thumbnails, known: Thumbnails, candidates: int = 64) -> n
 
 
 def diversity_of(covers: Covers) -> dict[str, float]:
-    """Summarise how unlike covers are; distances as :func:`covergen_cli.synthetic.diversity.distance`.
+    """Summarise how unlike covers are; distances as :func:`covergen_cli.measures.diversity.distance`.
 
     Returns:
         ``between_songs`` and ``between_variations``, mean distances; ``smallest`` between two songs; ``pairs`` of

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.covers.pipeline import song_seed
 from covergen_cli.events import Progress
-from covergen_cli.generation.draw import song_seed
+from covergen_cli.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.generation.draw import Painter
+    from covergen_cli.covers.pipeline import Painter
     from covergen_cli.starter.card_measure import Song
 
 __all__ = ["SWEEPS", "Shown", "draw_pictures"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen_cli.audio.encoders import Encoder
-    from covergen_cli.generation.draw import Painter
+    from covergen_cli.covers.pipeline import Painter
 
     Samples = npt.NDArray[np.float32]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from covergen_cli.artifacts import atomic_path
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import ANALYSIS_RATE_HZ, load, probe
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
+from covergen_cli.files import atomic_path
 from covergen_cli.starter.workers import mapping
 from covergen_cli.synthetic.synth import compose, render
 

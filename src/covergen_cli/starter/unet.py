@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from covergen_cli.audio.descriptors import NAMES
-from covergen_cli.starter.fit import Budget, averaged, fit
-from covergen_cli.training.objective import denoising_loss, draw_timesteps
+from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
+from covergen_cli.starter.train_loop import Budget, averaged, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

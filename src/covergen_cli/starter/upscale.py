@@ -15,7 +15,7 @@ from torch import Tensor
 from covergen_cli.events import Progress
 from covergen_cli.models.upscaler import FACTOR
 from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tensor
-from covergen_cli.starter.fit import Budget, averaged, fit
+from covergen_cli.starter.train_loop import Budget, averaged, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

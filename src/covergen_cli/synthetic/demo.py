@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from covergen_cli.artifacts import atomic_path
+from covergen_cli.files import atomic_path
 from covergen_cli.synthetic.song import Part, Section, SongSpec
 from covergen_cli.synthetic.synth import compose, render
 

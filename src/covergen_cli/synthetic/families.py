@@ -17,7 +17,7 @@ from covergen_cli.synthetic.scene import Scene, fold, smooth_step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from covergen_cli.synthetic.colour import Array
+    from covergen_cli.measures.colour import Array
 
 __all__ = ["FAMILIES", "Family", "Forms", "Look"]
 

@@ -2,7 +2,7 @@
 
 The seed chooses a family of forms, a palette and a few layouts, and sketches each layout small; the sketch that says
 best how busy and how quick the music is gets painted, and the whole is then balanced in tone and colour. Sources of
-what matches what: see :mod:`covergen_cli.synthetic.qualities`.
+what matches what: see :mod:`covergen_cli.measures.qualities`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from covergen_cli.synthetic.colour import Array, oklab_to_srgb
+from covergen_cli.measures.colour import Array, oklab_to_srgb
+from covergen_cli.measures.qualities import busyness, hardness, uprightness
 from covergen_cli.synthetic.families import FAMILIES, Family, Forms, Look
 from covergen_cli.synthetic.palette import Palette, balance, choose_palette
-from covergen_cli.synthetic.qualities import busyness, hardness, uprightness
 from covergen_cli.synthetic.scene import Scene, Traits, smooth_step
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from covergen_cli.artifacts import write_bytes
 from covergen_cli.audio.descriptors import NAMES, Descriptors, describe
 from covergen_cli.audio.io import save_mp3
+from covergen_cli.files import write_bytes
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 

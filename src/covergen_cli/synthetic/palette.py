@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen_cli.synthetic.colour import Array, oklch
+from covergen_cli.measures.colour import Array, oklch
 
 if TYPE_CHECKING:
     from covergen_cli.synthetic.scene import Traits

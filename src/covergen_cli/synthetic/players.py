@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen_cli.synthetic import _theory
+from covergen_cli.synthetic import theory
 
 if TYPE_CHECKING:
     from covergen_cli.synthetic.song import Part, SongSpec
@@ -31,12 +31,12 @@ class Bar:
 
     def chord(self) -> tuple[int, ...]:
         """MIDI pitches of the bar's chord in the part's octave."""
-        return _theory.chord_pitches(self.spec.scale, self.root, self.spec.chord_size, self.part.lowest, self.spec.key)
+        return theory.chord_pitches(self.spec.scale, self.root, self.spec.chord_size, self.part.lowest, self.spec.key)
 
     def tone(self, degree: int) -> int:
         """MIDI pitch of a scale degree, degree 0 being in the part's lowest octave."""
         tonic = self.part.lowest + (self.spec.key - self.part.lowest) % 12
-        return tonic + _theory.pitch(self.spec.scale, degree)
+        return tonic + theory.pitch(self.spec.scale, degree)
 
     def bass_tone(self, root: int) -> int:
         """MIDI pitch of a chord root, within the octave above the part's lowest pitch."""
@@ -201,11 +201,11 @@ def _melody(bar: Bar) -> _Played:
     """Four-bar phrases A A B A′ of one motif; the song's seed fixes it, so that it comes back."""
     phrase = bar.index % 4
     which = 1 if phrase == 2 else 0
-    walk = _theory.motif(
+    walk = theory.motif(
         np.random.default_rng([bar.spec.seed, 77, which, round(4 * bar.density)]), bar.density, bar.beats
     )
     centre = 7 if phrase == 3 else 4
-    for start, length, semitones in _theory.sing(walk, bar.spec.scale, bar.root, centre):
+    for start, length, semitones in theory.sing(walk, bar.spec.scale, bar.root, centre):
         yield start, length * 0.95, bar.tone(0) + semitones, 0.9 if start % 1 == 0 else 0.6
 
 

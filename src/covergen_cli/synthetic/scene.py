@@ -12,7 +12,7 @@ from covergen_cli.audio.descriptors import NAMES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from covergen_cli.synthetic.colour import Array
+    from covergen_cli.measures.colour import Array
 
 __all__ = ["Scene", "Traits", "fold", "smooth_step"]
 

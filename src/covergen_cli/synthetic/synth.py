@@ -11,10 +11,10 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
-from covergen_cli.synthetic import _theory
-from covergen_cli.synthetic._genres import STYLES, Style
+from covergen_cli.synthetic import theory
 from covergen_cli.synthetic.arrange import Event, perform
 from covergen_cli.synthetic.drums import hit
+from covergen_cli.synthetic.genres import STYLES, Style
 from covergen_cli.synthetic.instruments import note
 from covergen_cli.synthetic.song import Part, Section, SongSpec
 
@@ -58,10 +58,10 @@ def compose(seed: int, genre: str | None = None) -> SongSpec:
         bpm=bpm,
         key=int(rng.integers(12)),
         scale=scale,
-        mode=_theory.nearest_mode(scale),
+        mode=theory.nearest_mode(scale),
         beats_per_bar=meter,
-        verse=_theory.progression(rng, scale, 4),
-        chorus=_theory.progression(rng, scale, 4),
+        verse=theory.progression(rng, scale, 4),
+        chorus=theory.progression(rng, scale, 4),
         chord_size=style.chord_size,
         parts=parts,
         drums=drums,

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from covergen_cli.training.objective import generator_of
+from covergen_cli.diffusion.objective import generator_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from covergen_cli.training.embeddings import Embeddings
-    from covergen_cli.training.latents import Latents
+    from covergen_cli.training.embedding_cache import Embeddings
+    from covergen_cli.training.latent_cache import Latents
 
 __all__ = ["Batch", "Batches"]
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 import safetensors.torch
 
-from covergen_cli.artifacts import SCHEMA, atomic_path, read_json, sha256_file, write_json
 from covergen_cli.errors import ModelError, OutputError
+from covergen_cli.files import SCHEMA, atomic_path, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

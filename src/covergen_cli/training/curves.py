@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covergen_cli.artifacts import atomic_path
+from covergen_cli.files import atomic_path
 from covergen_cli.training.run_folder import CURVES, read_records
 
 if TYPE_CHECKING:

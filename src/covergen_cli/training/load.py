@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from covergen_cli.artifacts import require_space
+from covergen_cli.diffusion.objective import times_at
 from covergen_cli.errors import ModelError
 from covergen_cli.events import ModelLoaded, ModelLoading, Warned
+from covergen_cli.files import require_space
 from covergen_cli.models.base import load_base
 from covergen_cli.training.batches import Batches
 from covergen_cli.training.checkpoints import drop_later, load_checkpoint
-from covergen_cli.training.embeddings import Embeddings, prepare_embeddings
-from covergen_cli.training.latents import Latents, prepare_latents
-from covergen_cli.training.objective import times_at
+from covergen_cli.training.embedding_cache import Embeddings, prepare_embeddings
+from covergen_cli.training.latent_cache import Latents, prepare_latents
 from covergen_cli.training.plan import begin_run
 from covergen_cli.training.run_folder import keep_records
 from covergen_cli.training.state import State

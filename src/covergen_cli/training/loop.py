@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from covergen_cli.config import GenerateConfig
+from covergen_cli.config.resolve import resolve
+from covergen_cli.diffusion.objective import denoising_loss, fixed_draws, generator_of, item_losses, time_weights
 from covergen_cli.errors import ModelError
 from covergen_cli.events import (
     CheckpointSaved,
@@ -30,15 +32,13 @@ from covergen_cli.events import (
     Warned,
 )
 from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.presets import resolve
-from covergen_cli.training.board import Board, have_tensorboard
 from covergen_cli.training.checkpoints import prune_checkpoints, save_checkpoint
 from covergen_cli.training.curves import draw_curves
 from covergen_cli.training.load import Session, load
-from covergen_cli.training.objective import denoising_loss, fixed_draws, generator_of, item_losses, time_weights
 from covergen_cli.training.plan import make_plan
 from covergen_cli.training.run_folder import append_record, only_one_in
 from covergen_cli.training.samples import Gallery
+from covergen_cli.training.tensorboard import Board, have_tensorboard
 from covergen_cli.weights.device import choose_device
 
 if TYPE_CHECKING:

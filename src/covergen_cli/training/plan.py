@@ -11,13 +11,13 @@ import torch
 import yaml
 
 from covergen_cli import weights
-from covergen_cli.artifacts import SCHEMA, require_writable, sha256_bytes, write_text
-from covergen_cli.data.embed import EMBEDDING_DIM
-from covergen_cli.data.pairs import check_files, encoder_spec_of, read_pairs
+from covergen_cli.dataset.embed import EMBEDDING_DIM
+from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
+from covergen_cli.diffusion.objective import signal_and_noise, target_of
 from covergen_cli.errors import ConfigError, InputError, ModelError
-from covergen_cli.models.facts import base_fingerprint, read_model_json
+from covergen_cli.files import SCHEMA, require_writable, sha256_bytes, write_text
+from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
 from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
-from covergen_cli.training.objective import signal_and_noise, target_of
 from covergen_cli.training.run_folder import CONFIG, CURVES, LOCK, METRICS, SAMPLES, TENSORBOARD
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen_cli.config import AdapterConfig, TrainConfig
-    from covergen_cli.data.pairs import Pair
+    from covergen_cli.dataset.pairs import Pair
 
 __all__ = ["Plan", "begin_run", "make_plan", "pairs_fingerprint"]
 

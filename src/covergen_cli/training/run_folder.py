@@ -25,7 +25,7 @@ losses are means of the squared error per element of the latent.
 
 - ``epoch``, ``step``;
 - ``train_loss``: as ``loss`` above, mean of the epoch's steps;
-- ``validation_loss``: mean over the validation part of :func:`covergen_cli.training.objective.item_losses`;
+- ``validation_loss``: mean over the validation part of :func:`covergen_cli.diffusion.objective.item_losses`;
 - ``best``: whether it is the lowest so far;
 - ``learning_rate``: of the epoch's last step.
 """
@@ -38,8 +38,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from covergen_cli.artifacts import write_text
 from covergen_cli.errors import OutputError
+from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from covergen_cli.artifacts import atomic_path
-from covergen_cli.generation.draw import song_seed
-from covergen_cli.generation.guidance import guide
-from covergen_cli.generation.sampler import denoise
-from covergen_cli.training.latents import load_cover
+from covergen_cli.covers.pipeline import song_seed
+from covergen_cli.diffusion.guidance import guide
+from covergen_cli.diffusion.sampler import denoise
+from covergen_cli.files import atomic_path
+from covergen_cli.training.latent_cache import load_cover
 from covergen_cli.training.run_folder import SAMPLES
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.data.pairs import Pair
+    from covergen_cli.dataset.pairs import Pair
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.base import Base
-    from covergen_cli.training.embeddings import Embeddings
+    from covergen_cli.training.embedding_cache import Embeddings
 
 __all__ = ["Gallery"]
 

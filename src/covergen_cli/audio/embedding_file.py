@@ -1,0 +1,58 @@
+"""The file of one embedding: float32 ``(T, E)`` in NumPy's own format, whole or not there."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen_cli.files import write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+__all__ = ["embedding_fault", "write_embedding"]
+
+
+def write_embedding(path: Path, embedding: npt.NDArray[np.float32]) -> None:
+    """Write an embedding atomically.
+
+    Args:
+        path: the final file, ending in ``.npy``; an existing one is replaced.
+        embedding: ``(T, E)``; stored as little-endian float32, row after row.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(embedding, dtype="<f4"), allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def embedding_fault(path: Path, embedding_dim: int) -> str | None:
+    """Say what keeps a file from being an embedding, by its header and its size; the numbers are not read.
+
+    Args:
+        path: the file.
+        embedding_dim: the width that it must have.
+
+    Returns:
+        a few words, e.g. ``"missing"``, or ``None`` when it is a whole float32 ``(T, embedding_dim)``, T ≥ 1.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                return "not written by this program"
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            size = path.stat().st_size - file.tell()
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError, EOFError):
+        return "damaged"
+    if dtype != np.dtype("<f4") or len(shape) != 2 or shape[0] < 1 or shape[1] != embedding_dim or by_columns:
+        return "of another kind"
+    return None if size == 4 * shape[0] * shape[1] else "incomplete"

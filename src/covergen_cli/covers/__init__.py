@@ -1,0 +1,1 @@
+"""From songs to covers (§3.4): plan, prepare, generate, finish."""

@@ -1,0 +1,181 @@
+"""Covers inside music files: mp3 (ID3), m4a (MP4), flac, ogg and opus; the sound stays what it was, bit by bit.
+
+A copy of the file is edited, its sound is compared packet by packet with the original's, and only then does it take the
+original's name. The original stays as a backup beside it unless that is not wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from covergen_cli.files import atomic_path
+from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.errors import ConfigError, CovergenError, InputError, OutputError
+from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.covers.jobs import songs_of
+from covergen_cli.covers.tag_pictures import has_foreign_art, open_tags
+from covergen_cli.covers.stores import load_stores
+from covergen_cli.provenance import encode_jpeg, read_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from covergen_cli.events import Event
+    from covergen_cli.covers.plan import Job
+
+__all__ = ["BACKUP_SUFFIX", "TagSettings", "art_jpeg", "refusals", "with_art", "write_art"]
+
+BACKUP_SUFFIX = ".orig"
+"""What is appended to the name of a song for its backup; no music suffix, so that no search for music finds it."""
+
+
+@dataclass(frozen=True)
+class TagSettings:
+    """How covers get into music files.
+
+    Args:
+        replace: also replace art that covergen did not put there.
+        backup: keep the original beside the new file.
+    """
+
+    replace: bool = False
+    backup: bool = True
+
+
+def art_jpeg(cover: Path) -> bytes:
+    """Make the picture that goes into a file: JPEG, at most 1400 pixels and 2 MB, with the cover's provenance.
+
+    Raises:
+        InputError: the cover cannot be read.
+    """
+    rules = load_stores()["file"]
+    try:
+        with Image.open(cover, formats=("PNG", "JPEG")) as image:
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{cover} cannot be read as a picture") from error
+    if max(picture.size) > rules.size:
+        picture.thumbnail((rules.size, rules.size), Image.Resampling.LANCZOS)
+    made = {key: value for key, value in (read_provenance(cover) or {}).items() if key != "generator"}
+    return encode_jpeg(picture, made, rules.max_bytes)
+
+
+def refusals(jobs: Sequence[Job], settings: TagSettings) -> tuple[list[Job], list[CoverFailed]]:
+    """Part the jobs whose songs can take a cover from those that cannot, before anything is drawn.
+
+    Raises:
+        ConfigError: there is more than one cover for a song, or mutagen is missing.
+    """
+    songs = [song for job in jobs for song in songs_of(job)]
+    if len(set(songs)) < len(songs):
+        raise ConfigError("--write-tags puts one cover into a song, and there are several", hint="Leave out -n.")
+    verdicts = [(job, _refusal(job, settings)) for job in jobs]
+    return [job for job, refusal in verdicts if refusal is None], [refusal for _, refusal in verdicts if refusal]
+
+
+def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
+    try:
+        for song in songs_of(job):
+            _check_song(song, settings)
+    except (InputError, OutputError) as error:
+        return CoverFailed(job.input, None, job.seed, error.message, error.hint, job.songs)
+    return None
+
+
+def _check_song(song: Path, settings: TagSettings) -> None:
+    if not song.is_file():
+        return  # whoever reads it says what is wrong with it
+    folder = Path(os.path.realpath(song)).parent
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{song} cannot be changed: {folder} is read-only", hint="Leave out --write-tags.")
+    tags = open_tags(song)
+    if has_foreign_art(tags) and not settings.replace:
+        raise OutputError(f"{song} holds a picture that covergen did not put there", hint="--replace-art replaces it.")
+
+
+def with_art(
+    events: Generator[Event, None, None], settings: TagSettings, refused: Sequence[CoverFailed] = ()
+) -> Generator[Event, None, None]:
+    """Pass events on, and put every cover that is finished, or was there already, into its song; ``refused`` go first.
+
+    A cover whose song could not be written becomes a ``CoverFailed``, which names the cover: that is there.
+    """
+    yield from refused
+    with closing(events):
+        for event in events:
+            if not isinstance(event, (CoverFinished, CoverSkipped)):
+                yield event
+                continue
+            try:
+                jpeg = art_jpeg(event.output)
+                written = [write_art(song, jpeg, settings) for song in event.songs or (event.input,)]
+            except CovergenError as error:
+                yield CoverFailed(event.input, event.output, event.seed, error.message, error.hint, event.songs)
+                continue
+            yield event
+            yield from filter(None, written)
+
+
+def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | None:
+    """Put a picture into a song as its front cover; ``None`` when that very picture is in it.
+
+    The file's permissions stay; its time becomes that of the change, by which players and backups notice it. A link is
+    followed. A backup that exists is never replaced: it is the oldest original.
+
+    Raises:
+        InputError: the file is of a kind that holds no art, or damaged.
+        OutputError: it holds foreign art and ``settings.replace`` is false, it cannot be written, or its sound would
+            have changed.
+        ConfigError: mutagen is missing.
+    """
+    target = Path(os.path.realpath(song))
+    _check_song(target, settings)
+    if open_tags(target).pictures() == [jpeg]:
+        return None
+    backup = (target if song.is_symlink() else song).with_name(target.name + BACKUP_SUFFIX)
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{song} is read-only", hint="Make it writable first.")
+    try:
+        mode = target.stat().st_mode & 0o7777
+        with atomic_path(target, mode=mode) as temporary:
+            shutil.copyfile(target, temporary)
+            _edit(temporary, jpeg, song)
+            if payload_sha256(temporary) != payload_sha256(target):
+                raise OutputError(f"{song} was left as it is: its sound would not have stayed the same")
+            if settings.backup and not backup.exists():
+                _keep(target, backup)
+    except OSError as error:
+        raise OutputError(f"cannot write {song}: {error.strerror or error}") from error
+    return ArtWritten(song, backup if settings.backup else None, len(jpeg))
+
+
+def _edit(copy: Path, jpeg: bytes, song: Path) -> None:
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+            size = image.size
+        tags: Any = open_tags(copy)
+        tags.put(jpeg, size)
+        if open_tags(copy).pictures() != [jpeg]:
+            raise OutputError(f"{song} was left as it is: the picture does not come back from it")
+    except CovergenError as error:
+        raise type(error)(error.message.replace(str(copy), str(song)), hint=error.hint) from error
+
+
+def _keep(original: Path, backup: Path) -> None:
+    """Give the original a second name: the new file takes the first one, and no byte is copied."""
+    try:
+        os.link(original, backup)
+    except OSError:
+        with atomic_path(backup) as temporary:
+            shutil.copyfile(original, temporary)
+        with contextlib.suppress(OSError):
+            shutil.copystat(original, backup)

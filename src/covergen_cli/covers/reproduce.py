@@ -1,0 +1,178 @@
+"""Making a cover again from what it says about itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covergen_cli import __version__
+from covergen_cli.files import sha256_file
+from covergen_cli.audio.io import AUDIO_SUFFIXES
+from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.config import GenerateConfig
+from covergen_cli.errors import InputError, ModelError
+from covergen_cli.covers.fingerprint import find_models
+from covergen_cli.provenance import read_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+__all__ = ["Recipe", "check_models", "find_song", "read_recipe"]
+
+_PLAIN = {field.name for field in fields(GenerateConfig)} - {"adapter", "base", "segment"}
+"""Settings that a cover records under their own names."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a cover says about its making.
+
+    Args:
+        cover: the file.
+        settings: fields of :class:`~covergen_cli.config.GenerateConfig`, as they were.
+        song_name: name of the music file.
+        song_sha256: names its sound (:func:`~covergen_cli.audio.audio_hash.payload_sha256`).
+        adapter: fingerprint of the adapter.
+        base: fingerprint of the base.
+        refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
+        version: of CoverGen.
+    """
+
+    cover: Path
+    settings: dict[str, Any]
+    song_name: str
+    song_sha256: str
+    adapter: str
+    base: str
+    refiner: str | None
+    version: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may make the new cover differ although song and models are the same."""
+        if self.version == __version__:
+            return ()
+        return (f"{self.cover} was made by covergen {self.version}; this is {__version__}, so bytes may differ",)
+
+
+def read_recipe(cover: Path) -> Recipe:
+    """Read what a cover says about its making.
+
+    Raises:
+        InputError: the file is missing, or says nothing.
+    """
+    if not cover.is_file():
+        raise InputError(f"{cover} does not exist", hint="Check the name.")
+    made = read_provenance(cover) or {}
+    _refuse_what_has_no_one_song(cover, made)
+    try:
+        settings = {name: value for name, value in made.items() if name in _PLAIN and _is_plain(value)}
+        settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
+        if made["segment_asked"]:
+            settings["segment"] = made["segment_asked"]
+        if "negative" in made:  # none is an answer too
+            settings["negative"] = made["negative"]
+        refiner = made.get("refiner")
+        if refiner:
+            settings |= {"refine": True, "refiner": refiner["name"]}
+            settings |= {f"refine_{name}": refiner[name] for name in ("prompt", "strength", "steps", "guidance")}
+        words = made.get("lettering") or {}
+        settings |= {name: words[name] for name in ("title", "artist", "layout") if words.get(name)}
+        return Recipe(
+            cover=cover,
+            settings=settings,
+            song_name=made["input"],
+            song_sha256=made["input_sha256"],
+            adapter=made["adapter"]["fingerprint"],
+            base=made["base"]["fingerprint"],
+            refiner=refiner["fingerprint"] if refiner else None,
+            version=made["version"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{cover} does not say how it was made",
+            hint="Only covers that covergen wrote, unedited, can be made again.",
+        ) from error
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, int, float, bool))
+
+
+def _refuse_what_has_no_one_song(cover: Path, made: dict[str, Any]) -> None:
+    if "songs" in made:
+        raise InputError(
+            f"{cover} is the cover of an album", hint="Give the album again with the settings that the cover records."
+        )
+    if made.get("shuffled_sha256"):
+        raise InputError(
+            f"{cover} was drawn with the sound of another song (--shuffle)", hint="Give the same songs with --shuffle."
+        )
+
+
+def find_song(recipe: Recipe, places: Sequence[Path]) -> Path:
+    """Find the music that the cover was made from, by its sound; files of the recorded name are tried first.
+
+    Args:
+        recipe: the cover's.
+        places: music files, and folders that are searched.
+
+    Raises:
+        InputError: it is not there.
+    """
+    songs = [song for place in places for song in _songs(place)]
+    for song in sorted(songs, key=lambda path: path.name != recipe.song_name):
+        if recipe.song_sha256 in _hashes(song):
+            return song
+    was = f"{recipe.cover} was made from {recipe.song_name}"
+    if len(songs) == 1:
+        raise InputError(f"{was}, which sounds different from {songs[0]}", hint="Give that song, or a folder it is in.")
+    raise InputError(f"{was}, which is not among the {len(songs)} songs given", hint="Give that song.")
+
+
+def _hashes(song: Path) -> Iterator[str]:
+    """Hashes by which covers know a song; those up to version 0.1.0 recorded that of the whole file."""
+    try:
+        yield payload_sha256(song)
+        yield sha256_file(song)
+    except OSError as error:
+        raise InputError(f"{song} cannot be read: {error.strerror or error}", hint="Check the name.") from error
+
+
+def _songs(place: Path) -> Iterator[Path]:
+    if not place.is_dir():
+        yield place
+        return
+    for folder, _, names in os.walk(place):
+        yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in AUDIO_SUFFIXES)
+
+
+def check_models(recipe: Recipe, config: GenerateConfig, given: Collection[str]) -> None:
+    """Find out, before anything is loaded, that the models are those that made the cover.
+
+    Args:
+        recipe: the cover's.
+        config: the settings of this run.
+        given: fields that the user asked for outright; another model that was asked for is fine.
+
+    Raises:
+        ModelError: one of them is missing, or is another.
+    """
+    try:
+        models = find_models(config)
+    except ModelError as error:
+        hint = "The cover records only the names of models; give the folder with --adapter or --base."
+        raise ModelError(error.message, hint=f"{error.hint or ''} {hint}".strip()) from error
+    for kind, was, now in (
+        ("adapter", recipe.adapter, models.adapter_fingerprint),
+        ("base", recipe.base, models.base_fingerprint),
+        ("refiner", recipe.refiner, models.refiner and models.refiner["fingerprint"]),
+    ):
+        if was and now and was != now and kind not in given:
+            raise ModelError(
+                f"{recipe.cover} was drawn with another {kind} {recipe.settings[kind]} "
+                f"(fingerprint {was[:12]}, here {now[:12]})",
+                hint=f"Give the one it was drawn with, or another on purpose, with --{kind}.",
+            )

@@ -1,1 +1,0 @@
-"""Dataset folders: what is in them, and what fills them."""

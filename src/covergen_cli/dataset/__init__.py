@@ -1,0 +1,1 @@
+"""Dataset folders: layout, sources, fetching, embedding and splits."""

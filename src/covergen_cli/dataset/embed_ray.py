@@ -1,0 +1,188 @@
+"""The same embedding on a Ray cluster: a Ray Data job whose actors write each embedding as soon as it is ready.
+
+The files are those of the local engine, byte for byte, and so is the way to go on after a stop: what is there is not
+done again. Every machine of the cluster must have CoverGen installed and see the dataset folder, and music that the
+manifest names by absolute paths, under the same paths.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covergen_cli.audio.embed import (
+    OPENL3_RATE_HZ,
+    Embedded,
+    Source,
+    Unusable,
+    embed_heard,
+    embed_one,
+    make_encoder,
+    try_to_hear,
+    write_made,
+)
+from covergen_cli.audio.excerpt import Heard
+from covergen_cli.errors import ConfigError, CovergenError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from covergen_cli.config import EmbedConfig
+
+__all__ = ["embed_each"]
+
+_CLIPS_PER_BLOCK = 16
+_MAX_BLOCKS = 10_000
+
+
+def embed_each(sources: Iterable[Source], config: EmbedConfig) -> Generator[Embedded | Unusable, None, None]:
+    """Embed files with Ray and write their embeddings; see :func:`covergen_cli.audio.embed.embed_each`.
+
+    The paths of all sources, nothing else, are held at once.
+
+    Args:
+        sources: what to embed.
+        config: settings; also those of the actors' encoders.
+
+    Yields:
+        one per source, in the order in which they are ready.
+
+    Raises:
+        ConfigError: Ray is not installed, or the cluster cannot be reached.
+        OutputError: an embedding cannot be written.
+        ModelError: an encoder cannot be used, or the job broke off.
+    """
+    ray = _ray()
+    items = [{"id": s.id, "path": str(s.path.absolute()), "output": str(s.output.absolute())} for s in sources]
+    if not items:
+        return
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray)
+    try:
+        yield from _results(ray, items, config)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, CovergenError):
+            raise cause from error
+        raise ModelError(
+            f"the Ray job broke off: {' '.join(str(error).split())[-300:]}", hint="Run the same command to go on."
+        ) from error
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray  # noqa: PLC0415 — optional, and slow to import
+        import ray.data  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError("the engine ray needs the package ray", hint="Install it: pip install 'ray[data]'") from error
+    return ray
+
+
+def _connect(ray: Any) -> None:
+    address = os.environ.get("RAY_ADDRESS") or None
+    how: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+        raise ConfigError(f"cannot start {where}: {error}", hint="Check RAY_ADDRESS.") from error
+
+
+def _results(ray: Any, items: list[dict[str, str]], config: EmbedConfig) -> Generator[Embedded | Unusable, None, None]:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    blocks = max(1, min(_MAX_BLOCKS, len(items) // _CLIPS_PER_BLOCK))
+    rows = ray.data.from_items(items, override_num_blocks=blocks)
+    resources = ray.cluster_resources()
+    devices = 0 if config.device == "cpu" else int(resources.get("GPU", 0))
+    how: dict[str, Any] = {"fn_constructor_args": (config,)}
+    if config.encoder == "openl3" and devices:
+        # Processors decode, one actor per device embeds; Ray holds decoding back while the devices are busy.
+        rows = rows.map(_hear, num_cpus=1)
+        rows = rows.map_batches(
+            _DeviceActor, batch_size=_CLIPS_PER_BLOCK, num_gpus=1, concurrency=min(devices, blocks), **how
+        )
+    else:
+        actors = config.workers or max(1, int(resources.get("CPU", 1)))
+        rows = rows.map(_ClipActor, num_cpus=1, concurrency=min(actors, blocks), **how)
+    for row in rows.iter_rows():
+        yield _outcome(json.loads(row["outcome"]))
+
+
+class _ClipActor:
+    """Reads and embeds clips on one processor.
+
+    Args:
+        config: settings of the encoder.
+    """
+
+    def __init__(self, config: EmbedConfig) -> None:
+        self._ready = make_encoder(config)
+
+    def __call__(self, item: dict[str, str]) -> dict[str, str]:
+        """Embed one source; the answer is JSON, so that Ray needs no type for what is absent."""
+        return {"outcome": json.dumps(_facts(embed_one(_source(item), self._ready)))}
+
+
+def _hear(item: dict[str, str]) -> dict[str, Any]:
+    found = try_to_hear(_source(item))[1]
+    if isinstance(found, Unusable):
+        return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_facts(found))}
+    return {**item, "samples": found.samples, "facts": json.dumps([found.segment, found.warnings])}
+
+
+class _DeviceActor:
+    """Embeds what others have read, on one device.
+
+    Args:
+        config: settings of the encoder.
+    """
+
+    def __init__(self, config: EmbedConfig) -> None:
+        self._ready = make_encoder(config)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Embed a batch of clips."""
+        made = embed_heard(self._clips(batch), self._ready)
+        return {"outcome": [json.dumps(_facts(write_made(one))) for one in made]}
+
+    def _clips(self, batch: dict[str, Any]) -> Iterator[tuple[Source, Heard | Unusable]]:
+        for index in range(len(batch["id"])):
+            item = {key: str(batch[key][index]) for key in ("id", "path", "output")}
+            facts, samples = json.loads(str(batch["facts"][index])), np.asarray(batch["samples"][index], np.float32)
+            if isinstance(facts, dict):
+                yield _source(item), Unusable(_source(item), facts["error"], facts["hint"])
+            else:
+                (start, end), warnings = facts
+                yield _source(item), Heard(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
+
+
+def _source(item: dict[str, str]) -> Source:
+    return Source(item["id"], Path(item["path"]), Path(item["output"]))
+
+
+def _facts(outcome: Embedded | Unusable) -> dict[str, Any]:
+    source = outcome.source
+    facts: dict[str, Any] = {"source": [source.id, str(source.path), str(source.output)]}
+    if isinstance(outcome, Embedded):
+        return facts | {"frames": outcome.frames, "segment": outcome.segment, "warnings": outcome.warnings}
+    return facts | {"error": outcome.error, "hint": outcome.hint}
+
+
+def _outcome(facts: dict[str, Any]) -> Embedded | Unusable:
+    row_id, path, output = facts["source"]
+    source = Source(row_id, Path(path), Path(output))
+    if "error" in facts:
+        return Unusable(source, facts["error"], facts["hint"])
+    start, end = facts["segment"]
+    return Embedded(source, facts["frames"], (start, end), tuple(facts["warnings"]))

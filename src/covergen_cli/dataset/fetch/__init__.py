@@ -1,0 +1,1 @@
+"""Filling a dataset folder from a source, resumably."""

@@ -1,0 +1,272 @@
+"""The files of a table: many at once, bounded, continued where they broke off, from public addresses only.
+
+One thread runs an event loop. Every pair that is on its way has a connection pool of its own, taken from a stack, so
+that connections are kept alive and the cost of a request does not grow with the number of those beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+import httpcore
+import httpx
+
+from covergen_cli import __version__
+from covergen_cli.dataset.fetch.hosts import CheckedBackend, ForbiddenAddressError, Host
+from covergen_cli.dataset.fetch.http import AGENT, FailedError, drain, forbids_ai, header_fields, parsed_url, said
+from covergen_cli.dataset.fetch.partial import Partial, UnfitError, decoded
+from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retry_after_seconds
+from covergen_cli.dataset.sources.base import FREE_SPACE, NO_ROOM, Missed, unexpected
+from covergen_cli.dataset.sources.table import is_file_url, landing
+from covergen_cli.errors import OutputError
+from covergen_cli.weights import offline
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from covergen_cli.config import FetchConfig
+    from covergen_cli.dataset.sources.base import Item
+
+__all__ = ["Downloader"]
+
+_REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_CONNECTIONS = 4
+
+
+class Downloader:
+    """Downloads the files of items; a context manager, which ends all downloads when it is left.
+
+    Args:
+        workspace: existing folder for the files.
+        config: limits.
+    """
+
+    def __init__(self, workspace: Path, config: FetchConfig) -> None:
+        self._workspace = workspace
+        self._config = config
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="downloads", daemon=True)
+        self._slots = asyncio.Semaphore(config.concurrency)
+        self._pools: list[httpcore.AsyncConnectionPool] = []
+        self._idle: list[httpcore.AsyncConnectionPool] = []
+        self._hosts: dict[tuple[bytes, bytes, int | None], Host] = {}
+        self._backend = CheckedBackend(allow_private=config.allow_private_hosts)
+        self._offline = offline()
+        self._tls = httpx.create_ssl_context()
+
+    def __enter__(self) -> Downloader:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pool in self._pools:
+            with suppress(Exception):
+                await pool.aclose()
+        await self._loop.shutdown_default_executor()
+
+    def start(self, item: Item) -> Future[Missed | None]:
+        """Begin to download both files of an item.
+
+        Returns:
+            what will become of it: ``None`` when both are in the workspace, else why not. Its exception can be an
+            ``OutputError``: the disk is full.
+        """
+        return asyncio.run_coroutine_threadsafe(self._pair(item), self._loop)
+
+    async def _pair(self, item: Item) -> Missed | None:
+        async with self._slots:
+            pool = self._idle.pop() if self._idle else self._new_pool()
+            try:
+                # The image first: it is the smaller one, and without it the music is of no use.
+                await self._bring(pool, item.image, "image", item)
+                await self._bring(pool, item.audio, "audio", item)
+            except FailedError as error:
+                return Missed(item, error.reason, error.cause, passing=error.passing, unwanted=error.unwanted)
+            except Exception as error:
+                # A socket's own errors have no file name.
+                if isinstance(error, OSError) and (error.errno in NO_ROOM or error.filename is not None):
+                    why = f"cannot write {self._workspace}: {error.strerror or error}"
+                    raise OutputError(why, hint=FREE_SPACE) from error
+                return Missed(item, unexpected(error), "unexpected answer", passing=True)
+            finally:
+                self._idle.append(pool)
+        return None
+
+    def _new_pool(self) -> httpcore.AsyncConnectionPool:
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=self._tls,
+            max_connections=_CONNECTIONS,
+            max_keepalive_connections=_CONNECTIONS,
+            keepalive_expiry=30.0,
+            http2=True,
+            network_backend=self._backend,
+        )
+        self._pools.append(pool)
+        return pool
+
+    async def _bring(
+        self, pool: httpcore.AsyncConnectionPool, url: str, kind: Literal["audio", "image"], item: Item
+    ) -> None:
+        if not url:
+            raise FailedError(f"the row has no URL of {'music' if kind == 'audio' else 'an image'}", "no URL")
+        if is_file_url(url):
+            return
+        if self._offline:
+            raise FailedError("the network is off", "offline", passing=True)
+        place = landing(self._workspace, item, kind)
+        if place.exists():
+            return
+        partial = Partial(place)
+        for attempt in range(1, self._config.tries + 1):
+            error = await self._try(pool, url, partial)
+            if error is None:
+                return
+            if not error.again or attempt == self._config.tries:
+                error.reason = f"{kind} {url}: {error.reason}"
+                raise error
+            await asyncio.sleep(pause_seconds(attempt, self._config.backoff_seconds))
+
+    async def _try(self, pool: httpcore.AsyncConnectionPool, url: str, partial: Partial) -> FailedError | None:
+        try:
+            await self._follow(pool, parsed_url(url), partial)
+        except FailedError as error:
+            return error
+        return None
+
+    async def _follow(self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial) -> None:
+        """Ask for a file, and for what redirections lead to; each host is asked within its own limits."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            host = self._host(url)
+            async with host.slots:
+                await self._patience(host)
+                target = await self._ask(pool, url, partial, host)
+            if target is None:
+                return
+            url = parsed_url(target, url)
+        raise FailedError("it redirects again and again", "redirects")
+
+    def _host(self, url: httpx.URL) -> Host:
+        key = (url.raw_scheme, url.raw_host, url.port)
+        if key not in self._hosts:
+            self._hosts[key] = Host(asyncio.Semaphore(self._config.per_host))
+        return self._hosts[key]
+
+    async def _patience(self, host: Host) -> None:
+        """Wait as long as a host wants to be left alone, or give up."""
+        if host.dead:
+            why = "the host has been silent for long and is not asked any more"
+            raise FailedError(why, "unreachable", passing=True, again=False)
+        if host.pause > self._config.wait_seconds:
+            why = f"the host asks to be left alone for {host.pause:.0f} s"
+            raise FailedError(why, "told to wait", passing=True, again=False)
+        await host.wait()
+
+    async def _ask(
+        self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial, host: Host
+    ) -> str | None:
+        """Send one request; return where it redirects to, or ``None`` when the file is whole."""
+        try:
+            target = await self._exchange(pool, url, partial, host)
+        except ForbiddenAddressError as error:
+            raise FailedError(f"{error}", "forbidden address") from error
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            host.keep_silent(self._config.wait_seconds)
+            raise FailedError(f"the host cannot be reached: {said(error)}", "unreachable", passing=True) from error
+        except httpcore.TimeoutException as error:
+            host.keep_silent(self._config.wait_seconds)
+            raise FailedError(f"no answer in {self._config.timeout_seconds:g} s", "timeout", passing=True) from error
+        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+            raise FailedError(f"the connection broke off: {said(error)}", "broken off", passing=True) from error
+        except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol) as error:
+            raise FailedError(f"it cannot be asked for: {said(error)}", "not a URL") from error
+        except UnfitError as error:
+            raise FailedError("the server and the part that is here do not fit", "broken off", passing=True) from error
+        except zlib.error as error:
+            raise FailedError(f"its encoding is damaged: {error}", "broken off", passing=True) from error
+        return target
+
+    async def _exchange(
+        self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial, host: Host
+    ) -> str | None:
+        seconds = self._config.timeout_seconds
+        wanted = partial.request()
+        # Compression on the way would make sizes and offsets speak of other bytes than those of the file.
+        headers = [("Host", url.netloc.decode("ascii")), ("User-Agent", f"{AGENT}/{__version__}"), ("Accept", "*/*")]
+        headers += [("Accept-Encoding", "identity"), *wanted]
+        core_url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        async with pool.stream("GET", core_url, headers=headers, extensions={"timeout": timeouts}) as response:
+            host.silent = 0
+            answer = header_fields(response)
+            if response.status in {200, 206}:
+                self._heed_robots(response)
+                partial.begin(response.status, answer, continued=bool(wanted))
+                await self._receive(response, partial, answer.get("content-encoding", "").strip().lower())
+                return None
+            await drain(response, answer)
+            if response.status in _REDIRECT_STATUS and answer.get("location"):
+                return answer["location"]
+            if response.status == 416:
+                partial.discard()
+                raise UnfitError
+            raise self._refused(response.status, retry_after_seconds(answer.get("retry-after")), host)
+
+    def _refused(self, status: int, asked_seconds: float | None, host: Host) -> FailedError:
+        passing = status in PASSING_STATUS
+        if passing and asked_seconds:
+            host.leave_alone(asked_seconds)
+        return FailedError(f"the server answered {status}", str(status), passing=passing)
+
+    def _heed_robots(self, response: httpcore.Response) -> None:
+        if self._config.ignore_noai:
+            return
+        for name, value in response.headers:
+            if name.lower() == b"x-robots-tag" and forbids_ai(value.decode("latin-1")):
+                raise FailedError("its host does not want it used for AI (X-Robots-Tag: noai)", "noai", unwanted=True)
+
+    async def _receive(self, response: httpcore.Response, partial: Partial, encoding: str) -> None:
+        if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
+            raise FailedError(f"it is encoded as {encoding[:40]}, which nobody asked for", "encoding")
+        decoder = None if encoding in {"", "identity"} else zlib.decompressobj(47)
+        until = time.monotonic() + self._config.file_seconds
+        try:
+            self._check_size(partial.missing())
+            async for block in response.aiter_stream():
+                for piece in decoded(block, decoder):
+                    partial.add(piece)
+                    self._check_size(partial.size)
+                self._check_time(until)
+        except BaseException:
+            partial.store()
+            raise
+        if missing := partial.missing():
+            raise FailedError(f"the connection ended {missing} bytes too early", "broken off", passing=True)
+        if decoder is not None and not decoder.eof:
+            raise FailedError("its encoding ends too early", "broken off", passing=True)
+        # Making a file can take the disk a millisecond, in which the loop has better things to do.
+        await asyncio.to_thread(partial.finish)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._config.largest_mb * 1e6:
+            raise FailedError(f"it has more than {self._config.largest_mb:g} MB", "too large")
+
+    def _check_time(self, until: float) -> None:
+        if time.monotonic() > until:
+            raise FailedError(f"it took more than {self._config.file_seconds:g} s", "timeout", passing=True)

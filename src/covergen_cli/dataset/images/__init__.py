@@ -1,0 +1,1 @@
+"""Cover images in datasets: cleaning, duplicates, text area."""

@@ -1,0 +1,1 @@
+"""Sources of pairs: tables of URLs, folders of tagged music, synthetic pairs."""

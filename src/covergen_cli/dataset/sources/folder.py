@@ -1,0 +1,121 @@
+"""The source FOLDER: tagged music, with its cover inside the file or beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covergen_cli.audio.embedded_images import read_pictures
+from covergen_cli.audio.excerpt import hear
+from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
+from covergen_cli.dataset.sources.base import Item, Obtained, Source, UnwantedError, safe_id
+from covergen_cli.errors import InputError
+from covergen_cli.provenance import read_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["IMAGE_NAMES", "FolderSource"]
+
+METADATA = ("title", "artist", "album", "genre", "year")
+"""Names of what a manifest says of a song."""
+
+IMAGE_NAMES = ("cover", "folder", "front")
+"""Names, without their ending, of an image beside music that is its cover; the first that is there is taken."""
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
+_COPY_RATE_HZ = 44_100
+_DATASET = "dataset.json"
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """The music below a folder, in the order of its names.
+
+    Links to files are followed, links to folders are not, since they can lead in circles. Hidden names and dataset
+    folders are passed over.
+
+    Args:
+        folder: where the music is.
+        copy: make an mp3 of the part that is embedded, rather than refer to the file where it is.
+    """
+
+    folder: Path
+    copy: bool = False
+
+    def describe(self) -> dict[str, object]:
+        """Kind, place, and whether music is copied."""
+        return {"kind": "folder", "name": str(self.folder.absolute()), "copy": self.copy}
+
+    def items(self) -> Iterator[Item]:
+        """List the music; what its tags say comes with the files.
+
+        Raises:
+            InputError: there is no such folder, or no music in it.
+        """
+        if not os.path.isdir(self.folder):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
+            raise InputError(f"{self.folder} is not a folder", hint="Name a folder of music.")
+        row = 0
+        for row, path in enumerate(self._songs(), 1):
+            name = path.relative_to(self.folder).as_posix()
+            text = name.encode("utf-8", "backslashreplace").decode()  # names on disk can be no text at all
+            yield Item(row, safe_id(name), text, "", dict.fromkeys(METADATA, ""))
+        if not row:
+            raise InputError(f"no music in {self.folder}", hint=f"Known are {', '.join(sorted(AUDIO_SUFFIXES))}.")
+
+    def _songs(self) -> Iterator[Path]:
+        for folder, subfolders, names in os.walk(self.folder):
+            if _DATASET in names and Path(folder) != self.folder:
+                subfolders.clear()
+                continue
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                    yield Path(folder, name)
+
+    def obtain(self, item: Item, workspace: Path) -> Obtained:
+        """Read tags and cover; with ``copy``, cut the music.
+
+        Raises:
+            UnwantedError: there is no cover.
+            InputError: the file cannot be used.
+        """
+        path = self.folder.absolute() / item.audio
+        if not path.is_file():
+            raise InputError(f"{item.audio} is not there", hint="If it is, its name is no valid text: rename it.")
+        info = probe(path)
+        inside = (data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS))
+        image = next((data for data in inside if read_provenance(BytesIO(data)) is None), None) or _beside(path)
+        if image is None:
+            names = ", ".join(f"{name}.*" for name in IMAGE_NAMES)
+            raise UnwantedError(
+                f"{item.audio} has no cover inside, and there is no {names} beside it "
+                "(those made by covergen do not count)",
+                cause="no cover",
+            )
+        said = {name: getattr(info.tags, name) or "" for name in METADATA}
+        said |= {"title": info.title or path.stem, "artist": info.artist or ""}
+        return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, said)
+
+
+def _beside(path: Path) -> Path | None:
+    """Find the cover beside a song, whatever the case of its name; covers of our own making teach nothing."""
+    found: dict[tuple[int, int, str], Path] = {}
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            name = Path(entry.name.lower())
+            stem, suffix = name.stem, name.suffix
+            if stem in IMAGE_NAMES and suffix in _IMAGE_SUFFIXES and entry.is_file():
+                found[IMAGE_NAMES.index(stem), _IMAGE_SUFFIXES.index(suffix), entry.name] = Path(entry.path)
+    return next((found[key] for key in sorted(found) if read_provenance(found[key]) is None), None)
+
+
+def _cut(path: Path, copied: Path) -> Path:
+    """Write the part that is embedded: a preview whole, of a song the salient 30 s."""
+    heard = hear(path, _COPY_RATE_HZ)
+    save_mp3(copied, heard.samples, heard.sample_rate_hz)
+    return copied

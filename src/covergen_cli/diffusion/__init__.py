@@ -1,0 +1,1 @@
+"""Diffusion code shared by training, evaluation and generation: sampling, guidance, the training objective."""

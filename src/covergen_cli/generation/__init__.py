@@ -1,1 +1,0 @@
-"""From songs to covers (§3.4)."""

@@ -1,0 +1,123 @@
+"""The embeddings of a list of pairs, packed beside their files, so that a batch is put together without opening any.
+
+``DATA/embeddings/NAME/packed/`` holds float32 rows as :mod:`covergen_cli.training.array_cache` stores them. The key of an
+embedding is its name with the size and the time of its file, so one that was made anew is packed anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from covergen_cli.dataset.embed import EMBEDDING_DIM
+from covergen_cli.errors import InputError
+from covergen_cli.events import Progress
+from covergen_cli.files import require_space
+from covergen_cli.training.array_cache import Packed, add_part, open_packed
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from covergen_cli.dataset.pairs import Pair
+    from covergen_cli.events import Event
+
+__all__ = ["Embeddings", "prepare_embeddings"]
+
+_PART = 2000
+_FACTS: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of pairs, in the order of the pairs.
+
+    Args:
+        packed: where the rows are.
+        keys: one per pair.
+    """
+
+    packed: Packed
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Put some together, padded at the end with zeros.
+
+        Args:
+            indices: places in the list of pairs.
+
+        Returns:
+            float32 ``(B, T, 512)`` with the ``T`` of the longest, and int64 ``(B,)``, the real frames of each.
+        """
+        found = [self.packed[self.keys[index]] for index in indices]
+        padded = np.zeros((len(found), max(map(len, found)), EMBEDDING_DIM), dtype=np.float32)
+        for row, embedding in zip(padded, found, strict=True):
+            row[: len(embedding)] = embedding
+        return torch.from_numpy(padded), torch.tensor([len(embedding) for embedding in found])
+
+
+def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddings]:
+    """Pack what is not packed yet.
+
+    Args:
+        pairs: whose embeddings all lie in one folder; see :func:`covergen_cli.dataset.pairs.check_files`.
+
+    Yields:
+        ``Progress`` of the task ``packing embeddings``.
+
+    Raises:
+        InputError: an embedding cannot be read, or holds numbers that are not finite.
+        OutputError: the folder cannot be written to.
+    """
+    folder = pairs[0].embedding.parent / "packed"
+    keys = [_key(pair.embedding) for pair in pairs]
+    packed = open_packed(folder, _FACTS)
+    missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in packed}
+    if missing:
+        size = sum(path.stat().st_size for path in missing.values())
+        require_space(folder, size, f"{len(missing)} packed embeddings")
+        yield Progress("packing embeddings", 0, len(missing))
+        for start in range(0, len(missing), _PART):
+            part = dict(list(missing.items())[start : start + _PART])
+            rows = {key: len(_map(path)) for key, path in part.items()}
+            add_part(folder, "embeddings", _FACTS, rows, _read(part.values()), (EMBEDDING_DIM,), "<f4")
+            yield Progress("packing embeddings", start + len(part), len(missing))
+        packed = open_packed(folder, _FACTS)
+    return Embeddings(packed, keys)
+
+
+def _key(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    return f"{path.stem} {state.st_size} {state.st_mtime_ns}"
+
+
+def _map(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        array: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, str(error)) from error
+    return array
+
+
+def _read(paths: Iterable[Path]) -> Iterator[npt.NDArray[np.float32]]:
+    for path in paths:
+        embedding = np.asarray(_map(path))
+        if not np.isfinite(embedding).all():
+            raise _unreadable(path, "it holds numbers that are not finite")
+        yield embedding
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(f"{path} cannot be used: {reason}", hint="Delete it and run covergen embed again.")

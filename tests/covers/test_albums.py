@@ -1,0 +1,77 @@
+"""Which songs make an album, and how their embeddings become one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covergen_cli.audio.tags import Tags
+from covergen_cli.covers.albums import POOLED_FRAMES, albums, pool, thin
+from covergen_cli.covers.inputs import Song
+from tiny import tiny_embedding
+
+
+def grouped(*rows):
+    """Rows of path, album, album artist, track → names and songs of the albums."""
+    songs = [
+        (Song(Path(path), Path(path).parent), Tags(album=album, album_artist=artist, track=track))
+        for path, album, artist, track in rows
+    ]
+    return {album.name: [song.path.as_posix() for song in album.songs] for album in albums(songs)}
+
+
+def test_tags_hold_an_album_together_across_folders():
+    assert grouped(("b/2.mp3", "Day", "Ida", 2), ("a/1.mp3", "DAY", "ida", 1)) == {"DAY": ["a/1.mp3", "b/2.mp3"]}
+
+
+def test_albums_of_the_same_name_by_others_are_others():
+    found = albums(
+        (Song(Path(path)), Tags(album="Hits", album_artist=artist))
+        for path, artist in (("a/1.mp3", "Ida"), ("a/2.mp3", "Bo"), ("b/3.mp3", None), ("c/4.mp3", None))
+    )
+    assert [[song.path.as_posix() for song in album.songs] for album in found] == [
+        ["a/1.mp3"],
+        ["a/2.mp3"],
+        ["b/3.mp3"],
+        ["c/4.mp3"],
+    ]
+
+
+def test_without_tags_a_folder_is_an_album():
+    assert grouped(("a/2.mp3", None, None, None), ("a/1.mp3", None, None, None), ("b/1.mp3", None, "Ida", 9)) == {
+        "a": ["a/1.mp3", "a/2.mp3"],
+        "b": ["b/1.mp3"],
+    }
+
+
+def test_songs_stand_in_the_order_of_their_tracks_and_the_rest_follows():
+    rows = (("a/x.mp3", "D", "I", None), ("a/y.mp3", "D", "I", 10), ("a/z.mp3", "D", "I", 9))
+    assert grouped(*rows) == {"D": ["a/z.mp3", "a/y.mp3", "a/x.mp3"]}
+
+
+def test_the_folder_of_an_album_holds_all_its_songs():
+    songs = [
+        (Song(Path(f"m/{place}/1.mp3"), Path(place)), Tags(album="D", album_artist="I")) for place in ("a/x", "a/y")
+    ]
+    (album,) = albums(songs)
+    assert album.folder == Path("a")
+
+
+def test_an_album_of_one_song_is_that_song():
+    song = tiny_embedding(1, frames=40)
+    assert np.array_equal(pool([thin(song, 1)]), song)
+
+
+def test_every_song_has_the_same_say_at_the_same_time():
+    short, long = np.full((2, 3), 1.0, np.float32), np.arange(12, dtype=np.float32).reshape(4, 3)
+    pooled = pool([short, long])
+    assert pooled.shape == (8, 3)
+    assert np.array_equal(pooled[1::2], long)
+    assert np.all(pooled[::2] == 1)
+
+
+@pytest.mark.parametrize("songs", [2, 100, POOLED_FRAMES * 2])
+def test_an_album_is_bounded_whatever_its_size(songs):
+    thinned = thin(tiny_embedding(frames=3000), songs)
+    assert 1 <= len(thinned) <= max(1, POOLED_FRAMES // songs)
+    assert thinned.dtype == np.float32

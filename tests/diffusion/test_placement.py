@@ -1,0 +1,109 @@
+"""Models are fitted to the memory there is, and work the same wherever they wait."""
+
+import pytest
+import torch
+
+from covergen_cli.config import GenerateConfig
+from covergen_cli.diffusion import placement as module
+from covergen_cli.diffusion.placement import Placement, come_piecewise, fit, settle, take_turns
+from covergen_cli.models.base import load_base
+from tiny import tiny_base
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("total", "settings", "side", "expected"),
+    [
+        (None, {}, 512, Placement()),
+        (None, {"refine": True}, 1024, Placement()),
+        (None, {"low_memory": True}, 512, Placement(piecewise=True)),
+        (None, {"batch_size": 4}, 512, Placement(batch=4)),
+        (80 * GB, {}, 512, Placement(batch=8)),
+        (80 * GB, {"refine": True}, 1024, Placement(batch=8)),
+        (24 * GB, {"refine": True}, 1024, Placement(batch=1)),
+        (15.8 * GB, {"refine": True}, 1024, Placement(batch=1)),
+        (12 * GB, {"refine": True}, 1024, Placement(together=False)),
+        (12 * GB, {}, 512, Placement(batch=6)),
+        (6 * GB, {}, 512, Placement(piecewise=True)),
+        (6 * GB, {"refine": True}, 1024, Placement(together=False, piecewise=True)),
+        (24 * GB, {"refine": True, "low_memory": True}, 1024, Placement(together=False, piecewise=True)),
+        (24 * GB, {"batch_size": 2}, 512, Placement(batch=2)),
+    ],
+)
+def test_fitted_to_memory(total, settings, side, expected):
+    assert fit(total, GenerateConfig(**settings), side) == expected
+
+
+@pytest.fixture
+def bases(tmp_path):
+    return [load_base(str(tiny_base(tmp_path / name, seed=seed))) for seed, name in enumerate("ab")]
+
+
+def asked(base):
+    with torch.inference_mode():
+        latents = torch.ones(1, *base.latent_shape)
+        return base.unet(latents, 3, encoder_hidden_states=base.null_tokens).sample, base.decode(latents)
+
+
+def test_a_piecewise_model_draws_the_same(bases):
+    base, _ = bases
+    before = asked(base)
+    come_piecewise(base, torch.device("cpu"))
+    settle(base, torch.device("cpu"), Placement(piecewise=True))
+    assert base.vae.use_tiling
+    assert base.vae.use_slicing
+    for one, other in zip(before, asked(base), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+class Moving:
+    """A part that remembers where it was sent."""
+
+    def __init__(self, log, name):
+        self.log, self.name = log, name
+
+    def to(self, device):
+        self.log.append((self.name, str(device)))
+
+
+def turns(placement):
+    log = []
+
+    class Model:
+        def __init__(self, name):
+            self.unet, self.vae = Moving(log, f"{name}.unet"), Moving(log, f"{name}.vae")
+            self.device = torch.device("meta")
+
+    take_turns(Model("base"), Model("refiner"), placement)
+    return log
+
+
+def test_one_goes_before_the_other_comes():
+    assert turns(Placement(together=True)) == []
+    assert turns(Placement(together=False)) == [
+        ("refiner.vae", "cpu"),
+        ("refiner.unet", "cpu"),
+        ("base.vae", "meta"),
+        ("base.unet", "meta"),
+    ]
+    assert turns(Placement(together=False, piecewise=True)) == [("refiner.vae", "cpu"), ("base.vae", "meta")]
+
+
+def test_the_size_of_a_gpu_is_asked_of_it(monkeypatch):
+    device = torch.device("cuda")
+    properties = type("Properties", (), {"total_memory": 12 * GB})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    config = GenerateConfig(refine=True)
+    assert module.place(device, config, 1024) == fit(12 * GB, config, 1024)
+    assert module.place(torch.device("cpu"), config, 1024) == Placement()
+
+
+def test_with_little_memory_the_starter_decodes_as_ever():
+    """Its autoencoder has sixteen pixels to a latent, which the tiles of its kind do not reckon with."""
+    base = load_base("starter")
+    latents = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = base.decode(latents)
+        settle(base, torch.device("cpu"), Placement(piecewise=True))
+        assert torch.equal(base.decode(latents), before)

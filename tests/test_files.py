@@ -1,0 +1,110 @@
+"""Files are whole or not there."""
+
+import hashlib
+import json
+import os
+import stat
+import sys
+
+import pytest
+
+from covergen_cli import files as artifacts
+from covergen_cli.errors import OutputError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole_and_alone(tmp_path):
+    artifacts.write_text(tmp_path / "new" / "note.txt", "zwölf\n")
+    assert (tmp_path / "new" / "note.txt").read_bytes() == "zwölf\n".encode()
+    assert names(tmp_path / "new") == ["note.txt"]
+
+
+def test_until_the_end_the_old_file_stands(tmp_path):
+    final = tmp_path / "cover.png"
+    final.write_bytes(b"old")
+    with artifacts.atomic_path(final) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".png"
+        assert final.read_bytes() == b"old"
+    assert final.read_bytes() == b"new"
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    final = tmp_path / "cover.png"
+    final.write_bytes(b"old")
+
+    with pytest.raises(KeyboardInterrupt), artifacts.atomic_path(final) as temporary:  # noqa: PT012
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert final.read_bytes() == b"old"
+    assert names(tmp_path) == ["cover.png"]
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        artifacts.write_text(tmp_path / "file" / "x.txt", "x")
+
+
+def test_a_folder_of_that_name(tmp_path):
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(OutputError, match="a folder has this name"):
+        artifacts.write_bytes(tmp_path / "x.png", b"")
+    assert names(tmp_path) == ["x.png"]
+
+
+def test_very_long_names(tmp_path):
+    final = tmp_path / ("n" * 250 + ".png")
+    artifacts.write_bytes(final, b"x")
+    assert final.read_bytes() == b"x"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        artifacts.write_bytes(tmp_path / "x", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
+
+
+def test_json(tmp_path):
+    path = tmp_path / "x.json"
+    artifacts.write_json(path, {"b": "ü", "a": 1}, sort_keys=True)
+    assert path.read_text(encoding="utf-8") == '{\n  "a": 1,\n  "b": "ü"\n}\n'
+    assert artifacts.read_json(path) == {"a": 1, "b": "ü"}
+    artifacts.write_json(path, {"b": 1, "a": 1})
+    assert list(json.loads(path.read_text())) == ["b", "a"]
+
+
+def test_numbers_that_json_lacks_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        artifacts.write_json(tmp_path / "x.json", float("nan"))
+    assert names(tmp_path) == []
+
+
+def test_sha256(tmp_path):
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "x").write_bytes(data)
+    expected = hashlib.sha256(data).hexdigest()
+    assert artifacts.sha256_file(tmp_path / "x") == artifacts.sha256_bytes(data) == expected
+
+
+def test_room_is_asked_for_where_the_folder_will_be(tmp_path):
+    artifacts.require_space(tmp_path / "not" / "there" / "yet", 1, "a byte")
+    with pytest.raises(OutputError, match="all that need 1000000000000000 MB"):
+        artifacts.require_space(tmp_path / "new", 10**21, "all that")
+
+
+def test_a_read_only_folder_is_found_before_the_work(tmp_path, monkeypatch):
+    # Root may write anywhere, so the system's answer is replaced.
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(OutputError, match="read-only"):
+        artifacts.require_writable(tmp_path / "run" / "deeper")
+    (tmp_path / "run").mkdir()
+    artifacts.require_writable(tmp_path / "run" / "deeper")
