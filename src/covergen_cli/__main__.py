@@ -8,8 +8,6 @@ import sys
 
 from covergen_cli.cli.main import run
 
-__all__ = ["main"]
-
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's own, 700 to 2,000, make the imports of torch and diffusers a third slower: what they make comes to stay."""
 

@@ -13,8 +13,6 @@ Anything else that escapes the library is a bug, not a user's mistake.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "CovergenError", "InputError", "ModelError", "OutputError"]
-
 
 class CovergenError(Exception):
     """An error with a message for the user and, where there is one, the way out.

@@ -6,7 +6,7 @@ The library never prints; the command line renders these, and a program that emb
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 — so that the types of the records can be asked for at run time
+from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,11 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen_cli.errors import OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = [
-    "SCHEMA",
-    "atomic_path",
-    "read_json",
-    "require_space",
-    "require_writable",
-    "sha256_bytes",
-    "sha256_file",
-    "write_bytes",
-    "write_json",
-    "write_text",
-]
 
 SCHEMA = 1
 """Version of every JSON file that CoverGen writes (key ``"schema"``)."""

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
 from PIL import Image, PngImagePlugin
 
 from covergen_cli.errors import OutputError
 from covergen_cli.files import atomic_path, write_bytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["DIGITAL_SOURCE_TYPE", "encode_jpeg", "read_provenance", "save_cover"]
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's term for a picture made by a trained model."""

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from covergen_cli.audio.embed import embed_file, make_encoder
-from covergen_cli.audio.openl3 import OpenL3, frame
+from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.openl3_frontend import frame
 from covergen_cli.config import EmbedConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from openl3_files import keras_bytes, recipe_arrays

@@ -26,8 +26,8 @@ import torch
 from torch import nn
 
 from covergen_cli.audio.io import save_mp3
-from covergen_cli.audio.openl3 import OpenL3, frame
-from covergen_cli.audio.openl3_frontend import LogMel
+from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.openl3_frontend import LogMel, frame
 from covergen_cli.config import EmbedConfig
 from covergen_cli.dataset.embed import embed_dataset
 from covergen_cli.events import ClipFailed

@@ -52,7 +52,7 @@ class FakeBatch:
             return [FakeJob(self.inputs[0], out, config.seed)]
         return [FakeJob(song, out / f"{song.stem}.png", config.seed) for song in self.inputs]
 
-    def foresee(self, jobs, config):
+    def dry_run(self, jobs, config):
         for job in jobs:
             if job.input.stem.startswith("new"):
                 yield CoverPlanned(job.input, job.output, job.seed)
@@ -89,9 +89,9 @@ class FakeBatch:
 def library(monkeypatch):
     fake = FakeBatch()
     module = ModuleType("covergen_cli.covers.generate")
-    module.plan, module.generate, module.foresee = fake.plan, fake.generate, fake.foresee
+    module.plan, module.generate, module.dry_run = fake.plan, fake.generate, fake.dry_run
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(covergen_cli.covers, "batch", module, raising=False)
+    monkeypatch.setattr(covergen_cli.covers, "generate", module, raising=False)
     return fake
 
 

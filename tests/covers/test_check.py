@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.errors import InputError
 from covergen_cli.covers.check import check, detail_size, open_picture
 from covergen_cli.covers.stores import Store, load_stores
+from covergen_cli.errors import InputError
 from covergen_cli.provenance import save_cover
 
 SMALL = Store("small", 64, 48, ("jpg", "png"), (), max_size=200, max_bytes=20_000)

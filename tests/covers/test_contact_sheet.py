@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.covers.contact_sheet import with_contact_sheet, write_contact_sheet
 from covergen_cli.errors import OutputError
 from covergen_cli.events import ContactSheetWritten, CoverFailed, CoverFinished, CoverSkipped, Warned
-from covergen_cli.covers.contact_sheet import with_contact_sheet, write_contact_sheet
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30), (30, 200, 200)]
 

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from audio.signals import chords, write_audio
-from covergen_cli.events import Explained, Warned
 from covergen_cli.covers import explain
 from covergen_cli.covers.explain import explanation_path, hear, write_explanation
 from covergen_cli.covers.plan import Job
+from covergen_cli.events import Explained, Warned
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from covergen_cli.audio.io import probe
-from covergen_cli.errors import InputError
 from covergen_cli.covers.inputs import Song, expand, find_songs, read_playlist
+from covergen_cli.errors import InputError
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers.fingerprint import judge
+from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.provenance import read_provenance, save_cover
 from tiny import tiny_song
 
@@ -27,7 +27,7 @@ def run(config, *inputs, out="out", **settings):
 
 def foreseen(config, *inputs, out="out", **settings):
     config = dataclasses.replace(config, **settings)
-    told = batch.foresee(jobs(config, *inputs, out=out), config)
+    told = batch.dry_run(jobs(config, *inputs, out=out), config)
     return [event for event in told if not isinstance(event, Progress)]
 
 

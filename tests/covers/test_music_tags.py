@@ -14,12 +14,12 @@ from mutagen.id3 import APIC, ID3, TIT2
 from PIL import Image
 
 from audio.signals import tone, write_audio
+from covergen_cli.covers import music_tags as tagging
+from covergen_cli.covers.music_tags import TagSettings, art_jpeg, refusals, with_art, write_art
+from covergen_cli.covers.plan import Job
+from covergen_cli.covers.tag_pictures import open_tags
 from covergen_cli.errors import ConfigError, InputError, OutputError
 from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
-from covergen_cli.covers import music_tags as tagging
-from covergen_cli.covers.tag_pictures import open_tags
-from covergen_cli.covers.plan import Job
-from covergen_cli.covers.music_tags import TagSettings, art_jpeg, refusals, with_art, write_art
 from covergen_cli.provenance import read_provenance, save_cover
 
 KINDS = {

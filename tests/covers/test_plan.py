@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.covers.plan import plan
+from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.provenance import save_cover
 from tiny import tiny_song
 

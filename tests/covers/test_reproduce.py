@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from audio.signals import tone, write_audio
-from covergen_cli.files import sha256_file
 from covergen_cli.audio.audio_hash import payload_sha256
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import InputError, ModelError
+from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import cover_facts, find_models
 from covergen_cli.covers.plan import Job
 from covergen_cli.covers.reproduce import check_models, find_song, read_recipe
-from covergen_cli.config.resolve import resolve
+from covergen_cli.errors import InputError, ModelError
+from covergen_cli.files import sha256_file
 from covergen_cli.provenance import save_cover
 from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
 

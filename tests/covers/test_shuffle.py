@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import ConfigError
 from covergen_cli.covers.jobs import Job
 from covergen_cli.covers.shuffle import donors
+from covergen_cli.errors import ConfigError
 
 JOBS = [Job(Path(f"{number}.mp3"), Path(f"{number}.png"), 0) for number in range(7)]
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.files import atomic_path
 from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers import pipeline as draw
 from covergen_cli.diffusion.placement import Placement
+from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
+from covergen_cli.files import atomic_path
 from covergen_cli.provenance import read_provenance
 from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
 
@@ -134,7 +134,7 @@ def test_shuffled_songs_get_the_sound_of_others(music, config):
     assert all(fact["shuffled_sha256"] != fact["input_sha256"] for fact in facts)
     Path("shuffled/1.png").unlink()
     shuffled = dataclasses.replace(config, shuffle=True)
-    foreseen = batch.foresee(batch.plan([music], Path("shuffled"), shuffled), shuffled)
+    foreseen = batch.dry_run(batch.plan([music], Path("shuffled"), shuffled), shuffled)
     told = [type(event) for event in foreseen if isinstance(event, (CoverPlanned, CoverSkipped))]
     assert told == [CoverSkipped, CoverPlanned, CoverSkipped]
     again = run(music, "shuffled", config, shuffle=True)

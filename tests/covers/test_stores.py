@@ -7,10 +7,10 @@ from typing import get_args, get_type_hints
 import pytest
 
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import ConfigError
-from covergen_cli.events import CoverFinished, Warned
 from covergen_cli.covers.plan import Job
 from covergen_cli.covers.stores import UPLOADED, check_formats, for_store, load_stores, max_bytes, with_size_notice
+from covergen_cli.errors import ConfigError
+from covergen_cli.events import CoverFinished, Warned
 
 
 def test_the_setting_offers_exactly_the_stores_there_are():

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import av
 
 from covergen_cli.audio.io import opened
 from covergen_cli.errors import InputError
 from covergen_cli.files import sha256_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["payload_sha256"]
 
 
 def payload_sha256(path: Path) -> str:

@@ -7,18 +7,15 @@ it is computed with nor on whether a run was stopped in between.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
     import numpy.typing as npt
     from torch import Tensor
-
-__all__ = ["WindowNetwork", "in_batches"]
 
 _Key = TypeVar("_Key")
 

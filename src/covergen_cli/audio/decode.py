@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 import soxr
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["CannotSeekError", "Damage", "decoded_frames", "native_blocks", "rebuffered", "resampled"]
 
 _FRAMES_PER_BLOCK = 32
 _MAX_BAD_PACKETS_AT_START = 200

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["NAMES", "Descriptors", "describe"]
-
 
 @dataclass(frozen=True)
 class Descriptors:

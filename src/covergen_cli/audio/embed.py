@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,27 +26,10 @@ from covergen_cli.config import EmbedConfig, OpenL3Config
 from covergen_cli.errors import ConfigError, CovergenError, InputError, ModelError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
     import numpy.typing as npt
 
     from covergen_cli.audio.batches import WindowNetwork
     from covergen_cli.audio.encoders import Encoder
-
-__all__ = [
-    "OPENL3_RATE_HZ",
-    "Embedded",
-    "Ready",
-    "Source",
-    "Unusable",
-    "embed_each",
-    "embed_file",
-    "embed_heard",
-    "embed_one",
-    "make_encoder",
-    "try_to_hear",
-    "write_made",
-]
 
 OPENL3_RATE_HZ = 48_000
 """Rate at which ``openl3`` listens; known here because its own module takes seconds to import."""
@@ -226,7 +210,7 @@ def _batched(
 ) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
     # torch takes seconds to import; an encoder of whole clips does without.
     from covergen_cli.audio.batches import in_batches  # noqa: PLC0415
-    from covergen_cli.audio.openl3 import frame  # noqa: PLC0415
+    from covergen_cli.audio.openl3_frontend import frame  # noqa: PLC0415
 
     if ready.network is None:
         raise AssertionError("an encoder of whole clips has no windows")

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import av
 
 from covergen_cli.audio.io import opened
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["read_pictures"]
 
 _FRONT = "cover (front)"
 _MOST_PACKETS = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,7 @@ import numpy as np
 from covergen_cli.files import write_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
-
-__all__ = ["embedding_fault", "write_embedding"]
 
 
 def write_embedding(path: Path, embedding: npt.NDArray[np.float32]) -> None:

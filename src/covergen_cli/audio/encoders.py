@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from covergen_cli.audio.mel import MelEncoder
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     from covergen_cli.audio.io import Resample
-
-__all__ = ["ENCODERS", "Encoder", "get_encoder"]
 
 
 @runtime_checkable

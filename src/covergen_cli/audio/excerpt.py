@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.audio.io import is_silent, load, probe
@@ -11,14 +12,10 @@ from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     from covergen_cli.audio.io import Resample
-
-__all__ = ["WHOLE_SECONDS", "Heard", "hear"]
 
 WHOLE_SECONDS = 35.0
 """Up to this length a file is a preview and is used whole; of a longer one, the salient part is."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["BANDS", "FRAME_HZ", "HOP", "RATE_HZ", "WINDOW", "Features", "extract", "mel_filters", "running_mean"]
-
 RATE_HZ = 22050
 WINDOW = 2048
 HOP = 512

@@ -25,23 +25,6 @@ from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 from covergen_cli.files import atomic_path
 
-__all__ = [
-    "ANALYSIS_RATE_HZ",
-    "AUDIO_SUFFIXES",
-    "AudioInfo",
-    "AudioStream",
-    "Clip",
-    "Resample",
-    "damage_warnings",
-    "declared_seconds",
-    "is_silent",
-    "load",
-    "opened",
-    "probe",
-    "save_mp3",
-    "stream",
-]
-
 ANALYSIS_RATE_HZ = 22050
 """The rate at which segments and descriptors are computed."""
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["MelEncoder"]
-
 VERSION = 1
 """Raise this whenever any number that reaches an embedding changes."""
 

@@ -8,28 +8,25 @@ window.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 — as everyone writes it
 
-from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW, LogMel, frame, to_mono
+from covergen_cli.audio.openl3_frontend import LogMel, frame, to_mono
 from covergen_cli.errors import ConfigError
 from covergen_cli.weights.keras_file import CHANNELS, read_keras
 from covergen_cli.weights.openl3 import content_sha256, load_openl3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.weights.keras_file import Arrays
-
-__all__ = ["RATE_HZ", "WINDOW", "OpenL3", "Precision", "frame"]
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 """How the convolutions compute; the spectrogram is always float32. ``tf32`` differs from ``fp32`` on CUDA only."""

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.audio.openl3 import RATE_HZ, WINDOW, OpenL3
+from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW
 from covergen_cli.audio.resample import resample
 from covergen_cli.config import OpenL3Config
 from covergen_cli.errors import ModelError
 from covergen_cli.weights.openl3 import OPENL3, custom_openl3, openl3_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
     import torch
 
     from covergen_cli.audio.openl3 import Precision
-
-__all__ = ["OpenL3Encoder"]
 
 VERSION = 2
 """Raise this whenever any number that reaches an embedding changes."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-__all__ = ["FRAMES", "RATE_HZ", "WINDOW", "LogMel", "frame", "mel_filters", "to_mono"]
-
 RATE_HZ = 48_000
 WINDOW = 48_000
 """Samples in one window, a second."""

@@ -16,8 +16,6 @@ from scipy.signal import upfirdn
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["resample"]
-
 ZERO_CROSSINGS = 64
 ROLLOFF = 0.9475937167399596
 BETA = 14.769656459379492

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-__all__ = ["TEMPOS_BPM", "autocorrelation", "novelty", "onset_frames", "tempo_log2", "tempogram"]
-
 _PER_OCTAVE = 21
 TEMPOS_BPM = (40.0 * 2 ** (np.arange(64) / _PER_OCTAVE)).astype(np.float32)
 """64 tempi from 40 to 320 beats per minute, equally spaced on a logarithmic scale."""

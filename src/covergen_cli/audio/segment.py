@@ -9,8 +9,10 @@ subtraction, so memory grows by two numbers a frame: two hours take 1.2 MB.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +21,11 @@ from covergen_cli.audio.io import ANALYSIS_RATE_HZ, SILENCE_PEAK, stream
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from covergen_cli.config import SegmentConfig
 
     Array = npt.NDArray[np.float32]
-
-__all__ = ["FRAME_SAMPLES", "Segment", "find_segment"]
 
 FRAME_SAMPLES = 2048
 """Length of a frame, and the distance between two, in samples at 22.05 kHz."""

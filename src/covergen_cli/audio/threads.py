@@ -9,13 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
-
-__all__ = ["in_threads"]
+from typing import TypeVar
 
 _PATIENCE_SECONDS = 0.1
 _FAREWELL_SECONDS = 3.0

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from covergen_cli.audio.decode import Damage, decoded_frames
 from covergen_cli.audio.io import SILENCE_PEAK, damage_warnings, declared_seconds, opened
 from covergen_cli.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["Checked", "check"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,7 @@ from covergen_cli.errors import OutputError
 from covergen_cli.events import EmbedFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from covergen_cli.events import Event
-
-__all__ = ["SCHEMA", "embed"]
 
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""

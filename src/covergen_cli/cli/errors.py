@@ -12,7 +12,9 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,23 +22,7 @@ import click
 from covergen_cli.errors import ConfigError, CovergenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from covergen_cli.cli.options import Session
-
-__all__ = [
-    "DONE",
-    "FAILED",
-    "INTERRUPTED",
-    "PARTLY",
-    "TERMINATED",
-    "USAGE",
-    "GentleStop",
-    "Terminated",
-    "report",
-    "sigterm_as_exception",
-]
 
 DONE, FAILED, USAGE, PARTLY, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,9 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import EvalFinished, EvalPlanned, ModelLoaded, ModelLoading, Progress, SurveyFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.evaluation.test_data import Subject
     from covergen_cli.events import Event
-
-__all__ = ["SCHEMA", "evaluate"]
 
 SCHEMA = 1
 """Version of the objects that ``--json`` writes."""

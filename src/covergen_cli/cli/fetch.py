@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,8 @@ from covergen_cli.config.resolve import resolve
 from covergen_cli.events import FetchFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import Event
-
-__all__ = ["SCHEMA", "fetch"]
 
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""

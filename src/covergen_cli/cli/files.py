@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,15 +13,11 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.errors import ConfigError, CovergenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.check import Checked
-    from covergen_cli.covers.plan import Job
+    from covergen_cli.covers.jobs import Job
     from covergen_cli.events import CoverFailed, Event
-
-__all__ = ["CHECK_SCHEMA", "check_images", "events_with_files", "file_options"]
 
 CHECK_SCHEMA = 1
 """Version of the objects that ``--check --json`` writes."""

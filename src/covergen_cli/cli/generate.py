@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,9 @@ from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
     from covergen_cli.cli.records import ErrorFile
-    from covergen_cli.covers.generate import Job
+    from covergen_cli.covers.jobs import Job
     from covergen_cli.events import Event
-
-__all__ = ["generate"]
 
 
 @click.command(cls=Command)
@@ -97,22 +94,22 @@ def generate(
     songs, config = _settled(songs, from_cover, preset, given, terminal)
 
     from covergen_cli.cli.records import ErrorFile
-    from covergen_cli.covers import generate as batch
+    from covergen_cli.covers import generate as covers
     from covergen_cli.covers import stores
 
     tally = Tally()
     with terminal.live(tally):
-        jobs = batch.plan(
+        jobs = covers.plan(
             songs, output, config, format_given="format" in given, tell=lambda event: terminal.show(event, tally)
         )
         stores.check_formats(jobs, config)
         tally.total = len(jobs)
         if dry_run:
             jobs, refused = refusals(jobs, options)
-            work = foreseen(refused, batch.foresee(jobs, config))
+            work = foreseen(refused, covers.dry_run(jobs, config))
         else:
             folder = _folder(output, jobs)
-            work = events_with_files(lambda jobs: batch.generate(jobs, config), jobs, config, options, folder)
+            work = events_with_files(lambda jobs: covers.generate(jobs, config), jobs, config, options, folder)
         failures = None if errors is None else ErrorFile(errors)
         write = _json_line if as_json else _planned_line if dry_run else _path_line
         try:

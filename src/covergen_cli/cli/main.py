@@ -6,18 +6,14 @@ import importlib
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import cast
 
 import click
 
 from covergen_cli import __version__
 from covergen_cli.cli import errors
 from covergen_cli.cli.options import Session, global_options, logging_to
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",

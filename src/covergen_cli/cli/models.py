@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,12 +15,8 @@ from covergen_cli.cli.transfer import size_text, transfer
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.weights.catalogue import State
-
-__all__ = ["SCHEMA", "models"]
 
 SCHEMA = 1
 """Version of the objects that ``--json`` writes."""

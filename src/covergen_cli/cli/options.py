@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,11 +18,7 @@ from covergen_cli.config.coerce import coerce
 from covergen_cli.config.resolve import load_preset, preset_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from covergen_cli.cli.terminal import Terminal
-
-__all__ = ["Command", "Session", "SettingOption", "given_settings", "global_options", "logging_to", "setting_options"]
 
 Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 if TYPE_CHECKING:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Pace", "clock"]
+from collections.abc import Callable
 
 
 def clock(seconds: float) -> str:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.errors import ConfigError
@@ -13,12 +15,7 @@ from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverS
 from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from covergen_cli.events import Event
-
-__all__ = ["KEYS", "SCHEMA", "ErrorFile", "record"]
 
 SCHEMA = 1
 """Version of the records; grows when a key changes its meaning or goes."""

@@ -14,8 +14,6 @@ from covergen_cli.cli.options import GLOBAL_NAMES, SettingOption
 from covergen_cli.config import stage_of
 from covergen_cli.config.resolve import environment_name, load_preset, preset_names
 
-__all__ = ["reference"]
-
 _HEAD = """# Commands and settings
 
 Made by `python -m covergen_cli.cli.reference`; edit the code, not this page.

@@ -19,8 +19,6 @@ from covergen_cli.events import SplitFinished
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
 
-__all__ = ["SCHEMA", "split"]
-
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -34,15 +36,10 @@ from covergen_cli.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from covergen_cli.events import Event
-
-__all__ = ["Tally", "Terminal", "clock"]
 
 _DOING = {
     "tags": "reading the tags of",

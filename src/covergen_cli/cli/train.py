@@ -31,8 +31,6 @@ from covergen_cli.events import (
 if TYPE_CHECKING:
     from covergen_cli.events import Event
 
-__all__ = ["SCHEMA", "train"]
-
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import Progress
-
-__all__ = ["size_text", "transfer"]
 
 _LINE_SECONDS = 10.0
 

@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from covergen_cli.config import Between, Matches
 from covergen_cli.errors import ConfigError
 
-__all__ = ["coerce", "nearest", "parse_segment"]
-
 _NONE_WORDS = {"", "none", "null"}
 _BOOL_WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),

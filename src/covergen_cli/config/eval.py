@@ -7,8 +7,6 @@ from typing import Annotated
 
 from covergen_cli.config.fields import Between, Matches
 
-__all__ = ["EvalConfig"]
-
 
 @dataclass(frozen=True)
 class EvalConfig:

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from covergen_cli.config.fields import Between
 
-__all__ = ["FetchConfig"]
-
 
 @dataclass(frozen=True)
 class FetchConfig:

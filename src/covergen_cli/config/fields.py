@@ -6,8 +6,6 @@ import inspect
 import re
 from dataclasses import dataclass
 
-__all__ = ["Between", "Matches", "field_docs", "stage_of"]
-
 
 @dataclass(frozen=True)
 class Between:

@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 from covergen_cli.config.fields import Between, Matches
 
-__all__ = ["GenerateConfig"]
-
 
 @dataclass(frozen=True)
 class GenerateConfig:

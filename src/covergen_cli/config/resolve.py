@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from platformdirs import user_config_path
@@ -16,19 +17,6 @@ from covergen_cli.config import GenerateConfig, stage_of
 from covergen_cli.config.coerce import coerce, nearest
 from covergen_cli.errors import ConfigError
 from covergen_cli.files import read_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = [
-    "BUILT_IN",
-    "environment_name",
-    "load_preset",
-    "preset_names",
-    "resolve",
-    "stages",
-    "user_config_file",
-]
 
 BUILT_IN = "default"
 """Name of the preset that changes nothing."""

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from covergen_cli.config.fields import Between, Matches
 
-__all__ = ["SplitConfig"]
-
 _NUMBER = r"\d+(\.\d+)?"
 
 

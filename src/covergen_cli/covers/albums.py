@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import numpy.typing as npt
 
     from covergen_cli.audio.tags import Tags
     from covergen_cli.covers.inputs import Song
-
-__all__ = ["POOLED_FRAMES", "Album", "albums", "pool", "thin"]
 
 POOLED_FRAMES = 4096
 """Frames that an album's embedding has at most, unless it has more songs than that."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,12 +16,7 @@ from covergen_cli.errors import InputError
 from covergen_cli.provenance import DIGITAL_SOURCE_TYPE, read_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen_cli.covers.stores import Store
-
-__all__ = ["Checked", "Finding", "Picture", "check", "detail_size", "open_picture"]
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 _SUFFIXES = {".jpeg": "jpg", ".jpe": "jpg"}

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
 from covergen_cli import __version__
+from covergen_cli.covers.text.typesetting import Face
+from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, best_font
 from covergen_cli.errors import OutputError
 from covergen_cli.events import ContactSheetWritten, CoverFinished, CoverSkipped, Warned
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, best_font
-from covergen_cli.covers.text.typesetting import Face
 from covergen_cli.provenance import read_provenance, save_cover
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
-
     from PIL import ImageFont
 
     from covergen_cli.events import Event
-
-__all__ = ["NAME", "with_contact_sheet", "write_contact_sheet"]
 
 NAME = "contact-sheet.jpg"
 """Name of the file in the folder of the covers."""

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.covers.fingerprint import Models, Verdict, cover_facts, find_models, judge
 from covergen_cli.covers.jobs import songs_of
-from covergen_cli.covers.text.wording import wanted_lettering
 from covergen_cli.covers.prepare import input_hash, left_out, look_at_songs
 from covergen_cli.covers.shuffle import donors
+from covergen_cli.covers.text.wording import wanted_lettering
+from covergen_cli.errors import InputError
+from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.weights import NotFetchedError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
-
-    from covergen_cli.events import Event
     from covergen_cli.covers.jobs import Job
-
-__all__ = ["REFUSED_HINT", "foresee"]
+    from covergen_cli.events import Event
 
 REFUSED_HINT = "Use --overwrite force to replace it, or another -o."
 """What to do about a picture that is in the way."""
@@ -38,7 +35,7 @@ class _Base:
     scheduler_config: dict[str, Any]
 
 
-def foresee(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, None, None]:
+def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, None, None]:
     """Tell what :func:`covergen_cli.covers.generate.generate` would do, with the same checks, and write nothing.
 
     No model is loaded or fetched. Of a song only the head is read, of one whose cover exists the sound.

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.files import atomic_path
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import OutputError
 from covergen_cli.events import Explained, Warned
+from covergen_cli.files import atomic_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     from covergen_cli.audio.descriptors import Descriptors
-    from covergen_cli.covers.plan import Job
-
-__all__ = ["Heard", "explanation_path", "hear", "write_explanation"]
+    from covergen_cli.covers.jobs import Job
 
 _POLES = {
     "tempo": ("slow", "fast"),

@@ -6,14 +6,15 @@ Nothing here loads a model: hashes and JSON files suffice to know that a cover i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from covergen_cli import __version__, weights
-from covergen_cli.files import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.files import SCHEMA, sha256_bytes, sha256_file
 from covergen_cli.models.fingerprint import (
     adapter_fingerprint,
     adapter_folder,
@@ -26,12 +27,8 @@ from covergen_cli.models.fingerprint import (
 from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.plan import Job
-
-__all__ = ["Models", "Verdict", "cover_facts", "find_models", "judge"]
+    from covergen_cli.covers.jobs import Job
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,7 @@ from torch.nn import functional
 from covergen_cli.diffusion.resize import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
-
-__all__ = ["finish"]
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (ITU-R BT.709, which sRGB shares)."""

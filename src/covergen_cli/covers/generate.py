@@ -12,35 +12,33 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import wait
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.covers.dry_run import REFUSED_HINT, dry_run
 from covergen_cli.covers.explain import write_explanation
-from covergen_cli.covers.dry_run import REFUSED_HINT, foresee
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.jobs import Job, songs_of
-from covergen_cli.covers.prepare import Listened, Listener, Stopped, in_thread
 from covergen_cli.covers.plan import plan
+from covergen_cli.covers.prepare import Listened, Listener, Stopped, in_thread
 from covergen_cli.covers.shuffle import donors
+from covergen_cli.errors import CovergenError, ModelError
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.events import Event
     from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.events import Event
 
-__all__ = ["Job", "foresee", "generate", "plan"]
+__all__ = ["Job", "dry_run", "generate", "plan"]
 
 _AHEAD = 2
 _PATIENCE_SECONDS = 0.1

@@ -6,18 +6,13 @@ import codecs
 import glob
 import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-__all__ = ["PLAYLIST_SUFFIXES", "Song", "expand", "find_songs", "read_playlist"]
 
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8"})
 """Lower-case suffixes of files that name songs, one per line."""

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.audio.io import probe
 from covergen_cli.audio.tags import Tags
-from covergen_cli.errors import InputError
-from covergen_cli.events import Progress
 from covergen_cli.covers.albums import Album, albums
 from covergen_cli.covers.templates import Template, fields, safe_name
+from covergen_cli.errors import InputError
+from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.inputs import Song
-
-__all__ = ["Job", "album_jobs", "song_jobs", "songs_of", "template_jobs"]
 
 
 @dataclass(frozen=True)

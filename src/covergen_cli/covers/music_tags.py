@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import shutil
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from covergen_cli.files import atomic_path
 from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.covers.jobs import songs_of
+from covergen_cli.covers.stores import load_stores
+from covergen_cli.covers.tag_pictures import has_foreign_art, open_tags
 from covergen_cli.errors import ConfigError, CovergenError, InputError, OutputError
 from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
-from covergen_cli.covers.jobs import songs_of
-from covergen_cli.covers.tag_pictures import has_foreign_art, open_tags
-from covergen_cli.covers.stores import load_stores
+from covergen_cli.files import atomic_path
 from covergen_cli.provenance import encode_jpeg, read_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
+    from covergen_cli.covers.jobs import Job
     from covergen_cli.events import Event
-    from covergen_cli.covers.plan import Job
-
-__all__ = ["BACKUP_SUFFIX", "TagSettings", "art_jpeg", "refusals", "with_art", "write_art"]
 
 BACKUP_SUFFIX = ".orig"
 """What is appended to the name of a song for its backup; no music suffix, so that no search for music finds it."""

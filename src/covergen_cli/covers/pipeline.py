@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
-from covergen_cli.errors import ModelError
 from covergen_cli.covers.finish import finish
+from covergen_cli.covers.stores import max_bytes
+from covergen_cli.covers.text.layout import letter
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.placement import ONE_BY_ONE, Placement, place, settle, take_turns
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import denoise, make_scheduler
-from covergen_cli.covers.stores import max_bytes
-from covergen_cli.covers.text.layout import letter
+from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.text import embed_texts, kept_text
@@ -26,19 +27,15 @@ from covergen_cli.provenance import save_cover
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     import numpy.typing as npt
     from PIL import Image
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.fingerprint import Models
-    from covergen_cli.covers.plan import Job
+    from covergen_cli.covers.jobs import Job
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.refiner import Refiner
-
-__all__ = ["Painter", "choose_device", "load_painter", "song_seed"]
 
 
 def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from covergen_cli.files import require_writable
-from covergen_cli.errors import ConfigError
 from covergen_cli.covers.inputs import find_songs
 from covergen_cli.covers.jobs import Job, album_jobs, song_jobs, template_jobs
 from covergen_cli.covers.templates import FORMATS, Template, is_template
+from covergen_cli.errors import ConfigError
+from covergen_cli.files import require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from covergen_cli.config import GenerateConfig
     from covergen_cli.events import Progress
-
-__all__ = ["Job", "plan"]
 
 _OTHER_IMAGES = frozenset({".avif", ".bmp", ".gif", ".heic", ".svg", ".tif", ".tiff", ".webp"})
 _LAST_SEED = 2**32 - 1

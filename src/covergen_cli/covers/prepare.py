@@ -6,32 +6,29 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from covergen_cli.files import sha256_bytes
 from covergen_cli.audio.audio_hash import payload_sha256
 from covergen_cli.config import SegmentConfig
-from covergen_cli.errors import InputError
 from covergen_cli.covers.albums import pool, thin
 from covergen_cli.covers.explain import Heard, explanation_path, hear
 from covergen_cli.covers.fingerprint import Models, Verdict, cover_facts, judge
 from covergen_cli.covers.jobs import songs_of
 from covergen_cli.covers.text.wording import wanted_lettering
+from covergen_cli.errors import InputError
+from covergen_cli.files import sha256_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.plan import Job
-
-__all__ = ["Listened", "Listener", "Stopped", "in_thread", "input_hash", "left_out", "look_at_songs"]
+    from covergen_cli.covers.jobs import Job
 
 _SEGMENT_RATE_HZ = 44_100
 _T = TypeVar("_T")

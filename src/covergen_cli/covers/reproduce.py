@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen_cli import __version__
-from covergen_cli.files import sha256_file
-from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import InputError, ModelError
 from covergen_cli.covers.fingerprint import find_models
+from covergen_cli.errors import InputError, ModelError
+from covergen_cli.files import sha256_file
 from covergen_cli.provenance import read_provenance
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-__all__ = ["Recipe", "check_models", "find_song", "read_recipe"]
 
 _PLAIN = {field.name for field in fields(GenerateConfig)} - {"adapter", "base", "segment"}
 """Settings that a cover records under their own names."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.jobs import Job
-
-__all__ = ["donors"]
 
 
 def donors(jobs: Sequence[Job], config: GenerateConfig) -> dict[Path, Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,13 +15,9 @@ from covergen_cli.errors import ConfigError
 from covergen_cli.events import CoverFinished, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
-
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.jobs import Job
     from covergen_cli.events import Event
-    from covergen_cli.covers.plan import Job
-
-__all__ = ["UPLOADED", "Source", "Store", "check_formats", "for_store", "load_stores", "max_bytes", "with_size_notice"]
 
 UPLOADED = ("spotify", "apple", "distrokid", "bandcamp")
 """The places that a cover is uploaded to; ``file`` is the picture inside a music file."""

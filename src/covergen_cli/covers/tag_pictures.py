@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.provenance import read_provenance
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["Tags", "has_foreign_art", "open_tags"]
 
 _FRONT, _OTHER = 3, 0
 _KINDS = "mp3, m4a, flac, ogg and opus"

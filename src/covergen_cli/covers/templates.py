@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Literal
 
-from covergen_cli.errors import ConfigError
 from covergen_cli.config.coerce import nearest
+from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from covergen_cli.audio.tags import Tags
-
-__all__ = ["FIELDS", "FORMATS", "Template", "fields", "is_template", "safe_name"]
 
 FORMATS: dict[str, Literal["png", "jpg"]] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 """Suffix of a cover's file → its format."""

@@ -13,15 +13,10 @@ out.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["TEST", "TRAIN", "VAL", "Groups", "parse_ratios", "place", "quotas"]
 
 TRAIN, VAL, TEST = range(3)
 

@@ -10,7 +10,9 @@ import contextlib
 import csv
 import json
 import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.embed import Embedded, Source, embed_each, make_encoder
@@ -25,15 +27,10 @@ from covergen_cli.events import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPl
 from covergen_cli.files import SCHEMA, atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
-
     from covergen_cli.audio.embed import Ready, Unusable
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import EmbedConfig
     from covergen_cli.events import Event
-
-__all__ = ["EMBEDDING_DIM", "embed_dataset"]
 
 EMBEDDING_DIM = 512
 """Width of every embedding in a dataset folder."""

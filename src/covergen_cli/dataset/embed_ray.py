@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,7 @@ from covergen_cli.audio.excerpt import Heard
 from covergen_cli.errors import ConfigError, CovergenError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-
     from covergen_cli.config import EmbedConfig
-
-__all__ = ["embed_each"]
 
 _CLIPS_PER_BLOCK = 16
 _MAX_BLOCKS = 10_000

@@ -5,14 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.errors import OutputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["Notes"]
 
 
 class Notes:

@@ -19,16 +19,11 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-__all__ = ["ID_PATTERN", "MANIFEST", "PAIRS", "Dataset", "Row", "locate"]
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Form of an id, and of the name of a folder of embeddings."""

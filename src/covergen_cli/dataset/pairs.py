@@ -13,20 +13,16 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from covergen_cli.audio.embedding_file import embedding_fault
 from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.layout import ID_PATTERN, PAIRS, locate
 from covergen_cli.errors import InputError
 from covergen_cli.files import read_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-__all__ = ["ENCODER_JSON", "SPLITS", "Pair", "Split", "check_files", "encoder_spec_of", "read_pairs"]
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

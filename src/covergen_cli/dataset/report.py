@@ -11,21 +11,16 @@ import hashlib
 import heapq
 from array import array
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.dataset import report_page
 from covergen_cli.dataset.layout import MANIFEST, Dataset, locate
 from covergen_cli.dataset.split import COVER_ID, SPLIT_JSON
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.files import atomic_path, read_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-__all__ = ["REPORT", "write_report"]
 
 REPORT = "report.html"
 """Name of the page in a dataset folder."""

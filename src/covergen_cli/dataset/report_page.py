@@ -7,33 +7,15 @@ import html
 import io
 import warnings
 from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from PIL import Image
 
 from covergen_cli.dataset.images.clean import FORMATS, MOST_DECODED_PIXELS
 from covergen_cli.dataset.images.text_area import HEAVY_LETTERING
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-__all__ = [
-    "CLOSE_SHEET",
-    "END",
-    "bars",
-    "facts",
-    "figure",
-    "head",
-    "lengths",
-    "most",
-    "open_sheet",
-    "reasons",
-    "shares",
-    "sizes",
-]
 
 CLOSE_SHEET = "</div>\n"
 END = "</main></body></html>\n"

@@ -14,7 +14,9 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.dataset.assign_splits import TEST, TRAIN, VAL, Groups, parse_ratios, place
@@ -25,14 +27,9 @@ from covergen_cli.events import Progress, SplitFinished, Warned
 from covergen_cli.files import SCHEMA, atomic_path, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
     from covergen_cli.config import SplitConfig
     from covergen_cli.dataset.pairs import Pair
     from covergen_cli.events import Event
-
-__all__ = ["COVER_ID", "SPLIT_JSON", "split_dataset"]
 
 COVER_ID = "cover_id"
 """Column of the manifest that names the group of songs with one cover."""

@@ -12,19 +12,16 @@ plain guidance, ``nothing + guidance · (words and song − nothing)``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from covergen_cli.models.base import Base
-
-__all__ = ["Term", "guide", "predict"]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,29 +21,6 @@ from torch.nn import functional
 
 from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = [
-    "MIN_SNR_GAMMA",
-    "TIME_SHIFT",
-    "TRAIN_TIMESTEPS",
-    "Draws",
-    "Gap",
-    "add_noise",
-    "denoising_loss",
-    "derangement",
-    "draw_timesteps",
-    "fixed_draws",
-    "generator_of",
-    "item_losses",
-    "paired_gap",
-    "signal_and_noise",
-    "target_of",
-    "time_weights",
-    "times_at",
-]
 
 TRAIN_TIMESTEPS = 1000
 """Timesteps of the forward process, as in every Stable Diffusion scheduler; time t in [0, 1] is timestep 1000·t."""

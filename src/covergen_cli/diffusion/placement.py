@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.models.base import Base
 
-__all__ = ["ONE_BY_ONE", "Placement", "come_piecewise", "fit", "place", "settle", "take_turns"]
-
 _GB = 10**9
 _BOTH_FIT_BYTES = 16 * _GB * 0.95
 """Cards sold as 16 GB report a little less than that."""

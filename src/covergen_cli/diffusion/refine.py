@@ -8,6 +8,7 @@ does, step by step, so that the run can show progress and stop; a test holds the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,14 +18,10 @@ from covergen_cli.diffusion.resize import resize
 from covergen_cli.diffusion.sampler import OWN, Start, denoise
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.models.refiner import Refiner
-
-__all__ = ["refine", "refine_calls"]
 
 
 def refine_calls(config: GenerateConfig) -> int:

@@ -7,6 +7,7 @@ batched with nor on the device's random numbers.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,14 +17,10 @@ from covergen_cli.diffusion.guidance import predict
 from covergen_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     from torch import Tensor
 
     from covergen_cli.diffusion.guidance import Term
     from covergen_cli.models.base import Base
-
-__all__ = ["SCHEDULERS", "Start", "denoise", "make_scheduler"]
 
 SCHEDULERS = {
     "dpm++": "DPMSolverMultistepScheduler",

@@ -13,6 +13,7 @@ What shuffled audio costs beyond true audio can come from nothing but the audio,
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +24,6 @@ from covergen_cli.evaluation.metrics import Difference, mean_of, paired_differen
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
     import numpy.typing as npt
     from torch import Tensor
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
     Losses = Mapping[str, Array]
-
-__all__ = ["BANDS", "CONDITIONS", "audio_use", "loss_matrix", "measure_conditions", "verdict"]
 
 CONDITIONS = ("true", "shuffled", "null", "mean")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,16 +19,11 @@ from covergen_cli.events import SurveyFinished, Warned
 from covergen_cli.files import SCHEMA, read_json, write_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from covergen_cli.events import Event
 
     Ratings = npt.NDArray[np.float64]
-
-__all__ = ["read_answers", "read_key", "report_answers", "summarise"]
 
 _MOST_BYTES = 1 << 20
 _LEAST_RATERS = 2

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from covergen_cli.evaluation.page import number, page, picture, plus_minus, section, table, text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-__all__ = ["answers_page"]
 
 
 def answers_page(facts: Mapping[str, Any], images: Path) -> str:

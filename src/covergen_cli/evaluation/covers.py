@@ -7,7 +7,9 @@ with the songs, beside two controls: the true covers of the same songs, and the 
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import imagehash
@@ -30,25 +32,11 @@ from covergen_cli.provenance import save_cover
 from covergen_cli.training.latent_cache import load_cover
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from covergen_cli.dataset.pairs import Pair
     from covergen_cli.evaluation.test_data import Subject
     from covergen_cli.measures.colour import Array
-
-__all__ = [
-    "Seen",
-    "correspondence",
-    "diversity",
-    "draw_covers",
-    "hear_songs",
-    "look",
-    "look_at",
-    "perceptual_hash",
-]
 
 MEASURED_PIXELS = 256
 """Side at which every picture is measured, so that a large one and a small one of the same thing give the same."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +23,6 @@ from covergen_cli.files import SCHEMA, require_writable, write_json
 from covergen_cli.training.latent_cache import prepare_latents
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from covergen_cli.config import EvalConfig
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.covers import Seen
     from covergen_cli.evaluation.test_data import Material, Subject
     from covergen_cli.events import EvalPlanned, Event
-
-__all__ = ["MOST_TRAIN_COVERS", "evaluate"]
 
 MOST_TRAIN_COVERS = 5000
 """So many training covers are compared with at most, chosen by the seed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -15,15 +16,11 @@ from matplotlib.ticker import MaxNLocator
 from covergen_cli.evaluation.metrics import rank_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.axes import Axes
 
     from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
-
-__all__ = ["COLOURS", "band_plot", "correspondence_plot", "curve_plot", "retrieval_plot"]
 
 COLOURS = ("#2f7fc1", "#d9822b")
 """Of the first run and of the second; apart for the colour-blind, and readable on white and on black."""

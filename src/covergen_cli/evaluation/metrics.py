@@ -6,28 +6,12 @@ that intervals speak of other pairs of the same kind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = [
-    "LEVEL",
-    "Difference",
-    "Estimate",
-    "Retrieval",
-    "bootstrap",
-    "mean_of",
-    "paired_difference",
-    "rank_matrix",
-    "retrieval",
-    "share_of",
-]
 
 LEVEL = 0.95
 """Confidence of every interval."""

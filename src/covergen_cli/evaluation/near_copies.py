@@ -6,8 +6,10 @@ covers, likeness is no sign of memory.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +20,6 @@ from covergen_cli.events import Progress
 from covergen_cli.training.latent_cache import load_cover
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
     from torch import Tensor
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from covergen_cli.training.latent_cache import Latents
 
     Hashes = npt.NDArray[np.bool_]
-
-__all__ = ["HASH_COPY", "LATENT_COPY", "Nearest", "encode_covers", "hash_covers", "memory_facts", "nearest"]
 
 HASH_COPY = 10
 """Most differing bits, of the 64 of a perceptual hash, between copies."""

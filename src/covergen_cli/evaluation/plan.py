@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,12 +15,8 @@ from covergen_cli.evaluation.alignment import BANDS, CONDITIONS
 from covergen_cli.events import EvalPlanned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from covergen_cli.config import EvalConfig
     from covergen_cli.evaluation.test_data import Subject
-
-__all__ = ["Pace", "choose_batch_size", "make_plan", "time_models"]
 
 _FEWEST, _LEAST_DRAWS, _SONG_DRAWS, _MOST_DRAWS, _MOST_SONGS = 8, BANDS, 10, 40, 500
 _SMALL_LATENT = 32 * 32

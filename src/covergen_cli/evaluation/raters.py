@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from covergen_cli.evaluation.metrics import LEVEL, Estimate
 
-__all__ = ["control_p", "crossed_bootstrap", "krippendorff_alpha"]
-
 Array = npt.NDArray[np.float64]
 
 

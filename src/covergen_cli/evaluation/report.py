@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.evaluation.figures import band_plot, correspondence_plot, curve_plot, retrieval_plot
@@ -19,14 +21,9 @@ from covergen_cli.evaluation.report_text import LIMITS, METHOD
 from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
-
-__all__ = ["write_report"]
 
 _WORDS = {
     "true": "its own song",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,7 @@ import numpy as np
 from covergen_cli.evaluation.page import number, plus_minus, section, table, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     Run = Mapping[str, Any]
-
-__all__ = ["comparison_section", "gap_cell", "headline", "rho_cell", "spread_cell", "verdict_box"]
 
 
 def verdict_box(run: Run, *, named: bool) -> str:

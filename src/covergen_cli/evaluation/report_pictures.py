@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,9 @@ from covergen_cli.evaluation.near_copies import HASH_COPY, LATENT_COPY
 from covergen_cli.evaluation.page import number, picture, section, table, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from covergen_cli.evaluation.results import Judged
 
     Run = Mapping[str, Any]
-
-__all__ = ["covers_section", "memory_section"]
 
 _SHOWN_COVERS = 24
 _SHOWN_NEAREST = 8

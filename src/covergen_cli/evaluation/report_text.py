@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LIMITS", "METHOD"]
-
 
 def _paragraphs(text: str) -> tuple[str, ...]:
     return tuple(" ".join(part.split()) for part in text.strip().split("\n\n"))

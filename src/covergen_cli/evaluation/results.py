@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.covers import Seen
     from covergen_cli.evaluation.near_copies import Nearest
     from covergen_cli.evaluation.test_data import Subject
-
-__all__ = ["Judged"]
 
 
 @dataclass(frozen=True)

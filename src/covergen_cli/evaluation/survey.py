@@ -14,6 +14,7 @@ and say nothing of where they come from.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,10 @@ from covergen_cli.files import SCHEMA, sha256_bytes, write_json, write_text
 from covergen_cli.provenance import save_cover
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     from covergen_cli.config import EvalConfig
     from covergen_cli.dataset.pairs import Pair
     from covergen_cli.evaluation.test_data import Material, Subject
     from covergen_cli.events import Event
-
-__all__ = ["ANSWERS", "KEY", "build_survey", "check_songs"]
 
 KEY = "key.json"
 ANSWERS = "answers"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +26,10 @@ from covergen_cli.training.plan import pairs_fingerprint
 from covergen_cli.training.run_folder import CONFIG, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.dataset.pairs import Pair
-
-__all__ = ["Material", "Subject", "check_fit", "load_subject", "open_material", "read_embedding", "tokens_of"]
 
 _TRAINING: tuple[Split, ...] = ("train", "val")
 

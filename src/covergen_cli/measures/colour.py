@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "oklab_to_srgb", "oklch", "srgb_to_oklab"]
-
 Array = npt.NDArray[np.float32]
 
 _LMS_FROM_LINEAR = np.array(

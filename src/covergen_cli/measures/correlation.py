@@ -5,8 +5,9 @@ Spearman's ρ, because the question is whether a busier song gets a busier cover
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,6 @@ from scipy.stats import rankdata
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.measures.qualities import EXPECTED, FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Correlation", "agreement_table", "correlate", "ranks", "shuffled", "spearman"]
 
 Values = npt.NDArray[np.floating]
 

@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from covergen_cli.measures.colour import Array, srgb_to_oklab
 
-__all__ = ["NEAR_COPY", "THUMBNAIL_SIDE", "distance", "distances_between", "spread_of", "thumbnail"]
-
 THUMBNAIL_SIDE = 32
 
 NEAR_COPY = 0.04

@@ -20,8 +20,6 @@ from covergen_cli.measures.colour import srgb_to_oklab
 if TYPE_CHECKING:
     from covergen_cli.measures.colour import Array
 
-__all__ = ["EXPECTED", "FIELDS", "Qualities", "busyness", "hardness", "measure", "uprightness"]
-
 
 @dataclass(frozen=True)
 class Qualities:

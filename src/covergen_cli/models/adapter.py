@@ -21,15 +21,6 @@ from covergen_cli.errors import ConfigError
 if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig
 
-__all__ = [
-    "Adapter",
-    "AttentionPooling",
-    "AttentionResampler",
-    "LoRAAudioToImageMapper",
-    "LoRALinear",
-    "ResidualBlock",
-]
-
 _POSITION_OCTAVES = 6
 
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -27,13 +28,9 @@ from covergen_cli.models.text import kept_text, read_tokens
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from covergen_cli.models.checkpoint import LoadedAdapter
-
-__all__ = ["Base", "check_adapter_fits", "load_base", "load_unet_and_vae", "native_size"]
 
 _AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 

@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -31,12 +33,6 @@ from covergen_cli.models.fingerprint import (
     adapter_folder,
     read_adapter_facts,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-__all__ = ["LoadedAdapter", "load_adapter", "save_adapter"]
 
 
 @dataclass(frozen=True)

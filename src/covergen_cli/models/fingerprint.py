@@ -15,25 +15,6 @@ import platformdirs
 from covergen_cli.errors import ModelError
 from covergen_cli.files import SCHEMA, read_json, sha256_bytes, sha256_file
 
-__all__ = [
-    "ADAPTER_JSON",
-    "ADAPTER_WEIGHTS",
-    "NULL_WEIGHTS",
-    "UPSCALER_CONFIG",
-    "UPSCALER_WEIGHTS",
-    "WeightFiles",
-    "adapter_fingerprint",
-    "adapter_folder",
-    "base_fingerprint",
-    "content_hash",
-    "has_words",
-    "null_cache",
-    "read_adapter_facts",
-    "read_model_json",
-    "refiner_fingerprint",
-    "weight_files",
-]
-
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_JSON = "adapter.json"
 NULL_WEIGHTS = "null_condition/null.safetensors"

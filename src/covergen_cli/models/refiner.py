@@ -22,8 +22,6 @@ from covergen_cli.models.text import TextTokens, embed_pooled_texts
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Refiner", "load_refiner"]
-
 _AESTHETIC_SCORES = (2.5, 6.0)
 """What the refiner's pipeline asks of the unconditional and of the conditional side, of 10."""
 

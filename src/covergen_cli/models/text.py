@@ -6,7 +6,9 @@ words have to be embedded, not before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -18,12 +20,7 @@ from covergen_cli.files import sha256_bytes, write_bytes
 from covergen_cli.models.fingerprint import content_hash, null_cache, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from torch import Tensor
-
-__all__ = ["TextTokens", "embed_pooled_texts", "embed_texts", "kept_text", "read_tokens"]
 
 _WEIGHTS_STEM = "model"
 _WHAT_BREAKS = (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError)

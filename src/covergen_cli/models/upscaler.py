@@ -7,7 +7,8 @@ lacks. Half a second on a CPU buys what no filter can know: which edges of this 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -16,11 +17,6 @@ from torch import Tensor, nn
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS, read_model_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["FACTOR", "Upscaler", "load_upscaler"]
 
 FACTOR = 4
 """How many times as many pixels to a side."""

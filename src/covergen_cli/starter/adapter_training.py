@@ -7,6 +7,8 @@ predicts on a painting of the clip.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +24,8 @@ from covergen_cli.starter.unet import SCHEDULER_CONFIG, TOKEN_DIM, TOKENS, Condi
 from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.starter.clips import Clips
-
-__all__ = ["ADAPTER_CONFIG", "paint_clips", "train_by_noise", "train_by_tokens"]
 
 ADAPTER_CONFIG = AdapterConfig(tokens=TOKENS, hidden_dim=256, output_dim=TOKEN_DIM, blocks=1)
 

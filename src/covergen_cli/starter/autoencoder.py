@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +15,6 @@ from torch import Tensor, nn
 from covergen_cli.events import Progress
 from covergen_cli.files import write_json
 from covergen_cli.starter.train_loop import Budget, averaged, fit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = [
-    "LATENT_NOISE",
-    "build_autoencoder",
-    "encode_all",
-    "picture_loss",
-    "restore",
-    "to_tensor",
-    "train_autoencoder",
-    "train_decoder",
-]
 
 LATENT_NOISE = 0.06
 """Noise on the latents while the decoder learns, in standard deviations: samples of the U-Net are never exact."""

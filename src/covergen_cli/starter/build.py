@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,7 @@ from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.train_loop import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen_cli.events import Progress, Warned
-
-__all__ = ["Recipe", "build", "find_music"]
 
 log = logging.getLogger("covergen.starter")
 

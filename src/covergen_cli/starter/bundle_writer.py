@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,12 +18,8 @@ from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS
 from covergen_cli.starter.unet import SCHEDULER_CONFIG
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.upscaler import Upscaler
-
-__all__ = ["seal", "write_bundle"]
 
 
 def _half(model: Any, folder: Path) -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import platform
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,12 +49,8 @@ from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
 from covergen_cli.weights import STARTER
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     from covergen_cli.covers.pipeline import Painter
     from covergen_cli.events import Progress, Warned
-
-__all__ = ["Inquiry", "make_card"]
 
 log = logging.getLogger("covergen.starter")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,29 +27,11 @@ from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.pipeline import Painter
 
     Drawing: TypeAlias = Generator[Progress | Warned, None, "Covers"]
-
-__all__ = [
-    "FIRST_HELD_OUT_SEED",
-    "SEEDS_PER_SONG",
-    "Covers",
-    "Song",
-    "Thumbnails",
-    "agreement_of",
-    "compose_songs",
-    "diversity_of",
-    "draw_covers",
-    "hear",
-    "hear_songs",
-    "memory_of",
-    "paint_covers",
-]
 
 FIRST_HELD_OUT_SEED = 10_000_000
 """Songs of the synthesiser from this seed on are never used in training."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +17,11 @@ from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
-
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.pipeline import Painter
     from covergen_cli.starter.card_measure import Song
-
-__all__ = ["SWEEPS", "Shown", "draw_pictures"]
 
 SWEEPS: tuple[tuple[str, str, str], ...] = (
     ("tempo", "slow", "fast"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -16,15 +18,10 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
-
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.covers.pipeline import Painter
 
     Samples = npt.NDArray[np.float32]
-
-__all__ = ["AS_IT_IS", "CHANGES", "changed", "robustness_of"]
 
 AS_IT_IS = "as it is"
 CHANGES = ("12 dB quieter", "one channel only", "mp3 at 64 kbit/s", "ten seconds later, or earlier")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen_cli.starter.card_pictures import SWEEPS
 from covergen_cli.starter.card_robustness import CHANGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-__all__ = ["card_text", "source_rows"]
 
 _STAGES = {
     "autoencoder": "encoder and decoder together, from paintings",

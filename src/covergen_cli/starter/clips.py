@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,6 @@ from covergen_cli.events import Progress, Warned
 from covergen_cli.files import atomic_path
 from covergen_cli.starter.workers import mapping
 from covergen_cli.synthetic.synth import compose, render
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-__all__ = ["Clips", "hear_all", "open_clips", "recording_jobs", "synthetic_jobs"]
 
 CLIP_SECONDS = 30.0
 _CHUNK = 16

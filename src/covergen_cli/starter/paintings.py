@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,6 @@ from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.events import Progress
 from covergen_cli.starter.workers import mapping
 from covergen_cli.synthetic.painter import paint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["draw_descriptors", "open_paintings", "paint_all"]
 
 
 def draw_descriptors(count: int, seed: int) -> npt.NDArray[np.float32]:

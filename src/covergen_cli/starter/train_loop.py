@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from safetensors import safe_open
@@ -18,12 +19,6 @@ from torch import Tensor, nn
 
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-__all__ = ["Budget", "averaged", "fit"]
 
 
 @dataclass(frozen=True)

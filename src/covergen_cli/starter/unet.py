@@ -5,6 +5,8 @@ As Stable Diffusion's learned pictures from text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,15 +17,10 @@ from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
 from covergen_cli.starter.train_loop import Budget, averaged, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     from covergen_cli.events import Progress
-
-__all__ = ["SCHEDULER_CONFIG", "TOKENS", "TOKEN_DIM", "ConditionEncoder", "build_unet", "restore", "train_unet"]
 
 TOKENS = len(NAMES) + 1
 TOKEN_DIM = 128

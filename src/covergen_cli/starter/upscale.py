@@ -5,6 +5,8 @@ It starts from what the autoencoder makes of a painting, so it also learns to me
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +20,7 @@ from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tens
 from covergen_cli.starter.train_loop import Budget, averaged, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen_cli.models.upscaler import Upscaler
-
-__all__ = ["make_drafts", "restore", "train_upscaler"]
 
 _CROP = 48
 _BATCH = 12

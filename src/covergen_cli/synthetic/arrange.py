@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,7 @@ from covergen_cli.synthetic.drums import PATTERNS, TICKS
 from covergen_cli.synthetic.players import PLAYERS, Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen_cli.synthetic.song import Section, SongSpec
-
-__all__ = ["Event", "perform"]
 
 
 @dataclass(frozen=True)

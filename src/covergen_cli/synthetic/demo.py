@@ -16,8 +16,6 @@ from covergen_cli.files import atomic_path
 from covergen_cli.synthetic.song import Part, Section, SongSpec
 from covergen_cli.synthetic.synth import compose, render
 
-__all__ = ["ARTIST", "DEMO_SEED", "TITLE", "demo_song", "write_demo"]
-
 DEMO_SEED = 2024
 TITLE = "Paper Lanterns"
 ARTIST = "CoverGen synthesiser"

@@ -7,8 +7,6 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DRUMS", "PATTERNS", "TICKS", "hit"]
-
 _Samples = NDArray[np.float32]
 
 # name: (seconds to fall 60 dB, start Hz of the tone, end Hz, tone level, noise low Hz, noise high Hz, noise level)

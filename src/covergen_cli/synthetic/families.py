@@ -7,6 +7,7 @@ curves into corners.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,7 @@ import numpy as np
 from covergen_cli.synthetic.scene import Scene, fold, smooth_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from covergen_cli.measures.colour import Array
-
-__all__ = ["FAMILIES", "Family", "Forms", "Look"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["STYLES", "Style"]
-
 _Range = tuple[float, float]
 _Names = tuple[str, ...]
 

@@ -12,8 +12,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["VOICES", "Voice", "frequency_hz", "note"]
-
 _Samples = NDArray[np.float32]
 _TABLE = 4096
 _MAX_HARMONICS = 96

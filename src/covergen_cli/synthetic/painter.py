@@ -7,8 +7,8 @@ what matches what: see :mod:`covergen_cli.measures.qualities`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,6 @@ from covergen_cli.measures.qualities import busyness, hardness, uprightness
 from covergen_cli.synthetic.families import FAMILIES, Family, Forms, Look
 from covergen_cli.synthetic.palette import Palette, balance, choose_palette
 from covergen_cli.synthetic.scene import Scene, Traits, smooth_step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["FAMILIES", "paint"]
 
 _SKETCHES = 8
 _SKETCH_PIXELS = 80

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +21,7 @@ from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
-
-__all__ = ["COVER_PIXELS", "METADATA", "PAIR_RATE_HZ", "PAIR_SECONDS", "SyntheticPair", "make_pair"]
 
 PAIR_SECONDS = 30.0
 """Length of a song, which is that of a segment (§3.4.1)."""

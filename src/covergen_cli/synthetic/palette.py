@@ -12,8 +12,6 @@ from covergen_cli.measures.colour import Array, oklch
 if TYPE_CHECKING:
     from covergen_cli.synthetic.scene import Traits
 
-__all__ = ["Palette", "balance", "choose_palette"]
-
 
 @dataclass(frozen=True)
 class Palette:

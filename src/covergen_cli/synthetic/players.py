@@ -13,8 +13,6 @@ from covergen_cli.synthetic import theory
 if TYPE_CHECKING:
     from covergen_cli.synthetic.song import Part, SongSpec
 
-__all__ = ["PLAYERS", "Bar"]
-
 
 @dataclass(frozen=True)
 class Bar:

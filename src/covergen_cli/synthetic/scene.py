@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from covergen_cli.measures.colour import Array
 
-__all__ = ["Scene", "Traits", "fold", "smooth_step"]
-
 
 @dataclass(frozen=True)
 class Traits:

@@ -18,8 +18,6 @@ from covergen_cli.synthetic.genres import STYLES, Style
 from covergen_cli.synthetic.instruments import note
 from covergen_cli.synthetic.song import Part, Section, SongSpec
 
-__all__ = ["GENRES", "SongSpec", "compose", "render"]
-
 GENRES: tuple[str, ...] = tuple(STYLES)
 
 _Samples = NDArray[np.float32]

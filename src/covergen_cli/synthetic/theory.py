@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SCALES", "Note", "chord_degrees", "chord_pitches", "motif", "nearest_mode", "pitch", "progression", "sing"]
-
 SCALES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),

@@ -12,7 +12,9 @@ replaced. Parts are never changed, so whoever has one open keeps reading it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +23,7 @@ from covergen_cli.errors import OutputError
 from covergen_cli.files import SCHEMA, atomic_path, read_json, sha256_bytes, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
-
-__all__ = ["INDEX", "Packed", "add_part", "open_packed"]
 
 INDEX = "index.json"
 

@@ -7,6 +7,7 @@ what one with a whole batch sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,10 @@ import torch
 from covergen_cli.diffusion.objective import generator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from covergen_cli.training.embedding_cache import Embeddings
     from covergen_cli.training.latent_cache import Latents
-
-__all__ = ["Batch", "Batches"]
 
 
 @dataclass(frozen=True)

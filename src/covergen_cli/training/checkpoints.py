@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -22,12 +24,7 @@ from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.files import SCHEMA, atomic_path, read_json, sha256_file, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from torch import Tensor
-
-__all__ = ["CHECKPOINTS", "drop_later", "list_checkpoints", "load_checkpoint", "prune_checkpoints", "save_checkpoint"]
 
 CHECKPOINTS = "checkpoints"
 _TENSORS, _FACTS, _MANIFEST = "state.safetensors", "state.json", "manifest.json"

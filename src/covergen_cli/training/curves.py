@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.files import atomic_path
 from covergen_cli.training.run_folder import CURVES, read_records
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["draw_curves"]
 
 
 def draw_curves(run: Path) -> Path | None:

@@ -6,7 +6,9 @@ embedding is its name with the size and the time of its file, so one that was ma
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +21,11 @@ from covergen_cli.files import require_space
 from covergen_cli.training.array_cache import Packed, add_part, open_packed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.dataset.pairs import Pair
     from covergen_cli.events import Event
-
-__all__ = ["Embeddings", "prepare_embeddings"]
 
 _PART = 2000
 _FACTS: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}

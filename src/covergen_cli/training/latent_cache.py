@@ -13,6 +13,7 @@ import itertools
 import math
 import re
 import shutil
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +29,12 @@ from covergen_cli.files import atomic_path, require_space, sha256_bytes, sha256_
 from covergen_cli.training.array_cache import Packed, add_part, open_packed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.dataset.pairs import Pair
     from covergen_cli.events import Event
     from covergen_cli.models.base import Base
-
-__all__ = ["Latents", "latent_folder", "load_cover", "prepare_latents"]
 
 _PIECE = 64
 _ENCODE_BATCH = 8

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,14 +24,9 @@ from covergen_cli.training.run_folder import keep_records
 from covergen_cli.training.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
     from covergen_cli.events import Event
     from covergen_cli.models.base import Base
     from covergen_cli.training.plan import Plan
-
-__all__ = ["Session", "load"]
 
 _CHECKPOINTS_AT_ONCE = 4
 

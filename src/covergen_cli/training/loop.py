@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -42,16 +44,11 @@ from covergen_cli.training.tensorboard import Board, have_tensorboard
 from covergen_cli.weights.device import choose_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from pathlib import Path
-
     from torch import Tensor
 
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.events import Event
     from covergen_cli.training.batches import Batch
-
-__all__ = ["VALIDATION_SEED", "train"]
 
 VALIDATION_SEED = 0
 """Of the noise and times of validation: not the run's own, so that runs with other seeds can be compared too."""

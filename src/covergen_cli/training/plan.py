@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -21,13 +23,8 @@ from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
 from covergen_cli.training.run_folder import CONFIG, CURVES, LOCK, METRICS, SAMPLES, TENSORBOARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.dataset.pairs import Pair
-
-__all__ = ["Plan", "begin_run", "make_plan", "pairs_fingerprint"]
 
 _FREE = frozenset(
     {

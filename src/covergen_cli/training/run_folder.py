@@ -33,30 +33,15 @@ losses are means of the squared error per element of the latent.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from covergen_cli.errors import OutputError
 from covergen_cli.files import write_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = [
-    "CONFIG",
-    "CURVES",
-    "LOCK",
-    "METRICS",
-    "SAMPLES",
-    "TENSORBOARD",
-    "append_record",
-    "keep_records",
-    "only_one_in",
-    "read_records",
-]
 
 CONFIG = "config.yaml"
 CURVES = "curves.png"

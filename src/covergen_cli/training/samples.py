@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +18,6 @@ from covergen_cli.training.latent_cache import load_cover
 from covergen_cli.training.run_folder import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
-
     import numpy.typing as npt
     from torch import Tensor
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.base import Base
     from covergen_cli.training.embedding_cache import Embeddings
-
-__all__ = ["Gallery"]
 
 
 class Gallery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,9 @@ from covergen_cli.errors import ModelError
 from covergen_cli.models.adapter import Adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from covergen_cli.config import AdapterConfig, TrainConfig
-
-__all__ = ["Counters", "State", "cosine_rate"]
 
 _PLATEAU_FACTOR, _PLATEAU_PATIENCE = 0.5, 2
 """§3.3: half the learning rate when two epochs have brought nothing."""

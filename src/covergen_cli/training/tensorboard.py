@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from covergen_cli.training.run_folder import TENSORBOARD
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["Board", "have_tensorboard"]
 
 
 def have_tensorboard() -> bool:

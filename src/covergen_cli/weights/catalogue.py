@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.weights.hub import KNOWN, STARTER, HubModel, hub_model, starter_folder, verify_hashes
+from covergen_cli.weights.hub import KNOWN, STARTER, HubModel, hub_model, missing_parts, starter_folder, verify_hashes
 from covergen_cli.weights.hub_cache import (
     damaged_files,
     find_model,
     folder_bytes,
-    missing_parts,
     pull_model,
     remove_model,
 )
 from covergen_cli.weights.openl3 import OPENL3, URL, fetch_openl3, find_openl3, openl3_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen_cli.events import Progress
-
-__all__ = ["CATALOGUE", "Model", "State", "inspect", "pull", "remove"]
 
 _MB, _GB = 10**6, 10**9
 

@@ -6,8 +6,6 @@ import torch
 
 from covergen_cli.errors import ConfigError
 
-__all__ = ["choose_device", "choose_dtype"]
-
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from pathlib import Path
-
     import httpx
-
-__all__ = ["download", "git_blob_id", "sha256"]
 
 _BLOCK_BYTES = 1 << 18
 _TRIES = 3

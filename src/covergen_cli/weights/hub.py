@@ -11,30 +11,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from covergen_cli.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = [
-    "KNOWN",
-    "STARTER",
-    "HubModel",
-    "NotFetchedError",
-    "fetch_model",
-    "hub_model",
-    "missing_parts",
-    "offline",
-    "resolve",
-    "revision_of",
-    "snapshot",
-    "starter_folder",
-    "verify_hashes",
-]
 
 STARTER = "starter"
 

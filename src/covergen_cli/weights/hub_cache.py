@@ -7,19 +7,14 @@ be found without the network.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from covergen_cli.errors import ModelError
 from covergen_cli.events import Progress
 from covergen_cli.weights.download import git_blob_id, sha256
-from covergen_cli.weights.hub import HubModel, fetch_model, missing_parts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["damaged_files", "find_model", "folder_bytes", "missing_parts", "pull_model", "remove_model"]
+from covergen_cli.weights.hub import HubModel, fetch_model
 
 _LOOK_SECONDS = 0.5
 _REVISION = re.compile("[0-9a-f]{40}")

@@ -16,19 +16,16 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
     Arrays = dict[str, npt.NDArray[np.float32]]
-
-__all__ = ["CHANNELS", "array_shapes", "check_arrays", "read_keras"]
 
 CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
 """Channels of the input, and after each of the eight convolutions."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,25 +22,8 @@ from covergen_cli.weights.hub import offline
 from covergen_cli.weights.keras_file import check_arrays, read_keras
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen_cli.events import Progress
     from covergen_cli.weights.keras_file import Arrays
-
-__all__ = [
-    "OPENL3",
-    "URL",
-    "OpenL3File",
-    "Stored",
-    "cache_folder",
-    "content_sha256",
-    "custom_openl3",
-    "fetch_openl3",
-    "find_openl3",
-    "load_openl3",
-    "openl3_path",
-    "openl3_weights",
-]
 
 URL = "https://github.com/marl/openl3/raw/models/"
 """Where the published files are."""

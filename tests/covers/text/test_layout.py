@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK
-from covergen_cli.covers.text.typesetting import Face, fit
 from covergen_cli.covers.text.layout import CONTRAST, contrast_ratio, letter
+from covergen_cli.covers.text.typesetting import Face, fit
+from covergen_cli.covers.text.wording import BUNDLED, FALLBACK
 
 LAYOUTS = ("corner", "centre", "poster", "line")
 LONG = "An Improbably Long Title about the Weather in the Mountains, Part Two (Live at the Old Harbour)"

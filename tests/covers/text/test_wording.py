@@ -7,8 +7,8 @@ from matplotlib import get_data_path
 
 from audio.signals import tone, write_audio
 from covergen_cli.config import GenerateConfig
-from covergen_cli.errors import ConfigError
 from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, MAX_CHARACTERS, font_file, wanted_lettering
+from covergen_cli.errors import ConfigError
 
 NO_SONG = Path("unread.mp3")
 MONO = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"

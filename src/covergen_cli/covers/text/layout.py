@@ -8,6 +8,7 @@ near the letters to reach a contrast of 4.5 to 1 (WCAG 2.2, success criterion 1.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,11 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from covergen_cli.covers.text.typesetting import Block, Face, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import numpy.typing as npt
-
-__all__ = ["CONTRAST", "MARGIN", "contrast_ratio", "letter"]
 
 CONTRAST = 4.5
 """Contrast that is reached at least, as WCAG defines it."""

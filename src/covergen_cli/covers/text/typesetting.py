@@ -15,8 +15,6 @@ from covergen_cli.covers.text.wording import BUNDLED, font_file
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-__all__ = ["Block", "Face", "fit"]
-
 _LEADING = 1.08
 """Distance of two baselines, in sizes of the font."""
 

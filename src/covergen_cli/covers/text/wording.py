@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.files import sha256_file
 from covergen_cli.errors import ConfigError
+from covergen_cli.files import sha256_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from covergen_cli.config import GenerateConfig
-
-__all__ = ["BUNDLED", "FALLBACK", "MAX_CHARACTERS", "best_font", "check_font", "font_file", "wanted_lettering"]
 
 BUNDLED = "Inter Display 3.019"
 """The font that ships: SIL Open Font License, beside it in ``fonts/OFL.txt``; Latin, Greek, Cyrillic."""

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.dataset.sources.base import FREE_SPACE, Item
 from covergen_cli.errors import OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
-__all__ = ["Ledger", "Outcome", "Settled"]
 
 _ITEMS_AT_ONCE = 1000
 _SCHEMA = """

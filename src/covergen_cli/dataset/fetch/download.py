@@ -10,7 +10,9 @@ import asyncio
 import threading
 import time
 import zlib
+from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import httpcore
@@ -27,13 +29,8 @@ from covergen_cli.errors import OutputError
 from covergen_cli.weights import offline
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-    from pathlib import Path
-
     from covergen_cli.config import FetchConfig
     from covergen_cli.dataset.sources.base import Item
-
-__all__ = ["Downloader"]
 
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5

@@ -11,16 +11,12 @@ import asyncio
 import ipaddress
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpcore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["CheckedBackend", "ForbiddenAddressError", "Host", "is_public"]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _PAUSE_EVERY = 20

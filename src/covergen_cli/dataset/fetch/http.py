@@ -9,8 +9,6 @@ import httpx
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["AGENT", "FailedError", "drain", "forbids_ai", "header_fields", "parsed_url", "said"]
-
 AGENT = "covergen"
 """What the downloader calls itself, and what robots are called that mean it."""
 

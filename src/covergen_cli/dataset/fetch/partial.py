@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import zlib
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-__all__ = ["Partial", "UnfitError", "decoded"]
+from pathlib import Path
 
 _OVERLAP_BYTES = 1024
 _IN_MEMORY_BYTES = 1 << 16

@@ -6,8 +6,6 @@ import random
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-__all__ = ["PASSING_STATUS", "pause_seconds", "retry_after_seconds"]
-
 PASSING_STATUS = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
 

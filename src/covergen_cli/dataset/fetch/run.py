@@ -16,6 +16,9 @@ import hashlib
 import os
 import shutil
 from array import array
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -24,7 +27,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.dataset.fetch.database import Ledger, Outcome
-from covergen_cli.dataset.fetch.processes import BrokenProcessPool, Workers
+from covergen_cli.dataset.fetch.processes import Workers
 from covergen_cli.dataset.fetch.tables import FACTS, STATUS, Summary, read_facts, write_facts, write_tables
 from covergen_cli.dataset.fetch.worker import Places, keep
 from covergen_cli.dataset.images.clean import clean_image
@@ -38,14 +41,9 @@ from covergen_cli.errors import ConfigError, OutputError
 from covergen_cli.events import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from concurrent.futures import Future
-
     from covergen_cli.config import FetchConfig
     from covergen_cli.dataset.sources.base import Item, Missed, Source
     from covergen_cli.events import Event
-
-__all__ = ["fetch_dataset", "open_source"]
 
 _WAITING_PER_WORKER = 4
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,14 +18,9 @@ from covergen_cli.dataset.layout import MANIFEST
 from covergen_cli.files import SCHEMA, atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from covergen_cli.config import FetchConfig
     from covergen_cli.dataset.fetch.database import Ledger, Settled
     from covergen_cli.dataset.sources.base import Source
-
-__all__ = ["FACTS", "STATUS", "Summary", "read_facts", "write_facts", "write_tables"]
 
 FACTS = "dataset.json"
 STATUS = "status.csv"

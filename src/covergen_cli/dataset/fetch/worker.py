@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
@@ -19,13 +20,9 @@ from covergen_cli.errors import CovergenError, InputError, OutputError
 from covergen_cli.files import sha256_bytes, sha256_file, write_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen_cli.audio.validate import Checked
     from covergen_cli.dataset.images.clean import CleanImage
     from covergen_cli.dataset.sources.base import Item, Obtained, Source
-
-__all__ = ["LEAST_SECONDS", "Places", "keep"]
 
 LEAST_SECONDS = 5.0
 """Music shorter than this is filtered."""

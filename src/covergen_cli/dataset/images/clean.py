@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +19,7 @@ from covergen_cli.dataset.sources.base import UnwantedError
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
-
-__all__ = ["FORMATS", "LEAST_PIXELS", "MOST_PIXELS", "CleanImage", "clean_image"]
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Formats that are read; Pillow knows many more, and each is a door."""

@@ -8,8 +8,9 @@ abstract pictures of different colours for one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import imagehash
 import numpy as np
@@ -17,11 +18,6 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-__all__ = ["COLOUR_TOLERANCE", "fingerprint", "first_alike", "judge"]
 
 COLOUR_TOLERANCE = 8
 """Greatest mean difference, of 255, between the 48 colours of two covers that look alike."""

@@ -8,18 +8,13 @@ together, their box counts as lettering.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["HEAVY_LETTERING", "lettering"]
 
 HEAVY_LETTERING = 0.04
 """Share of a cover from which on it is heavy with lettering."""

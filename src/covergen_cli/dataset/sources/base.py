@@ -14,18 +14,13 @@ import errno
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Future
-    from pathlib import Path
-
-__all__ = ["FREE_SPACE", "NO_ROOM", "Item", "Missed", "Obtained", "Source", "UnwantedError", "safe_id", "unexpected"]
 
 FREE_SPACE = "Free space, and run the same command again."
 """What to do about a full disk."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covergen_cli.audio.embedded_images import read_pictures
 from covergen_cli.audio.excerpt import hear
@@ -14,11 +14,6 @@ from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
 from covergen_cli.dataset.sources.base import Item, Obtained, Source, UnwantedError, safe_id
 from covergen_cli.errors import InputError
 from covergen_cli.provenance import read_provenance
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["IMAGE_NAMES", "FolderSource"]
 
 METADATA = ("title", "artist", "album", "genre", "year")
 """Names of what a manifest says of a song."""

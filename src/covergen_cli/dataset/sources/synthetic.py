@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen_cli.dataset.sources.base import Item, Obtained, Source
 from covergen_cli.errors import ConfigError
 from covergen_cli.synthetic.pairs import METADATA, make_pair
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["SyntheticSource"]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -18,12 +20,6 @@ from covergen_cli.config import FetchConfig
 from covergen_cli.dataset.sources.base import Item, Missed, Obtained, Source, safe_id
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.files import sha256_bytes, write_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
-
-__all__ = ["TableSource", "is_file_url", "landing", "read_table"]
 
 _LONGEST_LINE = 1 << 24
 _DIGEST_LENGTH = 16

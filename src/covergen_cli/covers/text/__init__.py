@@ -1,0 +1,1 @@
+"""Text on covers: wording, typesetting and layout."""
