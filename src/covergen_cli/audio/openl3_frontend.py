@@ -96,18 +96,18 @@ def frame(samples_48k: npt.NDArray[np.float32], hop_seconds: float, center: bool
     return views
 
 
-def mel_filters(bands: int) -> npt.NDArray[np.float64]:
-    """Slaney's mel filters over 0 to 24 kHz, ``(bands, 1025)``: triangles of equal area.
+def mel_filters(bands: int, n_fft: int = FFT, sample_rate_hz: int = RATE_HZ) -> npt.NDArray[np.float64]:
+    """Return Slaney's mel filters from 0 Hz to half the sample rate, ``(bands, n_fft / 2 + 1)``: triangles of equal area.
 
     The scale is linear up to 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998).
     """
-    top_mel = _LOG_FROM_HZ / _LINEAR_MEL_HZ + math.log(RATE_HZ / 2 / _LOG_FROM_HZ) / _LOG_STEP
+    top_mel = _LOG_FROM_HZ / _LINEAR_MEL_HZ + math.log(sample_rate_hz / 2 / _LOG_FROM_HZ) / _LOG_STEP
     mels = np.linspace(0, top_mel, bands + 2)
     log_from = _LOG_FROM_HZ / _LINEAR_MEL_HZ
     edges = np.where(
         mels < log_from, mels * _LINEAR_MEL_HZ, _LOG_FROM_HZ * np.exp(_LOG_STEP * np.maximum(mels - log_from, 0))
     )
-    hertz = np.linspace(0, RATE_HZ / 2, FFT // 2 + 1)
+    hertz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
     up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     area = 2 / (edges[2:] - edges[:-2])

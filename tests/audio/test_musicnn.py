@@ -1,0 +1,81 @@
+"""The tagger beside upstream's own outputs (musicnn 0.1.0 under TensorFlow 2.15), for sounds made from a seed."""
+
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+
+from covergen_cli.audio.musicnn import FEATURES, RATE_HZ, Musicnn, log_mel, patches
+from covergen_cli.errors import InputError, ModelError
+
+EXPECTED = np.load(Path(__file__).parent / "data" / "musicnn.npz")
+
+
+def sound(seed, seconds=7.0):
+    """Chords, a beat and noise: the sounds that upstream's outputs were computed from."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    y = np.zeros_like(t)
+    for start in np.arange(0, seconds, 0.5):
+        on = (t >= start) & (t < start + 0.5)
+        for hertz in 110 * 2 ** (rng.integers(0, 36, 3) / 12):
+            y += on * np.sin(2 * np.pi * hertz * t) * np.exp(-4 * np.clip(t - start, 0, None)) * 0.2
+        y += on * rng.standard_normal(t.size) * np.exp(-60 * np.clip(t - start, 0, None)) * rng.uniform(0, 0.6)
+    return np.clip(y + 0.01 * rng.standard_normal(t.size), -1, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def taggers():
+    return {name: Musicnn.load(name) for name in ("msd", "mtt")}
+
+
+@pytest.mark.parametrize("name", ["msd", "mtt"])
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_tags_are_upstreams(taggers, name, seed):
+    tags = taggers[name].tags(sound(seed), RATE_HZ)
+    expected = EXPECTED[f"{name}_{seed}"]
+    assert tags.shape == expected.shape == (2, 50)
+    assert tags.dtype == np.float32
+    np.testing.assert_allclose(tags, expected, atol=2e-3)  # 2e-3 is the price of float16 weights
+
+
+def test_labels_in_upstreams_order(taggers):
+    assert taggers["msd"].labels[:5] == ("rock", "pop", "alternative", "indie", "electronic")
+    assert taggers["mtt"].labels[:5] == ("guitar", "classical", "slow", "techno", "strings")
+    assert [len(set(tagger.labels)) for tagger in taggers.values()] == [50, 50]
+
+
+def test_the_front_end_is_librosas():
+    samples = sound(11)
+    mel = librosa.feature.melspectrogram(y=samples, sr=RATE_HZ, n_fft=512, hop_length=256, n_mels=96)
+    np.testing.assert_allclose(log_mel(samples), np.log10(10_000 * mel.T + 1), atol=4e-3)  # float16 in between
+
+
+def test_patches_drop_an_incomplete_one_and_repeat_a_short_clip():
+    spectrogram = np.arange(400 * 96, dtype=np.float32).reshape(400, 96)
+    assert patches(spectrogram).shape == (2, 187, 96)
+    assert patches(spectrogram, hop_frames=100).shape == (3, 187, 96)
+    short = patches(spectrogram[:50])
+    assert short.shape == (1, 187, 96)
+    np.testing.assert_array_equal(short[0, 50:100], spectrogram[:50])
+
+
+def test_other_rates_are_resampled(taggers):
+    doubled = librosa.resample(sound(11), orig_sr=RATE_HZ, target_sr=32_000)
+    tags = taggers["msd"].tags(doubled, 32_000)
+    assert np.corrcoef(tags.ravel(), EXPECTED["msd_11"].ravel())[0, 1] > 0.95
+
+
+def test_features_overlap(taggers):
+    assert taggers["msd"].features(sound(11), RATE_HZ, hop_frames=93).shape == (3, FEATURES)
+
+
+def test_no_samples(taggers):
+    with pytest.raises(InputError, match="not one sample"):
+        taggers["msd"].tags(np.zeros(0, np.float32), RATE_HZ)
+
+
+def test_foreign_weights():
+    with pytest.raises(ModelError, match="not the weights of musicnn"):
+        Musicnn({"conv2d.bias": np.zeros(204)}, ("rock",))
