@@ -2,7 +2,7 @@
 
 import pytest
 
-from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.audio_hash import audio_sha256
 
 from .signals import tone, write_audio
 
@@ -14,7 +14,7 @@ def test_tags_do_not_count_and_sound_does(tmp_path, name, codec):
     def made(folder, hertz, **tags):
         (tmp_path / folder).mkdir()
         samples = tone(hertz, 1.0, 48000)
-        return payload_sha256(write_audio(tmp_path / folder / name, samples, 48000, codec, "stereo", tags=tags))
+        return audio_sha256(write_audio(tmp_path / folder / name, samples, 48000, codec, "stereo", tags=tags))
 
     first = made("first", 440, title="One")
     assert made("tagged", 440, title="Two", artist="Somebody with a long name") == first
@@ -24,9 +24,9 @@ def test_tags_do_not_count_and_sound_does(tmp_path, name, codec):
 def test_what_is_no_audio_is_named_by_its_bytes(tmp_path):
     (tmp_path / "a.mp3").write_bytes(b"no sound")
     (tmp_path / "b.mp3").write_bytes(b"no sound either")
-    assert payload_sha256(tmp_path / "a.mp3") != payload_sha256(tmp_path / "b.mp3")
+    assert audio_sha256(tmp_path / "a.mp3") != audio_sha256(tmp_path / "b.mp3")
 
 
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(OSError, match="No such file"):
-        payload_sha256(tmp_path / "gone.mp3")
+        audio_sha256(tmp_path / "gone.mp3")

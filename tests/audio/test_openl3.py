@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.audio.embed import embed_file, make_encoder
+from covergen_cli.audio.embed import embed_file, load_encoder
 from covergen_cli.audio.openl3 import OpenL3
 from covergen_cli.audio.openl3_frontend import frame
 from covergen_cli.config import EmbedConfig
@@ -95,7 +95,7 @@ def test_a_file_through_the_whole_pipeline_is_what_the_published_package_gives(t
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes((sound(rate, seconds) * 32767).round().astype("<i2").tobytes())
     config = EmbedConfig(encoder="openl3", hop_seconds=hop, openl3_weights=str(weights), device="cpu")
-    embedding, _ = embed_file(song, make_encoder(config))
+    embedding, _ = embed_file(song, load_encoder(config))
     expected = EXPECTED[f"mel256_512_{clip}_kapre"]
     assert embedding.shape == expected.shape
     assert cosine(embedding, expected).min() > 0.999

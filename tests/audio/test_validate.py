@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from covergen_cli.audio.io import load, save_mp3
-from covergen_cli.audio.validate import check
+from covergen_cli.audio.validate import validate
 from covergen_cli.errors import InputError
 
 RATE_HZ = 16000
@@ -39,13 +39,13 @@ def write_flac(path, samples):
 @pytest.mark.parametrize(("level", "silent"), [(0.5, False), (0.0, True)])
 def test_length_and_silence(tmp_path, width, level, silent):
     write_wav(tmp_path / "x.wav", tone(6, level), width)
-    found = check(tmp_path / "x.wav", 60)
+    found = validate(tmp_path / "x.wav", 60)
     assert (found.seconds, found.silent, found.warnings) == (6.0, silent, ())
 
 
 def test_it_says_what_load_says(tmp_path):
     save_mp3(tmp_path / "x.mp3", tone(7), RATE_HZ)
-    found = check(tmp_path / "x.mp3", 60)
+    found = validate(tmp_path / "x.mp3", 60)
     assert found.codec.startswith("mp3")
     assert found.seconds == pytest.approx(load(tmp_path / "x.mp3", RATE_HZ).samples.size / RATE_HZ, abs=0.01)
 
@@ -54,12 +54,12 @@ def test_a_file_that_ends_early(tmp_path):
     write_flac(tmp_path / "x.flac", tone(8) + 0.1 * np.random.default_rng(0).standard_normal(8 * RATE_HZ))
     data = (tmp_path / "x.flac").read_bytes()
     (tmp_path / "x.flac").write_bytes(data[: len(data) // 2])
-    assert any("incomplete" in text for text in check(tmp_path / "x.flac", 60).warnings)
+    assert any("incomplete" in text for text in validate(tmp_path / "x.flac", 60).warnings)
 
 
 def test_only_so_much_is_decoded(tmp_path):
     write_wav(tmp_path / "x.wav", tone(30), 2)
-    found = check(tmp_path / "x.wav", 10)
+    found = validate(tmp_path / "x.wav", 10)
     assert 10 < found.seconds < 12
     assert not found.warnings, "that it goes on is no fault"
 
@@ -68,4 +68,4 @@ def test_only_so_much_is_decoded(tmp_path):
 def test_what_is_no_music(tmp_path, content):
     (tmp_path / "x.mp3").write_bytes(content)
     with pytest.raises(InputError):
-        check(tmp_path / "x.mp3", 60)
+        validate(tmp_path / "x.mp3", 60)

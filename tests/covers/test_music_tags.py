@@ -143,7 +143,7 @@ def test_a_link_is_followed(tmp_path, cover):
 def test_a_sound_that_would_change_stops_it(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
     before = song.read_bytes()
-    monkeypatch.setattr(tagging, "payload_sha256", str)
+    monkeypatch.setattr(tagging, "audio_sha256", str)
     with pytest.raises(OutputError, match="was left as it is"):
         write_art(song, art_jpeg(cover), TagSettings())
     assert song.read_bytes() == before

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from audio.signals import tone, write_audio
-from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import cover_facts, find_models
@@ -39,7 +39,7 @@ def config_for(adapter, **settings):
 
 def made(adapter, song, config, words=None, **changes):
     job = Job(song, song.parent.parent / "cover.png", config.seed, config.format)
-    facts = cover_facts(job, payload_sha256(song), config, find_models(config), lettering=words)
+    facts = cover_facts(job, audio_sha256(song), config, find_models(config), lettering=words)
     facts |= {"input": song.name, "segment": [0.0, 1.0], "native_size": 16, **changes}
     save_cover(job.output, Image.new("RGB", (8, 8)), facts, "png")
     return job.output
@@ -61,7 +61,7 @@ def test_the_same_settings_give_the_same_fingerprint(adapter, song):
     again = resolve(GenerateConfig, preset="default", overrides=settings)
     job = Job(song, cover, again.seed, again.format)
     models = find_models(again)
-    digest = payload_sha256(song)
+    digest = audio_sha256(song)
     assert cover_facts(job, digest, again, models) == cover_facts(job, digest, config, models)
 
 

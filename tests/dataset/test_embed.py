@@ -11,7 +11,7 @@ import pytest
 
 from covergen_cli.audio.embedding_file import embedding_fault
 from covergen_cli.audio.encoders import get_encoder
-from covergen_cli.audio.excerpt import hear
+from covergen_cli.audio.excerpt import load_excerpt
 from covergen_cli.audio.openl3_encoder import OpenL3Encoder
 from covergen_cli.config import EmbedConfig, OpenL3Config
 from covergen_cli.dataset.embed import embed_dataset
@@ -36,7 +36,7 @@ def test_every_row_gets_the_embedding_of_its_song(dataset):
     encoder = get_encoder("mel")
     for name in ("s0", "s1", "s2"):
         stored = np.load(dataset / "embeddings" / "mel" / f"{name}.npy", allow_pickle=False)
-        heard = hear(dataset / "audio" / f"{name}.wav", encoder.sample_rate_hz)
+        heard = load_excerpt(dataset / "audio" / f"{name}.wav", encoder.sample_rate_hz)
         np.testing.assert_array_equal(stored, encoder.embed(heard.samples, heard.sample_rate_hz))
         assert (stored.dtype, stored.shape[1]) == (np.float32, 512)
     assert ids(events, ClipEmbedded) == ["s0", "s1", "s2"]
@@ -110,10 +110,10 @@ def test_rows_that_cannot_be_used_are_told_and_write_nothing_elsewhere(dataset):
 
 
 def test_warnings_of_a_file_outlive_the_run_that_made_them(dataset, monkeypatch):
-    heard = hear(dataset / "audio" / "s0.wav", 22050)
+    heard = load_excerpt(dataset / "audio" / "s0.wav", 22050)
     odd = replace(heard, warnings=("s0.wav is incomplete",))
     monkeypatch.setattr(
-        "covergen_cli.audio.embed.hear", lambda path, _rate_hz, _resample: odd if path.stem == "s0" else heard
+        "covergen_cli.audio.embed.load_excerpt", lambda path, _rate_hz, _resample: odd if path.stem == "s0" else heard
     )
     events = embed_dataset(dataset, EmbedConfig(encoder="mel", workers=1))
     assert next(event for event in events if isinstance(event, ClipEmbedded)).id == "s0"
@@ -200,7 +200,7 @@ def test_openl3_runs_across_clips_and_gives_each_song_its_own_rows(dataset):
     encoder = OpenL3Encoder(OpenL3Config(hop_seconds=1.0))
     target = dataset / "embeddings" / "openl3"
     assert json.loads((target / "encoder.json").read_text()) == encoder.spec()
-    sound = hear(dataset / "audio" / "s1.wav", 48_000, encoder.resample).samples
+    sound = load_excerpt(dataset / "audio" / "s1.wav", 48_000, encoder.resample).samples
     stored = np.load(target / "s1.npy")
     np.testing.assert_allclose(stored, encoder.embed(sound, 48_000), rtol=1e-4, atol=1e-4)
     whole = stored.tobytes()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import av
 
-from covergen_cli.audio.io import opened
+from covergen_cli.audio.io import open_audio
 from covergen_cli.errors import InputError
 from covergen_cli.files import sha256_file
 
 
-def payload_sha256(path: Path) -> str:
+def audio_sha256(path: Path) -> str:
     """Name the sound of a file: SHA-256 over the packets of its audio stream, still encoded.
 
     Another tag or picture leaves it as it is. A file whose packets cannot be read to the end is named by all its bytes.
@@ -25,7 +25,7 @@ def payload_sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with opened(path) as (container, audio):
+        with open_audio(path) as (container, audio):
             digest.update(audio.codec_context.name.encode())
             for packet in container.demux(audio):
                 digest.update(bytes(packet))

@@ -19,7 +19,7 @@ import numpy as np
 
 from covergen_cli.audio.embedding_file import write_embedding
 from covergen_cli.audio.encoders import get_encoder
-from covergen_cli.audio.excerpt import Heard, hear
+from covergen_cli.audio.excerpt import Excerpt, load_excerpt
 from covergen_cli.audio.resample import resample
 from covergen_cli.audio.threads import in_threads
 from covergen_cli.config import EmbedConfig, OpenL3Config
@@ -40,7 +40,7 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
-class Source:
+class EmbedTask:
     """A file to embed, and where the embedding goes."""
 
     id: str
@@ -49,26 +49,26 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbedResult:
     """An embedding was written to the source's output."""
 
-    source: Source
+    source: EmbedTask
     frames: int
     segment: tuple[float, float]
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Unusable:
+class EmbedFailure:
     """A file could not be embedded."""
 
-    source: Source
+    source: EmbedTask
     error: str
     hint: str | None
 
 
 @dataclass(frozen=True)
-class Ready:
+class LoadedEncoder:
     """An encoder that was made, and for one of windows what computes them.
 
     Args:
@@ -84,7 +84,7 @@ class Ready:
     batch_size: int = 0
 
 
-def make_encoder(config: EmbedConfig) -> Ready:
+def load_encoder(config: EmbedConfig) -> LoadedEncoder:
     """Make the encoder that the settings ask for.
 
     Raises:
@@ -97,10 +97,10 @@ def make_encoder(config: EmbedConfig) -> Ready:
         if getattr(config, field) != getattr(EmbedConfig, field):
             flag = f"--{field.replace('_', '-')}"
             raise ConfigError(f"{flag} is for the encoder openl3", hint="Leave it out, or add --encoder openl3.")
-    return Ready(get_encoder(config.encoder))
+    return LoadedEncoder(get_encoder(config.encoder))
 
 
-def _make_openl3(config: EmbedConfig) -> Ready:
+def _make_openl3(config: EmbedConfig) -> LoadedEncoder:
     from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
     from covergen_cli.weights.device import choose_device  # noqa: PLC0415
 
@@ -108,15 +108,15 @@ def _make_openl3(config: EmbedConfig) -> Ready:
     openl3 = OpenL3Config() if config.hop_seconds is None else OpenL3Config(hop_seconds=config.hop_seconds)
     file = None if config.openl3_weights is None else Path(config.openl3_weights)
     encoder = OpenL3Encoder(openl3, weights_file=file, device=device, dtype=config.dtype)
-    return Ready(encoder, encoder.network, openl3.hop_seconds, config.batch_size or encoder.network.batch_size)
+    return LoadedEncoder(encoder, encoder.network, openl3.hop_seconds, config.batch_size or encoder.network.batch_size)
 
 
-def embed_file(path: Path, ready: Ready) -> tuple[npt.NDArray[np.float32], Heard]:
+def embed_file(path: Path, ready: LoadedEncoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
     """Embed one file.
 
     Args:
         path: a local audio file.
-        ready: from :func:`make_encoder`.
+        ready: from :func:`load_encoder`.
 
     Returns:
         float32 ``(T, embedding_dim)``, and what was heard.
@@ -124,7 +124,7 @@ def embed_file(path: Path, ready: Ready) -> tuple[npt.NDArray[np.float32], Heard
     Raises:
         InputError: the file cannot be used.
     """
-    heard = hear(path, ready.encoder.sample_rate_hz, ready.encoder.resample)
+    heard = load_excerpt(path, ready.encoder.sample_rate_hz, ready.encoder.resample)
     if ready.network is None:
         embedding = ready.encoder.embed(heard.samples, heard.sample_rate_hz)
     else:
@@ -132,7 +132,7 @@ def embed_file(path: Path, ready: Ready) -> tuple[npt.NDArray[np.float32], Heard
     return _checked(path, embedding), heard
 
 
-def embed_one(source: Source, ready: Ready) -> Embedded | Unusable:
+def embed_one(source: EmbedTask, ready: LoadedEncoder) -> EmbedResult | EmbedFailure:
     """Embed one file and write its embedding; what is wrong with the file is told, not raised.
 
     Raises:
@@ -147,8 +147,8 @@ def embed_one(source: Source, ready: Ready) -> Embedded | Unusable:
 
 
 def embed_each(
-    sources: Iterable[Source], ready: Ready, workers: int | None = None
-) -> Generator[Embedded | Unusable, None, None]:
+    sources: Iterable[EmbedTask], ready: LoadedEncoder, workers: int | None = None
+) -> Generator[EmbedResult | EmbedFailure, None, None]:
     """Embed files and write their embeddings, each as soon as it is ready.
 
     What is held at any time is bounded by the number of workers, whatever the number and the length of the files.
@@ -156,7 +156,7 @@ def embed_each(
 
     Args:
         sources: taken one at a time, when there is room for them.
-        ready: from :func:`make_encoder`.
+        ready: from :func:`load_encoder`.
         workers: threads that read; ``None`` for one per core.
 
     Yields:
@@ -172,31 +172,31 @@ def embed_each(
         if ready.network is None:
             yield from in_threads(lambda source: embed_one(source, ready), sources, workers, stop)
         else:
-            heard = in_threads(try_to_hear, sources, workers, stop)
-            yield from in_threads(write_made, embed_heard(heard, ready), _WRITERS, stop)
+            heard = in_threads(try_load_excerpt, sources, workers, stop)
+            yield from in_threads(write_result, embed_excerpts(heard, ready), _WRITERS, stop)
     finally:
         stop.set()
 
 
-def try_to_hear(source: Source) -> tuple[Source, Heard | Unusable]:
-    """Decode what :func:`embed_heard` embeds; what is wrong with the file is told, not raised."""
+def try_load_excerpt(source: EmbedTask) -> tuple[EmbedTask, Excerpt | EmbedFailure]:
+    """Decode what :func:`embed_excerpts` embeds; what is wrong with the file is told, not raised."""
     try:
-        return source, hear(source.path, OPENL3_RATE_HZ, resample)
+        return source, load_excerpt(source.path, OPENL3_RATE_HZ, resample)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
         return source, _unusable(source, error)
 
 
-def embed_heard(
-    heard: Iterable[tuple[Source, Heard | Unusable]], ready: Ready
-) -> Generator[Unusable | tuple[Source, Heard, npt.NDArray[np.float32]], None, None]:
+def embed_excerpts(
+    heard: Iterable[tuple[EmbedTask, Excerpt | EmbedFailure]], ready: LoadedEncoder
+) -> Generator[EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]], None, None]:
     """Embed what was heard with an encoder of windows, in batches across clips.
 
     Yields:
         source, what was heard, and its embedding; or what was wrong.
     """
-    keyed = (((source, found), found if isinstance(found, Heard) else None) for source, found in heard)
+    keyed = (((source, found), found if isinstance(found, Excerpt) else None) for source, found in heard)
     for (source, found), embedding in _batched(keyed, ready):
-        if isinstance(found, Unusable):
+        if isinstance(found, EmbedFailure):
             yield found
         elif embedding is not None:
             try:
@@ -206,7 +206,7 @@ def embed_heard(
 
 
 def _batched(
-    heard: Iterable[tuple[_Key, Heard | None]], ready: Ready
+    heard: Iterable[tuple[_Key, Excerpt | None]], ready: LoadedEncoder
 ) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
     # torch takes seconds to import; an encoder of whole clips does without.
     from covergen_cli.audio.batches import in_batches  # noqa: PLC0415
@@ -218,19 +218,19 @@ def _batched(
     return in_batches(windows, ready.network, ready.batch_size)
 
 
-def write_made(made: Unusable | tuple[Source, Heard, npt.NDArray[np.float32]]) -> Embedded | Unusable:
-    """Write what :func:`embed_heard` made.
+def write_result(made: EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]]) -> EmbedResult | EmbedFailure:
+    """Write what :func:`embed_excerpts` made.
 
     Raises:
         OutputError: the place cannot be written to.
     """
-    if isinstance(made, Unusable):
+    if isinstance(made, EmbedFailure):
         return made
     source, heard, embedding = made
     return _kept(source, embedding, heard)
 
 
-def _unusable(source: Source, error: Exception) -> Unusable:
+def _unusable(source: EmbedTask, error: Exception) -> EmbedFailure:
     """Turn what a file made the program raise into words.
 
     Raises:
@@ -240,15 +240,15 @@ def _unusable(source: Source, error: Exception) -> Unusable:
     if isinstance(error, (OutputError, ModelError, ConfigError)):
         raise error
     if isinstance(error, CovergenError):
-        return Unusable(source, error.message, error.hint)
+        return EmbedFailure(source, error.message, error.hint)
     _log.error("unexpected error with %s", source.path, exc_info=error)
     text = " ".join(f"{source.path}: unexpected {type(error).__name__}: {error}".split())
-    return Unusable(source, text, "This is a bug; please report it.")
+    return EmbedFailure(source, text, "This is a bug; please report it.")
 
 
-def _kept(source: Source, embedding: npt.NDArray[np.float32], heard: Heard) -> Embedded:
+def _kept(source: EmbedTask, embedding: npt.NDArray[np.float32], heard: Excerpt) -> EmbedResult:
     write_embedding(source.output, embedding)
-    return Embedded(source, len(embedding), heard.segment, heard.warnings)
+    return EmbedResult(source, len(embedding), heard.segment, heard.warnings)
 
 
 def _checked(path: Path, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

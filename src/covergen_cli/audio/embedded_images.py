@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from covergen_cli.audio.io import opened
+from covergen_cli.audio.io import open_audio
 
 _FRONT = "cover (front)"
 _MOST_PACKETS = 100
@@ -20,7 +20,7 @@ def read_pictures(path: Path) -> tuple[bytes, ...]:
         InputError: the file is no audio (see :func:`covergen_cli.audio.io.probe`).
     """
     attached = av.stream.Disposition.attached_pic
-    with opened(path) as (container, _):
+    with open_audio(path) as (container, _):
         streams = [stream for stream in container.streams.video if stream.disposition & attached]
         found: dict[int, bytes] = {}
         if streams:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from covergen_cli.audio.io import Resample
 
-WHOLE_SECONDS = 35.0
+MAX_PREVIEW_SECONDS = 35.0
 """Up to this length a file is a preview and is used whole; of a longer one, the salient part is."""
 
 
 @dataclass(frozen=True)
-class Heard:
+class Excerpt:
     """The part of a file that is embedded.
 
     Args:
@@ -38,7 +38,7 @@ class Heard:
     warnings: tuple[str, ...]
 
 
-def hear(path: Path, sample_rate_hz: int, resample: Resample | None = None) -> Heard:
+def load_excerpt(path: Path, sample_rate_hz: int, resample: Resample | None = None) -> Excerpt:
     """Decode what is embedded of a file: a preview whole, of a song the salient part (§3.4.1).
 
     Memory does not grow with the length of the file.
@@ -52,15 +52,15 @@ def hear(path: Path, sample_rate_hz: int, resample: Resample | None = None) -> H
         InputError: the file cannot be used (see :func:`covergen_cli.audio.io.load`), or is silent.
     """
     declared = probe(path).duration_seconds
-    if declared is None or declared <= WHOLE_SECONDS:
+    if declared is None or declared <= MAX_PREVIEW_SECONDS:
         # What a file declares can be wrong; a second more than a preview has tells one from a song.
-        clip = load(path, sample_rate_hz, 0.0, WHOLE_SECONDS + 1, resample)
-        if clip.samples.size <= WHOLE_SECONDS * sample_rate_hz:
+        clip = load(path, sample_rate_hz, 0.0, MAX_PREVIEW_SECONDS + 1, resample)
+        if clip.samples.size <= MAX_PREVIEW_SECONDS * sample_rate_hz:
             if is_silent(clip.samples):
                 raise InputError(f"{path} is silent", hint="Give a file with audible sound.")
-            return Heard(clip.samples, sample_rate_hz, (0.0, clip.samples.size / sample_rate_hz), clip.warnings)
+            return Excerpt(clip.samples, sample_rate_hz, (0.0, clip.samples.size / sample_rate_hz), clip.warnings)
     found = find_segment(path, SegmentConfig())
     clip = load(path, sample_rate_hz, found.start_seconds, found.end_seconds, resample)
     end = min(found.end_seconds, found.start_seconds + clip.samples.size / sample_rate_hz)
     warnings = tuple(dict.fromkeys((*found.warnings, *clip.warnings)))
-    return Heard(clip.samples, sample_rate_hz, (found.start_seconds, end), warnings)
+    return Excerpt(clip.samples, sample_rate_hz, (found.start_seconds, end), warnings)

@@ -1,6 +1,6 @@
 """Any audio file → mono float32, as a stream of blocks or as one clip (§3.4.1's input).
 
-ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are opened here and handed over as
+ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are open_audio here and handed over as
 file objects, and every ffmpeg protocol is forbidden, so neither an odd file name (``http:…``, ``concat:…``) nor a
 playlist dressed up as a song can make ffmpeg open anything else.
 """
@@ -120,7 +120,7 @@ def probe(path: str | Path) -> AudioInfo:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
     """
     path = Path(path)
-    with opened(path) as (container, audio):
+    with open_audio(path) as (container, audio):
         tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
@@ -159,7 +159,7 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
-        with opened(path) as (container, audio):
+        with open_audio(path) as (container, audio):
             for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
@@ -260,11 +260,11 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def open_audio(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked.
 
     Yields:
-        PyAV's input container and its audio stream. Nothing that the file may refer to is opened.
+        PyAV's input container and its audio stream. Nothing that the file may refer to is open_audio.
 
     Raises:
         InputError: as :func:`probe`.
@@ -343,7 +343,7 @@ def damage_warnings(path: Path, seconds: float, declared: float | None, damage: 
 def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
     """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
     damage = Damage()
-    with opened(path) as (container, audio):
+    with open_audio(path) as (container, audio):
         native_hz = audio.codec_context.sample_rate
         # Only where both rates have a sample at the same time does the resampled grid stay the same.
         shared = gcd(native_hz, rate_hz)

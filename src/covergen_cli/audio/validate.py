@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from covergen_cli.audio.decode import Damage, decoded_frames
-from covergen_cli.audio.io import SILENCE_PEAK, damage_warnings, declared_seconds, opened
+from covergen_cli.audio.io import SILENCE_PEAK, damage_warnings, declared_seconds, open_audio
 from covergen_cli.errors import InputError
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidationResult:
     """What decoding a file showed.
 
     Args:
@@ -31,7 +31,7 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def check(path: Path, most_seconds: float) -> Checked:
+def validate(path: Path, most_seconds: float) -> ValidationResult:
     """Decode a file, faster than :func:`covergen_cli.audio.io.stream`, which has to hand the sound over.
 
     Args:
@@ -43,7 +43,7 @@ def check(path: Path, most_seconds: float) -> Checked:
             sample could be decoded.
     """
     damage = Damage()
-    with opened(path) as (container, audio):
+    with open_audio(path) as (container, audio):
         samples: Counter[int] = Counter()
         silent, whole = True, True
         for frame in decoded_frames(container, audio, damage):
@@ -56,7 +56,7 @@ def check(path: Path, most_seconds: float) -> Checked:
         if not seconds:
             raise InputError(f"{path} has no sound that can be decoded", hint="Download or copy it again.")
         declared = declared_seconds(container, audio) if whole else None
-        return Checked(audio.codec_context.name, seconds, silent, damage_warnings(path, seconds, declared, damage))
+        return ValidationResult(audio.codec_context.name, seconds, silent, damage_warnings(path, seconds, declared, damage))
 
 
 def _is_silent(frame: Any) -> bool:

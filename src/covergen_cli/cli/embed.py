@@ -83,14 +83,14 @@ def _spare_what_is_no_array(output: Path) -> None:
 
 
 def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Terminal, *, as_json: bool) -> int:
-    from covergen_cli.audio.embed import Embedded, Source, embed_one, make_encoder
+    from covergen_cli.audio.embed import EmbedResult, EmbedTask, embed_one, load_encoder
     from covergen_cli.audio.io import probe
 
     started = time.monotonic()
     probe(song)
-    outcome = embed_one(Source(song.stem, song, output), make_encoder(config))
-    done = isinstance(outcome, Embedded)
-    if isinstance(outcome, Embedded):
+    outcome = embed_one(EmbedTask(song.stem, song, output), load_encoder(config))
+    done = isinstance(outcome, EmbedResult)
+    if isinstance(outcome, EmbedResult):
         for text in outcome.warnings:
             terminal.warn(text)
         terminal.note(f"{outcome.frames} rows, heard {outcome.segment[0]:.1f}–{outcome.segment[1]:.1f} s")
@@ -103,10 +103,10 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
             "output": str(output) if done else None,
             "status": "ok" if done else "failed",
             "encoder": config.encoder,
-            "frames": outcome.frames if isinstance(outcome, Embedded) else None,
-            "segment": outcome.segment if isinstance(outcome, Embedded) else None,
+            "frames": outcome.frames if isinstance(outcome, EmbedResult) else None,
+            "segment": outcome.segment if isinstance(outcome, EmbedResult) else None,
             "seconds": round(time.monotonic() - started, 3),
-            "error": None if isinstance(outcome, Embedded) else outcome.error,
+            "error": None if isinstance(outcome, EmbedResult) else outcome.error,
         }
         terminal.result(json.dumps(record))
     elif done:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.covers.jobs import songs_of
 from covergen_cli.covers.stores import load_stores
 from covergen_cli.covers.tag_pictures import has_foreign_art, open_tags
@@ -146,7 +146,7 @@ def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | No
         with atomic_path(target, mode=mode) as temporary:
             shutil.copyfile(target, temporary)
             _edit(temporary, jpeg, song)
-            if payload_sha256(temporary) != payload_sha256(target):
+            if audio_sha256(temporary) != audio_sha256(target):
                 raise OutputError(f"{song} was left as it is: its sound would not have stayed the same")
             if settings.backup and not backup.exists():
                 _keep(target, backup)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import pool, thin
 from covergen_cli.covers.explain import Heard, explanation_path, hear
@@ -272,7 +272,7 @@ def _hash_input(path: Path) -> str:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")
-        return payload_sha256(path)
+        return audio_sha256(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist", hint="Check the name.") from error
     except OSError as error:

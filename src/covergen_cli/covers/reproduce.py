@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from covergen_cli import __version__
-from covergen_cli.audio.audio_hash import payload_sha256
+from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.fingerprint import find_models
@@ -29,7 +29,7 @@ class Recipe:
         cover: the file.
         settings: fields of :class:`~covergen_cli.config.GenerateConfig`, as they were.
         song_name: name of the music file.
-        song_sha256: names its sound (:func:`~covergen_cli.audio.audio_hash.payload_sha256`).
+        song_sha256: names its sound (:func:`~covergen_cli.audio.audio_hash.audio_sha256`).
         adapter: fingerprint of the adapter.
         base: fingerprint of the base.
         refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
@@ -131,7 +131,7 @@ def find_song(recipe: Recipe, places: Sequence[Path]) -> Path:
 def _hashes(song: Path) -> Iterator[str]:
     """Hashes by which covers know a song; those up to version 0.1.0 recorded that of the whole file."""
     try:
-        yield payload_sha256(song)
+        yield audio_sha256(song)
         yield sha256_file(song)
     except OSError as error:
         raise InputError(f"{song} cannot be read: {error.strerror or error}", hint="Check the name.") from error

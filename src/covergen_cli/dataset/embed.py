@@ -15,9 +15,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.audio.embed import Embedded, Source, embed_each, make_encoder
+from covergen_cli.audio.embed import EmbedResult, EmbedTask, embed_each, load_encoder
 from covergen_cli.audio.embedding_file import embedding_fault
-from covergen_cli.audio.excerpt import WHOLE_SECONDS
+from covergen_cli.audio.excerpt import MAX_PREVIEW_SECONDS
 from covergen_cli.config import SegmentConfig
 from covergen_cli.dataset import embed_ray
 from covergen_cli.dataset.journal import Notes
@@ -27,7 +27,7 @@ from covergen_cli.events import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPl
 from covergen_cli.files import SCHEMA, atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
-    from covergen_cli.audio.embed import Ready, Unusable
+    from covergen_cli.audio.embed import EmbedFailure, LoadedEncoder
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import EmbedConfig
     from covergen_cli.events import Event
@@ -66,7 +66,7 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
         raise InputError(f"{dataset.manifest} has no rows")
     yield ModelLoading(config.encoder)
     started = time.monotonic()
-    ready = make_encoder(config)
+    ready = load_encoder(config)
     yield ModelLoaded(config.encoder, time.monotonic() - started)
     _claim(target, ready.encoder, config)
     _sweep(target)
@@ -77,7 +77,7 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
         embedded = 0
         with closing(_outcomes(_sources(dataset, target, states), ready, config)) as outcomes:
             for outcome in outcomes:
-                embedded += isinstance(outcome, Embedded)
+                embedded += isinstance(outcome, EmbedResult)
                 yield from _events(outcome, notes)
         yield _settle(dataset, target, notes, embedded)
 
@@ -88,16 +88,16 @@ def _state(target: Path, row_id: str, fault: str | None) -> int:
     return _MISSING if embedding_fault(target / f"{row_id}.npy", EMBEDDING_DIM) else _PRESENT
 
 
-def _sources(dataset: Dataset, target: Path, states: bytearray) -> Iterator[Source]:
+def _sources(dataset: Dataset, target: Path, states: bytearray) -> Iterator[EmbedTask]:
     """Rows to embed, read from the manifest once more rather than kept."""
     for row, state in zip(dataset.rows(), states, strict=False):
         if state == _MISSING and row.fault is None and row.audio is not None:
-            yield Source(row.id, row.audio, target / f"{row.id}.npy")
+            yield EmbedTask(row.id, row.audio, target / f"{row.id}.npy")
 
 
 def _outcomes(
-    sources: Iterator[Source], ready: Ready, config: EmbedConfig
-) -> Generator[Embedded | Unusable, None, None]:
+    sources: Iterator[EmbedTask], ready: LoadedEncoder, config: EmbedConfig
+) -> Generator[EmbedResult | EmbedFailure, None, None]:
     if config.engine == "ray":
         return embed_ray.embed_each(sources, config)
     return embed_each(sources, ready, config.workers)
@@ -109,9 +109,9 @@ def _faults(dataset: Dataset) -> Iterator[Event]:
             yield ClipFailed(row.id, row.audio, f"row {row.id!r} of {dataset.manifest}: {row.fault}")
 
 
-def _events(outcome: Embedded | Unusable, notes: Notes) -> Iterator[Event]:
-    source = outcome.source
-    if isinstance(outcome, Embedded):
+def _events(outcome: EmbedResult | EmbedFailure, notes: Notes) -> Iterator[Event]:
+    source = outcome.task
+    if isinstance(outcome, EmbedResult):
         notes.put(source.id, "; ".join(outcome.warnings))
         yield from (Warned(text) for text in outcome.warnings)
         yield ClipEmbedded(source.id, source.path, source.output, outcome.frames, outcome.segment)
@@ -131,7 +131,7 @@ def _claim(target: Path, encoder: Encoder, config: EmbedConfig) -> None:
     settings = {
         "schema": SCHEMA,
         "dtype": config.dtype,
-        "whole_seconds": WHOLE_SECONDS,
+        "whole_seconds": MAX_PREVIEW_SECONDS,
         "clip_seconds": segment.clip_seconds,
         "segment_hop_seconds": segment.hop_seconds,
     }

@@ -18,16 +18,16 @@ import numpy as np
 
 from covergen_cli.audio.embed import (
     OPENL3_RATE_HZ,
-    Embedded,
-    Source,
-    Unusable,
-    embed_heard,
+    EmbedFailure,
+    EmbedResult,
+    EmbedTask,
+    embed_excerpts,
     embed_one,
-    make_encoder,
-    try_to_hear,
-    write_made,
+    load_encoder,
+    try_load_excerpt,
+    write_result,
 )
-from covergen_cli.audio.excerpt import Heard
+from covergen_cli.audio.excerpt import Excerpt
 from covergen_cli.errors import ConfigError, CovergenError, ModelError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _CLIPS_PER_BLOCK = 16
 _MAX_BLOCKS = 10_000
 
 
-def embed_each(sources: Iterable[Source], config: EmbedConfig) -> Generator[Embedded | Unusable, None, None]:
+def embed_each(sources: Iterable[EmbedTask], config: EmbedConfig) -> Generator[EmbedResult | EmbedFailure, None, None]:
     """Embed files with Ray and write their embeddings; see :func:`covergen_cli.audio.embed.embed_each`.
 
     The paths of all sources, nothing else, are held at once.
@@ -94,7 +94,9 @@ def _connect(ray: Any) -> None:
         raise ConfigError(f"cannot start {where}: {error}", hint="Check RAY_ADDRESS.") from error
 
 
-def _results(ray: Any, items: list[dict[str, str]], config: EmbedConfig) -> Generator[Embedded | Unusable, None, None]:
+def _results(
+    ray: Any, items: list[dict[str, str]], config: EmbedConfig
+) -> Generator[EmbedResult | EmbedFailure, None, None]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -124,7 +126,7 @@ class _ClipActor:
     """
 
     def __init__(self, config: EmbedConfig) -> None:
-        self._ready = make_encoder(config)
+        self._ready = load_encoder(config)
 
     def __call__(self, item: dict[str, str]) -> dict[str, str]:
         """Embed one source; the answer is JSON, so that Ray needs no type for what is absent."""
@@ -132,8 +134,8 @@ class _ClipActor:
 
 
 def _hear(item: dict[str, str]) -> dict[str, Any]:
-    found = try_to_hear(_source(item))[1]
-    if isinstance(found, Unusable):
+    found = try_load_excerpt(_source(item))[1]
+    if isinstance(found, EmbedFailure):
         return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_facts(found))}
     return {**item, "samples": found.samples, "facts": json.dumps([found.segment, found.warnings])}
 
@@ -146,40 +148,40 @@ class _DeviceActor:
     """
 
     def __init__(self, config: EmbedConfig) -> None:
-        self._ready = make_encoder(config)
+        self._ready = load_encoder(config)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Embed a batch of clips."""
-        made = embed_heard(self._clips(batch), self._ready)
-        return {"outcome": [json.dumps(_facts(write_made(one))) for one in made]}
+        made = embed_excerpts(self._clips(batch), self._ready)
+        return {"outcome": [json.dumps(_facts(write_result(one))) for one in made]}
 
-    def _clips(self, batch: dict[str, Any]) -> Iterator[tuple[Source, Heard | Unusable]]:
+    def _clips(self, batch: dict[str, Any]) -> Iterator[tuple[EmbedTask, Excerpt | EmbedFailure]]:
         for index in range(len(batch["id"])):
             item = {key: str(batch[key][index]) for key in ("id", "path", "output")}
             facts, samples = json.loads(str(batch["facts"][index])), np.asarray(batch["samples"][index], np.float32)
             if isinstance(facts, dict):
-                yield _source(item), Unusable(_source(item), facts["error"], facts["hint"])
+                yield _source(item), EmbedFailure(_source(item), facts["error"], facts["hint"])
             else:
                 (start, end), warnings = facts
-                yield _source(item), Heard(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
+                yield _source(item), Excerpt(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
 
 
-def _source(item: dict[str, str]) -> Source:
-    return Source(item["id"], Path(item["path"]), Path(item["output"]))
+def _source(item: dict[str, str]) -> EmbedTask:
+    return EmbedTask(item["id"], Path(item["path"]), Path(item["output"]))
 
 
-def _facts(outcome: Embedded | Unusable) -> dict[str, Any]:
-    source = outcome.source
+def _facts(outcome: EmbedResult | EmbedFailure) -> dict[str, Any]:
+    source = outcome.task
     facts: dict[str, Any] = {"source": [source.id, str(source.path), str(source.output)]}
-    if isinstance(outcome, Embedded):
+    if isinstance(outcome, EmbedResult):
         return facts | {"frames": outcome.frames, "segment": outcome.segment, "warnings": outcome.warnings}
     return facts | {"error": outcome.error, "hint": outcome.hint}
 
 
-def _outcome(facts: dict[str, Any]) -> Embedded | Unusable:
+def _outcome(facts: dict[str, Any]) -> EmbedResult | EmbedFailure:
     row_id, path, output = facts["source"]
-    source = Source(row_id, Path(path), Path(output))
+    source = EmbedTask(row_id, Path(path), Path(output))
     if "error" in facts:
-        return Unusable(source, facts["error"], facts["hint"])
+        return EmbedFailure(source, facts["error"], facts["hint"])
     start, end = facts["segment"]
-    return Embedded(source, facts["frames"], (start, end), tuple(facts["warnings"]))
+    return EmbedResult(source, facts["frames"], (start, end), tuple(facts["warnings"]))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from covergen_cli.audio.excerpt import hear
+from covergen_cli.audio.excerpt import load_excerpt
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.diffusion.objective import derangement
 from covergen_cli.errors import InputError, OutputError
@@ -81,7 +81,7 @@ def build_survey(
     picture_of = {pair.id: path for pair, path in zip(chosen, drawn, strict=True)}
     # In the order of their numbers: the files' times must not tell controls apart.
     for name, (song, cover) in sorted(key.items()):
-        clip = hear(material.audio[song.id], _RATE_HZ)
+        clip = load_excerpt(material.audio[song.id], _RATE_HZ)
         save_mp3(out / "public" / "audio" / f"{name}.mp3", clip.samples, clip.sample_rate_hz)
         with Image.open(picture_of[cover.id], formats=("PNG",)) as opened:
             picture = opened.convert("RGB").resize((_COVER_PIXELS,) * 2, Image.Resampling.LANCZOS)
@@ -121,7 +121,7 @@ def _audible(pairs: Sequence[Pair], material: Material, wanted: int) -> Generato
         if len(chosen) == wanted:
             break
         try:
-            hear(material.audio[pair.id], _RATE_HZ)
+            load_excerpt(material.audio[pair.id], _RATE_HZ)
         except InputError as error:
             yield Warned(error.message, material.audio[pair.id])
             continue

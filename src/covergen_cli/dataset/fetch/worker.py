@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
-from covergen_cli.audio.validate import check
+from covergen_cli.audio.validate import validate
 from covergen_cli.dataset.fetch.database import Outcome
 from covergen_cli.dataset.images.clean import clean_image
 from covergen_cli.dataset.images.duplicates import fingerprint
@@ -20,7 +20,7 @@ from covergen_cli.errors import CovergenError, InputError, OutputError
 from covergen_cli.files import sha256_bytes, sha256_file, write_bytes
 
 if TYPE_CHECKING:
-    from covergen_cli.audio.validate import Checked
+    from covergen_cli.audio.validate import ValidationResult
     from covergen_cli.dataset.images.clean import CleanImage
     from covergen_cli.dataset.sources.base import Item, Obtained, Source
 
@@ -90,7 +90,7 @@ def keep(source: Source, item: Item, places: Places, measure_lettering: bool) ->
 
 
 def _kept(
-    obtained: Obtained, item: Item, places: Places, image: CleanImage, heard: Checked, measure_lettering: bool
+    obtained: Obtained, item: Item, places: Places, image: CleanImage, heard: ValidationResult, measure_lettering: bool
 ) -> Outcome:
     """Put image and music into their places."""
     prints = fingerprint(image.pixels)
@@ -120,7 +120,7 @@ def _kept(
     )
 
 
-def _heard(path: Path, item: Item) -> Checked:
+def _heard(path: Path, item: Item) -> ValidationResult:
     """Decode music, at most an hour of it.
 
     Raises:
@@ -129,7 +129,7 @@ def _heard(path: Path, item: Item) -> Checked:
     """
     called = f"the music of {item.id}"
     try:
-        heard = check(path, _MOST_SECONDS)
+        heard = validate(path, _MOST_SECONDS)
     except InputError as error:
         raise InputError(error.message.replace(str(path), called)) from error
     if heard.warnings:

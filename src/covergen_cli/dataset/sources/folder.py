@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 from covergen_cli.audio.embedded_images import read_pictures
-from covergen_cli.audio.excerpt import hear
+from covergen_cli.audio.excerpt import load_excerpt
 from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
 from covergen_cli.dataset.sources.base import Item, Obtained, Source, UnwantedError, safe_id
 from covergen_cli.errors import InputError
@@ -111,6 +111,6 @@ def _beside(path: Path) -> Path | None:
 
 def _cut(path: Path, copied: Path) -> Path:
     """Write the part that is embedded: a preview whole, of a song the salient 30 s."""
-    heard = hear(path, _COPY_RATE_HZ)
+    heard = load_excerpt(path, _COPY_RATE_HZ)
     save_mp3(copied, heard.samples, heard.sample_rate_hz)
     return copied
