@@ -82,4 +82,4 @@ def recipe_arrays():
 def cache_recipe(name="openl3"):
     """Put these weights where the published ones are kept; returns the file."""
     known = openl3.OPENL3[name]
-    return openl3._keep(recipe_arrays(), known.input_repr, known.file_name, openl3.openl3_path(name))
+    return openl3.save_openl3(recipe_arrays(), known.input_repr, known.file_name, openl3.openl3_path(name))

@@ -108,3 +108,10 @@ def test_a_read_only_folder_is_found_before_the_work(tmp_path, monkeypatch):
         artifacts.require_writable(tmp_path / "run" / "deeper")
     (tmp_path / "run").mkdir()
     artifacts.require_writable(tmp_path / "run" / "deeper")
+
+
+def test_a_blob_id_is_the_one_of_git(tmp_path):
+    (tmp_path / "hello").write_bytes(b"hello\n")
+    assert artifacts.git_blob_id(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    (tmp_path / "empty").write_bytes(b"")
+    assert artifacts.git_blob_id(tmp_path / "empty") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"

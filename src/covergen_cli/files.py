@@ -1,8 +1,7 @@
-"""Files that are either whole or not there, and the hashes that name them.
+"""Atomic writes, JSON files, and hashes.
 
-Every file of the project is written through this module: the bytes go to a temporary file in the same folder, are
-flushed to the disk, and take their final name in one step (``os.replace``). A killed command leaves no half file
-under a final name.
+Every file of the project is written through this module: to a temporary file in the same folder, flushed to the disk,
+then renamed (``os.replace``). A killed command leaves no incomplete file under a final name.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,19 @@ _BLOCK_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def atomic_path(final: Path, *, flush: bool = True, mode: int | None = None) -> Iterator[Path]:
-    """Give a temporary path beside ``final``; it takes the final name when the block ends well.
+    """Yield the path of an empty temporary file beside ``final``, and rename it to ``final`` when the block succeeds.
 
-    The parent folder is made when it is missing. The temporary file keeps the suffix of ``final``, because some writers
-    choose their format by it, and starts with a dot. It is removed when the block raises or writes nothing.
+    The parent folder is created if it is missing. The temporary name begins with a dot and keeps the suffix of
+    ``final``, from which some writers choose their format. The file is removed when the block raises.
 
     Args:
-        final: where the file shall end up; an existing file is replaced.
-        flush: wait until the disk has it, so that it outlives a power cut; without it, whoever writes thousands of
-            files has to see by other means that they are whole.
-        mode: permissions of the file; ``None`` for those that new files get.
-
-    Yields:
-        The temporary path (an empty file that exists already).
+        final: the final file; an existing one is replaced.
+        flush: wait until the disk has the bytes, so that they survive a power cut; without it, a caller that writes
+            thousands of files has to check by other means that they are complete.
+        mode: permissions of the file; ``None`` for those of any new file.
 
     Raises:
-        OutputError: the folder cannot be made or written to, or the file cannot take its name.
+        OutputError: the folder cannot be created or written to, or the file cannot be renamed.
     """
     temporary = _reserve(final)
     try:
@@ -80,7 +76,7 @@ def _publish(temporary: Path, final: Path, *, flush: bool, mode: int | None) -> 
 
 
 def _umask() -> int:
-    """Read the umask without a moment in which another thread sees it changed, where the system allows that."""
+    """Return the umask, on Linux without changing it for a moment, which other threads would notice."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
@@ -95,7 +91,7 @@ def _sync_file(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut; systems that cannot open a folder (Windows) do without."""
+    """Flush a new name to the disk; does nothing on systems that cannot open a folder (Windows)."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -105,10 +101,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes, *, flush: bool = True) -> None:
-    """Write ``data`` to ``path`` atomically; ``flush`` as in :func:`atomic_path`.
+    """Write ``data`` to ``path`` atomically; ``flush`` as for :func:`atomic_path`.
 
     Raises:
-        OutputError: the place cannot be written to, or the disk is full.
+        OutputError: ``path`` cannot be written to, or the disk is full.
     """
     with atomic_path(path, flush=flush) as temporary:
         try:
@@ -118,21 +114,17 @@ def write_bytes(path: Path, data: bytes, *, flush: bool = True) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, UTF-8, line ends untouched.
-
-    Raises:
-        OutputError: as :func:`write_bytes`.
-    """
+    """Write ``text`` to ``path`` atomically, as UTF-8 with its line ends unchanged; raise as :func:`write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, data: object, *, sort_keys: bool = False) -> None:
-    """Write ``data`` as indented UTF-8 JSON with a final newline, atomically.
+    """Write ``data`` atomically as indented UTF-8 JSON with a final newline.
 
     Args:
         path: the final file.
-        data: anything ``json`` can write; NaN and infinities are refused (``ValueError``), as JSON has none.
-        sort_keys: write the keys in sorted order, for files that are compared or hashed.
+        data: JSON-able; NaN and infinities raise ``ValueError``.
+        sort_keys: sort the keys, for files that are compared or hashed.
 
     Raises:
         OutputError: as :func:`write_bytes`.
@@ -141,38 +133,31 @@ def write_json(path: Path, data: object, *, sort_keys: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a UTF-8 JSON file.
+    """Return the content of a UTF-8 JSON file.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not JSON (``json.JSONDecodeError``) or not UTF-8 (``UnicodeDecodeError``).
+        ValueError: it is not JSON, or not UTF-8.
     """
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def require_writable(folder: Path) -> None:
-    """See that files can be made in a folder, or that it can be made, before anything is computed for it.
-
-    Raises:
-        OutputError: they cannot.
-    """
-    place = next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+    """Raise :class:`OutputError` if no files can be created in a folder, which need not exist yet."""
+    place = _existing(folder)
     if place is not None and not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {folder}: {place} is read-only", hint="Choose another folder.")
 
 
 def require_space(folder: Path, count: int, purpose: str) -> None:
-    """See that a disk has room, before hours are spent on what will not fit.
+    """Raise :class:`OutputError` if a disk has less than ``count`` bytes left.
 
     Args:
-        folder: where it shall go; need not be there yet.
+        folder: on the disk; need not exist yet.
         count: bytes.
-        purpose: what it is for, as in "the latents of 500 covers".
-
-    Raises:
-        OutputError: it has not.
+        purpose: what needs them, for the message, as in "the latents of 500 covers".
     """
-    place = next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+    place = _existing(folder)
     free = count if place is None else shutil.disk_usage(place).free
     if free < count:
         raise OutputError(
@@ -181,18 +166,50 @@ def require_space(folder: Path, count: int, purpose: str) -> None:
         )
 
 
+def _existing(folder: Path) -> Path | None:
+    """Return the folder, or its nearest parent that exists."""
+    return next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+
+
+def seed_from(text: str) -> int:
+    """Return a seed, 0 to 2^63 − 1, that depends on ``text`` alone."""
+    return int(sha256_bytes(text.encode())[:16], 16) >> 1
+
+
 def sha256_bytes(data: bytes) -> str:
     """Return the SHA-256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_chunks(chunks: Iterable[bytes]) -> str:
+    """Return the SHA-256 of the concatenated ``chunks`` as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits, reading 1 MiB at a time.
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
 
     Raises:
         OSError: the file cannot be read.
     """
-    digest = hashlib.sha256()
+    return _hash_file(path, hashlib.sha256())
+
+
+def git_blob_id(path: Path) -> str:
+    """Return the id that git gives the content of a file: 40 hexadecimal digits.
+
+    It is the SHA-1 of ``blob SIZE NUL`` and the bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _hash_file(path, hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False))
+
+
+def _hash_file(path: Path, digest: hashlib._Hash) -> str:
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)

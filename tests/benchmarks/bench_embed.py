@@ -33,7 +33,7 @@ from covergen_cli.dataset.embed import embed_dataset
 from covergen_cli.events import ClipFailed
 from covergen_cli.synthetic.synth import compose, render
 from covergen_cli.weights.keras_file import CHANNELS, array_shapes
-from covergen_cli.weights.openl3 import _keep as keep_openl3
+from covergen_cli.weights.openl3 import save_openl3
 
 FLOP_PER_WINDOW = 2 * 10.2e9
 PLAIN_BATCH = 32
@@ -182,7 +182,7 @@ def compose_dataset(folder, clips, clip_seconds, arrays):
         save_mp3(folder / "audio" / f"{seed}.mp3", song, CLIP_RATE_HZ)
     lines = ["id,audio_path,image_path", *(f"{number},audio/{number % 8}.mp3,cover.jpg" for number in range(clips))]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
-    return keep_openl3(arrays, "mel256", "random", folder / "weights.safetensors")
+    return save_openl3(arrays, "mel256", "random", folder / "weights.safetensors")
 
 
 def embed_folder(folder, config, name):

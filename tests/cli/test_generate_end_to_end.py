@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from covergen_cli.audio.io import save_mp3
-from covergen_cli.weights import starter_folder
+from covergen_cli.weights.hub import starter_folder
 
 RATE_HZ = 22050
 QUICK = ("--steps", "2", "--device", "cpu")

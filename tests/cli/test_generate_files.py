@@ -9,7 +9,7 @@ from PIL import Image
 
 from audio.signals import chords, write_audio
 from covergen_cli.provenance import read_provenance
-from covergen_cli.weights import starter_folder
+from covergen_cli.weights.hub import starter_folder
 
 QUICK = ("--steps", "2", "--device", "cpu")
 

@@ -12,7 +12,7 @@ from openl3_files import cache_recipe
 
 @pytest.fixture(autouse=True)
 def _nothing_here(tmp_path, monkeypatch):
-    """An empty cache of the hub, and a starter that is whole."""
+    """An empty cache of the hub, and a complete starter."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -35,7 +35,7 @@ def test_list_shows_every_model(covergen):
     assert head.split() == ["NAME", "STATUS", "SIZE", "LICENCE", "FOR", "WHERE"]
     assert [row.split()[0] for row in rows] == list(CATALOGUE)
     openl3 = next(row for row in rows if row.startswith("openl3 "))
-    assert "whole" in openl3
+    assert "complete" in openl3
     assert "18.8 MB" in openl3
     assert "CC-BY-4.0" in openl3
     assert openl3.endswith(str(path))
@@ -80,7 +80,7 @@ def test_verify_finds_damage(covergen):
     damage(path)
     ended = covergen("models", "verify", "--json")
     assert ended.code == 1
-    assert [json.loads(line)["status"] for line in ended.out.splitlines()] == ["whole", "damaged"]
+    assert [json.loads(line)["status"] for line in ended.out.splitlines()] == ["complete", "damaged"]
     assert "covergen models pull openl3" in ended.err
 
 

@@ -15,7 +15,7 @@ from covergen_cli.events import CoverFinished
 from covergen_cli.starter import build as program
 from covergen_cli.starter import clips
 from covergen_cli.starter.build import Recipe, build, find_music
-from covergen_cli.weights import verify_hashes
+from covergen_cli.weights.hub import verify_hashes
 
 RATE_HZ = 22050
 MOMENT = 1e-4

@@ -10,7 +10,7 @@ from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.starter.bundle_writer import write_bundle
-from covergen_cli.weights import verify_hashes
+from covergen_cli.weights.hub import verify_hashes
 from tiny import tiny_unet, tiny_vae
 
 WIDTH = 32

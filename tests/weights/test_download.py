@@ -1,20 +1,15 @@
 import pytest
 
 from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.weights.download import download, git_blob_id
+from covergen_cli.weights.download import download
 
 CONTENT = bytes(range(256)) * 4096
 
 
-def fetch(server, target, most_bytes=2 << 20):
-    return list(download(server.url + "file", target, most_bytes=most_bytes))
-
-
-def test_a_blob_id_is_what_git_calls_it(tmp_path):
-    (tmp_path / "hello").write_bytes(b"hello\n")
-    assert git_blob_id(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
-    (tmp_path / "empty").write_bytes(b"")
-    assert git_blob_id(tmp_path / "empty") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+def fetch(server, target, max_bytes=2 << 20):
+    events = []
+    download(server.url + "file", target, max_bytes=max_bytes, on_progress=events.append)
+    return events
 
 
 def test_a_file_arrives_and_tells_how_far_it_is(server, tmp_path):
@@ -36,7 +31,7 @@ def test_a_connection_that_breaks_off_is_taken_up_again(server, tmp_path):
 
 def test_what_came_before_it_gave_up_is_used_by_the_next_run(server, tmp_path):
     server.content, server.cuts = CONTENT, [300_000, 0, 0]
-    with pytest.raises(ModelError, match="cannot be fetched"):
+    with pytest.raises(ModelError, match="cannot be downloaded"):
         fetch(server, tmp_path / "file.part")
     kept = (tmp_path / "file.part").stat().st_size
     assert kept > 0
@@ -56,7 +51,7 @@ def test_a_part_that_does_not_fit_is_dropped(server, tmp_path, ranges):
 def test_a_file_larger_than_expected_is_not_kept(server, tmp_path):
     server.content = CONTENT
     with pytest.raises(ModelError, match="larger"):
-        fetch(server, tmp_path / "file.part", most_bytes=1 << 19)
+        fetch(server, tmp_path / "file.part", max_bytes=1 << 19)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,8 +64,8 @@ def test_a_server_that_says_no(server, tmp_path, status):
 
 
 def test_a_server_that_is_not_there(tmp_path):
-    with pytest.raises(ModelError, match="cannot be fetched"):
-        list(download("http://127.0.0.1:1/file", tmp_path / "file.part", most_bytes=9))
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        download("http://127.0.0.1:1/file", tmp_path / "file.part", max_bytes=9)
 
 
 def test_a_place_that_cannot_be_written_to(server, tmp_path):

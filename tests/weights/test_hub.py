@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from covergen_cli import weights
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import load_base
 from covergen_cli.models.refiner import load_refiner
 from covergen_cli.weights import hub as hub_module
+from covergen_cli.weights.hub import KNOWN, resolve, revision_of
+from covergen_cli.weights.hub_cache import find_model
 from tiny import tiny_refiner, tiny_sd_base
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from weights.conftest import COMMIT
 
 
 def write(path, data=b"x"):
@@ -34,104 +34,74 @@ def bundle(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub that serves one snapshot and remembers what it was asked."""
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    class Hub:
-        folder = tmp_path / "hub" / "snapshots" / COMMIT
-        reachable = True
-
-        def __init__(self):
-            self.calls = []
-
-        def download(self, repo_id, *, revision, allow_patterns, local_files_only):
-            self.calls = [*self.calls, (repo_id, revision, tuple(allow_patterns), local_files_only)]
-            if local_files_only:
-                if not self.folder.exists():
-                    raise LocalEntryNotFoundError("not here")
-            elif not self.reachable:
-                raise LocalEntryNotFoundError("no network")
-            else:
-                for part, stem in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
-                    write(self.folder / part / "config.json")
-                    write(self.folder / part / f"{stem}.safetensors")
-                shutil.copytree(self.folder / "unet", self.folder / "vae", dirs_exist_ok=True)
-            return str(self.folder)
-
-    fake = Hub()
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.download)
-    monkeypatch.delenv("HF_HUB_OFFLINE")
-    return fake
-
-
 def test_the_starter_is_in_the_package():
-    assert weights.starter_folder() == Path(weights.__file__).parents[1] / "starter" / "bundle"
+    assert hub_module.starter_folder() == Path(hub_module.__file__).parents[1] / "starter" / "bundle"
 
 
 def test_a_whole_starter_is_used(bundle):
-    assert weights.resolve("starter") == bundle
+    assert resolve("starter") == bundle
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"other"), Path.unlink], ids=["changed", "missing"])
 def test_a_damaged_starter_is_refused(bundle, damage):
     damage(bundle / "vae" / "w.safetensors")
     with pytest.raises(ModelError, match=r"vae/w\.safetensors") as caught:
-        weights.resolve("starter")
+        resolve("starter")
     assert "Reinstall" in caught.value.hint
 
 
 def test_no_starter_at_all(bundle):
     (bundle / "sha256.json").unlink()
     with pytest.raises(ModelError, match="missing or damaged"):
-        weights.resolve("starter")
+        resolve("starter")
 
 
 def test_a_folder_is_itself(tmp_path):
-    assert weights.resolve(str(tmp_path)) == tmp_path
-    assert weights.revision_of(tmp_path) is None
+    assert resolve(str(tmp_path)) == tmp_path
+    assert revision_of(tmp_path) is None
 
 
 @pytest.mark.parametrize("reference", ["nothing", "./owner/name", "/no/such/folder", "a/b/c", "owner/name; rm"])
 def test_what_is_no_model(reference):
     with pytest.raises(ModelError, match="there is no base"):
-        weights.resolve(reference)
+        resolve(reference)
 
 
 def test_a_mistyped_run_folder_is_no_hub_id(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="no folder runs/first") as refused:
-        weights.resolve("runs/first", "adapter")
+        resolve("runs/first", "adapter")
     assert "runs/first@main" in refused.value.hint
 
 
 def test_known_models_are_pinned_to_a_commit():
-    assert all(len(model.revision) == 40 for model in weights.KNOWN.values())
-    assert weights.KNOWN["sd15"].repo_id == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert all(len(model.revision) == 40 for model in KNOWN.values())
+    assert KNOWN["sd15"].repo_id == "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
-def test_a_known_model_is_fetched_once(hub):
-    folder = weights.resolve("sd15")
-    assert folder == hub.folder
-    assert weights.revision_of(folder) == COMMIT
-    repo_id, revision, patterns, _ = hub.calls[-1]
-    assert (repo_id, revision) == (weights.KNOWN["sd15"].repo_id, weights.KNOWN["sd15"].revision)
-    assert not any(pattern.endswith((".bin", ".ckpt", ".py", ".pt")) or pattern == "*" for pattern in patterns)
-    fetched = [call for call in hub.calls if not call[-1]]
-    assert len(fetched) == 1
-    weights.resolve("sd15")
-    assert [call for call in hub.calls if not call[-1]] == fetched
+def test_a_known_model_is_downloaded_once(hub):
+    hub.files |= {"model.bin": b"pickle", "unet/model.py": b"code", "v1-5.ckpt": b"pickle"}
+    folder = resolve("sd15")
+    assert folder == find_model(KNOWN["sd15"])
+    assert revision_of(folder) == KNOWN["sd15"].revision
+    assert sorted(hub.downloads) == sorted(name for name in hub.files if name.endswith((".json", ".safetensors")))
+    hub.downloads.clear()
+    assert resolve("sd15") == folder
+    assert hub.downloads == []
 
 
-@pytest.mark.parametrize("hole", ["unet", "vae", "text_encoder"])
-def test_a_download_with_holes_is_completed(hub, hole):
-    weights.resolve("sd15")
-    shutil.rmtree(hub.folder / hole)
-    weights.resolve("sd15")
-    assert (hub.folder / hole / "config.json").is_file()
+@pytest.mark.parametrize("gap", ["unet", "vae", "text_encoder"])
+def test_an_incomplete_download_is_completed(hub, gap):
+    folder = resolve("sd15")
+    hub.downloads.clear()
+    shutil.rmtree(folder / gap)
+    for blob in (folder.parents[1] / "blobs").iterdir():
+        if blob.read_bytes().endswith(gap.encode()):
+            blob.unlink()
+    resolve("sd15")
+    assert {name.partition("/")[0] for name in hub.downloads} == {gap}
+    assert (folder / gap / "config.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +112,7 @@ def test_what_is_fetched_is_what_is_needed(tmp_path, make, kind, half):
     import torch
 
     whole = make(tmp_path / "whole")
-    patterns = hub_module._patterns(kind)
+    patterns = hub_module._PATTERNS[kind]
     for path in [path for path in whole.rglob("*") if path.is_file()]:
         name = path.relative_to(whole).as_posix()
         if half and path.suffix == ".safetensors":
@@ -156,42 +126,58 @@ def test_what_is_fetched_is_what_is_needed(tmp_path, make, kind, half):
         assert load_refiner(folder, "a", "b", "cpu", torch.float32).words.tokens.shape == (2, 77, 32)
 
 
-def test_a_refiner_can_come_from_anywhere(hub):
-    weights.resolve("owner/name", "refiner")
-    assert hub.calls[-1][2] == weights.KNOWN["sdxl-refiner"].patterns
+def test_a_refiner_is_downloaded_in_half_precision(hub):
+    for part in ("unet", "vae"):
+        hub.files[f"{part}/diffusion_pytorch_model.fp16.safetensors"] = b"half"
+    folder = resolve("owner/name", "refiner")
+    assert (
+        sorted(path.name for path in folder.rglob("*.safetensors")) == ["diffusion_pytorch_model.fp16.safetensors"] * 2
+    )
     with pytest.raises(ModelError, match="there is no refiner nothing"):
-        weights.resolve("nothing", "refiner")
+        resolve("nothing", "refiner")
 
 
-def test_of_the_refiner_half_the_precision_is_fetched(hub):
-    hub_module.fetch_model(weights.KNOWN["sdxl-refiner"], "sdxl-refiner")
-    _, revision, patterns, _ = hub.calls[-1]
-    assert revision == "5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
-    assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
-    assert all(pattern.endswith((".json", ".txt", ".fp16.safetensors")) for pattern in patterns)
+def test_the_revision_of_the_refiner():
+    assert KNOWN["sdxl-refiner"].revision == "5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
+    assert KNOWN["sdxl-refiner"].patterns == hub_module.REFINER_PATTERNS
 
 
 def test_a_revision_can_be_named(hub):
-    weights.resolve("owner/name@v1.2")
-    assert hub.calls[-1][:2] == ("owner/name", "v1.2")
-    weights.resolve("owner/name")
-    assert hub.calls[-1][:2] == ("owner/name", None)
+    assert hub_module.hub_model("owner/name@v1.2").revision == "v1.2"
+    assert hub_module.hub_model("owner/name").revision is None
+    assert revision_of(resolve("owner/name@v1.2")) == COMMIT
+    assert (find_model(KNOWN["sd15"]), find_model(hub_module.hub_model("owner/name"))) == (None, None)
 
 
-def test_offline_nothing_is_fetched(hub, monkeypatch):
+def test_offline_nothing_is_downloaded(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match="the network is off") as caught:
-        weights.resolve("sd15")
+        resolve("sd15")
     assert "covergen models pull sd15" in caught.value.hint
-    assert all(local_only for *_, local_only in hub.calls)
+    assert hub.downloads == []
 
 
-def test_without_a_network(hub):
-    hub.reachable = False
+def test_a_model_that_may_not_be_downloaded(hub):
+    with pytest.raises(hub_module.NotFetchedError, match="not on this machine"):
+        resolve("sd15", fetch=False)
+    assert hub.downloads == []
+
+
+def test_without_a_network(hub, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fail(*_, **__):
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelError, match="cannot be reached"):
-        weights.resolve("sd15")
+        resolve("sd15")
 
 
-def test_the_real_library_offline():
-    with pytest.raises(ModelError, match="network is off"):
-        weights.resolve("sd15")
+def test_a_model_that_the_hub_does_not_have(hub):
+    hub.files.clear()
+    hub.missing = True
+    with pytest.raises(ModelError, match="cannot be downloaded") as caught:
+        resolve("owner/name")
+    assert caught.value.hint == "Check the name and the revision."

@@ -1,4 +1,4 @@
-"""``covergen models``: what models there are, where they are, and whether they are whole."""
+"""``covergen models``: what models there are, where they are, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED
-from covergen_cli.cli.options import Command, Session, global_options
+from covergen_cli.cli.options import Command, GlobalOptions, global_options
 from covergen_cli.cli.transfer import size_text, transfer
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
-    from covergen_cli.weights.catalogue import State
+    from covergen_cli.weights.catalogue import ModelState
 
 SCHEMA = 1
 """Version of the objects that ``--json`` writes."""
@@ -44,7 +44,7 @@ def _subcommand(function: Callable[..., int]) -> click.Command:
 @_subcommand
 @_JSON
 def _list(context: click.Context, /, as_json: bool) -> int:
-    """List every model that has a name: what for, how large, licence, whole or not, where."""
+    """List every model that has a name: what for, how large, licence, complete or not, where."""
     from covergen_cli.weights import catalogue
 
     states = [catalogue.inspect(name) for name in catalogue.CATALOGUE]
@@ -66,12 +66,11 @@ def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
     terminal = _terminal(context)
     for name in names:
         before = catalogue.inspect(name)
-        if before.status != "whole":
+        if before.status != "complete":
             size = f", about {size_text(before.model.about_bytes)}" if before.model.about_bytes else ""
             terminal.note(f"fetching {name} from {before.model.source}{size}; licence {before.model.licence}")
         with transfer(terminal, before.model.about_bytes) as show:
-            for event in catalogue.pull(name):
-                show(event)
+            catalogue.pull(name, show)
         _result(catalogue.inspect(name), terminal, as_json=as_json)
     return DONE
 
@@ -80,12 +79,12 @@ def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
 @_NAMES
 @_JSON
 def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
-    """Say where models are on this machine; one that is not here, or not whole, is an error."""
+    """Say where models are on this machine; one that is not here, or not complete, is an error."""
     from covergen_cli.weights import catalogue
 
     for name in names:
         state = catalogue.inspect(name)
-        if state.status != "whole":
+        if state.status != "complete":
             problem = state.problem or f"{name} is not on this machine"
             raise ModelError(problem, hint=f"Run: covergen models pull {name}")
         _result(state, _terminal(context), as_json=as_json)
@@ -103,11 +102,11 @@ def _verify(context: click.Context, /, names: tuple[str, ...], as_json: bool) ->
     from covergen_cli.weights import catalogue
 
     terminal = _terminal(context)
-    states = [catalogue.inspect(name, thoroughly=True) for name in names or catalogue.CATALOGUE]
+    states = [catalogue.inspect(name, verify=True) for name in names or catalogue.CATALOGUE]
     if not names:
         states = [state for state in states if state.status != "missing"]
     _write(states, terminal, as_json=as_json)
-    bad = [state for state in states if state.status != "whole"]
+    bad = [state for state in states if state.status != "complete"]
     if len(states) > len(bad):
         terminal.note(f"read through and as published: {', '.join(s.model.name for s in states if s not in bad)}")
     for state in bad:
@@ -139,7 +138,7 @@ def _rm(context: click.Context, /, names: tuple[str, ...], yes: bool) -> int:
     return DONE
 
 
-def _ask(states: Sequence[State], context: click.Context) -> None:
+def _ask(states: Sequence[ModelState], context: click.Context) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("rm asks first, and there is nobody to ask; give --yes", context)
     listed = ", ".join(f"{state.model.name} ({size_text(state.size_bytes)})" for state in states)
@@ -147,10 +146,10 @@ def _ask(states: Sequence[State], context: click.Context) -> None:
 
 
 def _terminal(context: click.Context) -> Terminal:
-    return context.ensure_object(Session).terminal()
+    return context.ensure_object(GlobalOptions).terminal()
 
 
-def _record(state: State) -> dict[str, Any]:
+def _record(state: ModelState) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "name": state.model.name,
@@ -165,11 +164,11 @@ def _record(state: State) -> dict[str, Any]:
     }
 
 
-def _result(state: State, terminal: Terminal, *, as_json: bool) -> None:
+def _result(state: ModelState, terminal: Terminal, *, as_json: bool) -> None:
     terminal.result(json.dumps(_record(state)) if as_json else str(state.path))
 
 
-def _write(states: Sequence[State], terminal: Terminal, *, as_json: bool) -> None:
+def _write(states: Sequence[ModelState], terminal: Terminal, *, as_json: bool) -> None:
     """One line per model: a JSON object, or columns."""
     if as_json:
         for state in states:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 import torch
 
-from covergen_cli import weights
 from covergen_cli.errors import ModelError
 from covergen_cli.models.fingerprint import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
 from covergen_cli.models.text import kept_text, read_tokens
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
+from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,7 +146,7 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
     Raises:
         ModelError: a part is missing, damaged, or does not fit the others; or it cannot be fetched.
     """
-    folder = weights.resolve(reference)
+    folder = hub.resolve(reference)
     fingerprint = base_fingerprint(folder)
     scheduler_config = read_model_json(folder / "scheduler" / "scheduler_config.json")
     unet, vae = load_unet_and_vae(folder, device, dtype)
@@ -162,7 +162,7 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
         scheduler_config=scheduler_config,
         null_tokens=null,
         reference=reference,
-        revision=weights.revision_of(folder),
+        revision=hub.revision_of(folder),
         fingerprint=fingerprint,
         native_size=native_size(unet, vae, folder),
         upscaler=load_upscaler(folder),

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from covergen_cli import weights
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, load_unet_and_vae, native_size
 from covergen_cli.models.fingerprint import read_model_json, refiner_fingerprint
 from covergen_cli.models.text import TextTokens, embed_pooled_texts
+from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ def load_refiner(
         ModelError: it is missing, damaged, cannot be fetched, or is no refiner.
         ConfigError: a text is too long.
     """
-    folder = weights.resolve(reference, "refiner")
+    folder = hub.resolve(reference, "refiner")
     words = embed_pooled_texts(folder, [negative or "", prompt], device, dtype)
     vae_config = read_model_json(folder / "vae" / "config.json")
     upcast = dtype == torch.float16 and vae_config.get("force_upcast", True)
@@ -85,7 +85,7 @@ def load_refiner(
         scheduler_config=read_model_json(folder / "scheduler" / "scheduler_config.json"),
         null_tokens=words.tokens[:1],
         reference=reference,
-        revision=weights.revision_of(folder),
+        revision=hub.revision_of(folder),
         fingerprint=refiner_fingerprint(folder),
         native_size=native_size(unet, vae, folder),
     )

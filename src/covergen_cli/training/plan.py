@@ -1,9 +1,8 @@
-"""Everything that can be settled and refused before a model is loaded or a cover is encoded."""
+"""Check everything about a training that can be checked before a model is loaded or a cover is encoded."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,45 +11,45 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import yaml
 
-from covergen_cli import weights
 from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.diffusion.objective import signal_and_noise, target_of
 from covergen_cli.errors import ConfigError, InputError, ModelError
-from covergen_cli.files import SCHEMA, require_writable, sha256_bytes, write_text
+from covergen_cli.files import SCHEMA, require_writable, sha256_bytes
 from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
 from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
-from covergen_cli.training.run_folder import CONFIG, CURVES, LOCK, METRICS, SAMPLES, TENSORBOARD
+from covergen_cli.training.run_folder import CONFIG, LOCK
+from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.dataset.pairs import Pair
 
-_FREE = frozenset(
+_MAY_DIFFER = frozenset(
     {
         *(f"train.{name}" for name in ("base", "device", "compile", "samples", "checkpoint_minutes")),
         "base.reference",
         "data.folder",
     }
 )
-"""What may differ when a run goes on: it changes nothing of what is learned."""
+"""Settings that may differ when a run is resumed, because they do not change what is learned."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be trained, on what.
+    """What will be trained, on which pairs.
 
     Args:
         data: the dataset folder.
         run: the run folder.
-        train: pairs to learn from.
-        validation: pairs to judge by.
-        encoder: what made the embeddings.
+        train: training pairs.
+        validation: validation pairs.
+        encoder: spec of the audio encoder that made the embeddings.
         config: settings.
         shape: of the adapter; its widths are those of the embeddings and the base.
-        facts: what ``config.yaml`` says.
-        checkpoints: where to go on from, the most wanted first; none for a fresh start.
-        fresh: whether what the run folder holds is to be removed.
+        record: content of ``config.yaml``.
+        checkpoints: to resume from, the preferred one first; empty for a new run.
+        fresh: delete what the run folder holds.
     """
 
     data: Path
@@ -60,7 +59,7 @@ class Plan:
     encoder: dict[str, Any]
     config: TrainConfig
     shape: AdapterConfig
-    facts: dict[str, Any]
+    record: dict[str, Any]
     checkpoints: list[Path]
     fresh: bool
 
@@ -74,20 +73,20 @@ def make_plan(
     resume: Literal["auto", "never"] | Path = "auto",
     processes: int = 1,
 ) -> Plan:
-    """Check everything that can be checked by reading small files; nothing is written.
+    """Return the plan of a training, checked as far as reading small files can; nothing is written.
 
     Args:
         data: a dataset folder with embeddings and splits.
         run: the run folder; may be missing, or that of an earlier run with the same settings.
         config: settings.
         shape: of the adapter; ``embedding_dim`` and ``output_dim`` are taken from embeddings and base instead.
-        resume: ``auto`` goes on from the newest whole checkpoint in ``run``, ``never`` begins anew, a path is a
-            checkpoint to go on from.
-        processes: how many train together.
+        resume: ``auto`` resumes from the newest checkpoint in ``run``, ``never`` starts over, a path names a
+            checkpoint to resume from.
+        processes: number of processes that train together.
 
     Raises:
-        InputError: the dataset folder lacks something, or its tables cannot be believed.
-        ModelError: the base lacks a part, or predicts something unknown.
+        InputError: the dataset folder lacks something, or its tables contradict each other.
+        ModelError: the base lacks a part, or its prediction type is unknown.
         ConfigError: the run folder belongs to a run with other settings (they are named), or to something else.
         OutputError: the run folder is read-only.
     """
@@ -95,14 +94,14 @@ def make_plan(
     train, validation = read_pairs(data, "train"), read_pairs(data, "val")
     if shared := {pair.id for pair in train} & {pair.id for pair in validation}:
         raise InputError(
-            f"{min(shared)} stands both in train.csv and in val.csv of {data / 'splits'}",
+            f"{min(shared)} is both in train.csv and in val.csv of {data / 'splits'}",
             hint=f"Run covergen split {data} again.",
         )
     check_files([*train, *validation])
     encoder = encoder_spec_of([*train, *validation])
-    base = _check_base(config.base)
+    base = _describe_base(config.base)
     shape = dataclasses.replace(shape, embedding_dim=EMBEDDING_DIM, output_dim=base["cross_attention_dim"])
-    facts = {
+    record = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
         "adapter": dataclasses.asdict(shape),
@@ -116,18 +115,22 @@ def make_plan(
         },
         "processes": processes,
     }
-    checkpoints = _find_checkpoints(run, facts, resume)
-    return Plan(data, run, train, validation, encoder, config, shape, facts, checkpoints, fresh=resume == "never")
+    checkpoints = _find_checkpoints(run, record, resume)
+    return Plan(data, run, train, validation, encoder, config, shape, record, checkpoints, fresh=resume == "never")
 
 
 def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:
-    """Name what a run is trained on by ids and weights, in their order: 64 hexadecimal digits."""
+    """Return a SHA-256 over the ids and weights of the pairs, in their order: 64 hexadecimal digits."""
     return sha256_bytes("\n".join(f"{pair.id} {pair.weight!r}" for pair in [*train, *validation]).encode())
 
 
-def _check_base(reference: str) -> dict[str, Any]:
-    """Say what names a base and how wide its tokens are; see that training knows what it predicts."""
-    folder = weights.resolve(reference)
+def _describe_base(reference: str) -> dict[str, Any]:
+    """Return reference, revision, fingerprint and token width of a base.
+
+    Raises:
+        ModelError: a part is missing, or training does not support its beta schedule or prediction type.
+    """
+    folder = hub.resolve(reference)
     scheduler = read_model_json(folder / "scheduler" / "scheduler_config.json")
     nothing, time = torch.zeros(1, 1, 1, 1), torch.tensor([0.5])
     signal_and_noise(scheduler, time)
@@ -137,49 +140,49 @@ def _check_base(reference: str) -> dict[str, Any]:
         raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
     return {
         "reference": reference,
-        "revision": weights.revision_of(folder),
+        "revision": hub.revision_of(folder),
         "fingerprint": base_fingerprint(folder),
         "cross_attention_dim": width,
     }
 
 
-def _find_checkpoints(run: Path, facts: Mapping[str, Any], resume: Literal["auto", "never"] | Path) -> list[Path]:
+def _find_checkpoints(run: Path, record: Mapping[str, Any], resume: Literal["auto", "never"] | Path) -> list[Path]:
     config = run / CONFIG
     if run.exists() and not run.is_dir():
         raise ConfigError(f"{run} is a file", hint="Name a folder with -o.")
     if run.is_dir() and not config.is_file() and any(path.name != LOCK for path in run.iterdir()):
-        raise ConfigError(f"{run} is no run folder, and not empty", hint="Name another folder with -o.")
+        raise ConfigError(f"{run} is not empty and not a run folder", hint="Name another folder with -o.")
     if resume == "never":
         return []
     if resume != "auto":
         if not (resume / "manifest.json").is_file():
-            raise InputError(f"{resume} is no checkpoint", hint=f"Name a folder below RUN/{CHECKPOINTS}.")
-        _check_same(resume.parent.parent / CONFIG, facts)
+            raise InputError(f"{resume} is not a checkpoint", hint=f"Name a folder below RUN/{CHECKPOINTS}.")
+        _check_same(resume.parent.parent / CONFIG, record)
     if config.is_file():
-        _check_same(config, facts)
+        _check_same(config, record)
     return list_checkpoints(run) if resume == "auto" else [resume]
 
 
-def _check_same(path: Path, facts: Mapping[str, Any]) -> None:
-    """Refuse to go on with other settings.
+def _check_same(path: Path, record: Mapping[str, Any]) -> None:
+    """Check that a run is resumed with the settings in its ``config.yaml``.
 
     Raises:
-        ConfigError: with every key that differs.
+        ConfigError: settings differ; all of them are named.
     """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", hint="Use --resume never to begin anew.") from error
-    old, new = dict(_flat(found)), dict(_flat(facts))
+        raise ConfigError(f"{path} cannot be read: {error}", hint="Use --resume never to start over.") from error
+    old, new = dict(_flat(found)), dict(_flat(record))
     differing = [
         f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
         for key in {**new, **old}
-        if key not in _FREE and old.get(key) != new.get(key)
+        if key not in _MAY_DIFFER and old.get(key) != new.get(key)
     ]
     if differing:
         raise ConfigError(
-            f"{path.parent} was begun with other settings: {'; '.join(differing)}",
-            hint="Give it the old ones, name another folder with -o, or begin anew with --resume never.",
+            f"{path.parent} was started with other settings: {'; '.join(differing)}",
+            hint="Use the old settings, name another folder with -o, or start over with --resume never.",
         )
 
 
@@ -189,17 +192,3 @@ def _flat(values: object, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, values
-
-
-def begin_run(plan: Plan) -> None:
-    """Write ``config.yaml``; with ``--resume never`` remove what an earlier run left, and nothing else.
-
-    Raises:
-        OutputError: the folder cannot be written to.
-    """
-    if plan.fresh:
-        for name in ("adapter", CHECKPOINTS, SAMPLES, TENSORBOARD):
-            shutil.rmtree(plan.run / name, ignore_errors=True)
-        for name in (METRICS, CURVES):
-            (plan.run / name).unlink(missing_ok=True)
-    write_text(plan.run / CONFIG, yaml.safe_dump(plan.facts, sort_keys=False, allow_unicode=True))

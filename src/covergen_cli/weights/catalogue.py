@@ -1,39 +1,49 @@
-"""Everything that the tool can need: what it is, under which licence, where it is, and whether it is whole."""
+"""The models that CoverGen knows: role, licence, source, and whether they are complete on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.weights.hub import KNOWN, STARTER, HubModel, hub_model, missing_parts, starter_folder, verify_hashes
+from covergen_cli.weights.hub import (
+    ADAPTER_PATTERNS,
+    BASE_PATTERNS,
+    KNOWN,
+    STARTER,
+    hub_model,
+    starter_folder,
+    verify_hashes,
+)
 from covergen_cli.weights.hub_cache import (
+    HubModel,
     damaged_files,
+    download_model,
     find_model,
     folder_bytes,
-    pull_model,
+    has_adapter,
+    missing_parts,
     remove_model,
 )
-from covergen_cli.weights.openl3 import OPENL3, URL, fetch_openl3, find_openl3, openl3_path
+from covergen_cli.weights.openl3 import OPENL3, URL, download_openl3, find_openl3, openl3_path
 
 if TYPE_CHECKING:
-    from covergen_cli.events import Progress
+    from covergen_cli.weights.download import OnProgress
 
 _MB, _GB = 10**6, 10**9
 
 
 @dataclass(frozen=True)
 class Model:
-    """Something that can be fetched, or is there from the start.
+    """A model that is part of the package or can be downloaded.
 
     Args:
-        name: what users call it.
+        name: the name that users give it.
         role: what it is for.
-        licence: under which its authors publish it.
+        licence: the licence of its authors.
         source: where it comes from.
-        about_bytes: how much it takes, roughly; 0 when that is not known.
+        about_bytes: its approximate size; 0 when unknown.
     """
 
     name: str
@@ -44,19 +54,19 @@ class Model:
 
 
 @dataclass(frozen=True)
-class State:
-    """What is on this machine of a model.
+class ModelState:
+    """The state of a model on this machine.
 
     Args:
-        model: which.
-        status: ``whole``; ``damaged``, also when a part is missing; or ``missing``.
-        path: where it is, or ``None``.
-        size_bytes: how much it takes here.
-        problem: what is wrong with it, a sentence; empty when nothing is.
+        model: the model.
+        status: ``complete``; ``damaged``, also when a part is missing; or ``missing``.
+        path: its file or folder, or ``None``.
+        size_bytes: its size on this machine.
+        problem: what is wrong, as a sentence; empty when nothing is.
     """
 
     model: Model
-    status: Literal["whole", "damaged", "missing"]
+    status: Literal["complete", "damaged", "missing"]
     path: Path | None = None
     size_bytes: int = 0
     problem: str = ""
@@ -77,84 +87,74 @@ def _catalogue() -> dict[str, Model]:
 
 
 CATALOGUE = _catalogue()
-"""Name → model, of all that have a name of their own; any other hub id can be fetched too."""
+"""Name → model, for all models with a short name; any other hub id can be downloaded too."""
 
 
-def inspect(name: str, *, thoroughly: bool = False) -> State:
-    """Look at what is here of a model.
+def inspect(name: str, *, verify: bool = False) -> ModelState:
+    """Return the state of a model on this machine.
 
     Args:
-        name: a name out of :data:`CATALOGUE`, or a hub id.
-        thoroughly: read every byte of hub models too and compare hashes; else see only that no part is missing.
+        name: a key of :data:`CATALOGUE`, or a hub id.
+        verify: also read every file of a hub model and compare its hash; otherwise only check that no part is missing.
 
     Raises:
         ModelError: there is no such model.
     """
-    model = _model(name)
     if name == STARTER:
-        return _inspect_starter(model)
+        return _inspect_starter(CATALOGUE[name])
     if name in OPENL3:
-        return _inspect_openl3(model)
-    return _inspect_hub(model, _on_hub(name), thoroughly=thoroughly)
+        return _inspect_openl3(CATALOGUE[name])
+    return _inspect_hub(_on_hub(name), verify=verify)
 
 
-def pull(name: str) -> Iterator[Progress]:
-    """Fetch a model unless it is whole here already; what is damaged is fetched anew.
+def pull(name: str, on_progress: OnProgress = lambda _: None) -> None:
+    """Download a model unless it is complete on this machine; damaged files are downloaded again.
 
-    Yields:
-        bytes so far.
+    Args:
+        name: a key of :data:`CATALOGUE`, or a hub id.
+        on_progress: called with the bytes so far, possibly from other threads.
 
     Raises:
-        ModelError: there is no such model, it cannot be fetched, or what came is not whole.
-        OutputError: the cache cannot be written to.
+        ModelError: there is no such model, it cannot be downloaded, or what was downloaded is not complete.
+        OutputError: the cache cannot be written.
     """
-    state = inspect(name, thoroughly=True)
-    if state.status == "whole":
+    state = inspect(name, verify=True)
+    if state.status == "complete":
         return
     if name == STARTER:
         raise ModelError(state.problem, hint="Reinstall covergen-cli.")
     if name in OPENL3:
-        yield from fetch_openl3(name)
+        download_openl3(name, on_progress)
         return
-    if state.status == "damaged" and state.path is not None:
-        # The hub's library takes a file that is there for whole, so damaged ones have to go first.
+    if state.path is not None:
+        # huggingface_hub does not read the files that exist, so it would keep the damaged ones.
         for damaged in damaged_files(state.path):
+            _unlink((state.path / damaged).resolve())
             _unlink(state.path / damaged)
-    yield from pull_model(_on_hub(name), name)
+    hub = _on_hub(name)
+    download_model(hub, hub.patterns or (*BASE_PATTERNS, *ADAPTER_PATTERNS), on_progress)
     state = inspect(name)
-    if state.status != "whole":
-        raise ModelError(f"{name} was fetched, but is not whole: {state.problem}", hint="Is it a base or an adapter?")
+    if state.status != "complete":
+        raise ModelError(
+            f"{name} was downloaded but is not complete: {state.problem}", hint="Is it a base or an adapter?"
+        )
 
 
 def remove(name: str) -> int:
-    """Remove a model from this machine.
-
-    Returns:
-        bytes that are free again.
+    """Remove a model from this machine and return the bytes freed.
 
     Raises:
         ModelError: there is no such model, or it is part of the package.
         OutputError: it cannot be removed.
     """
-    _model(name)
     if name == STARTER:
         raise ModelError("the starter is part of the package", hint="Remove it with the package: pip uninstall.")
-    if name in OPENL3:
-        path = openl3_path(name)
-        freed = path.stat().st_size if path.exists() else 0
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
-        return freed
-    return remove_model(_on_hub(name))
-
-
-def _model(name: str) -> Model:
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    model = _on_hub(name)
-    return Model(name, "from the hub", "see its page", f"https://huggingface.co/{model.repo_id}", 0)
+    if name not in OPENL3:
+        return remove_model(_on_hub(name))
+    path = openl3_path(name)
+    freed = path.stat().st_size if path.exists() else 0
+    _unlink(path)
+    return freed
 
 
 def _on_hub(name: str) -> HubModel:
@@ -165,44 +165,42 @@ def _on_hub(name: str) -> HubModel:
     return model
 
 
-def _inspect_starter(model: Model) -> State:
+def _inspect_starter(model: Model) -> ModelState:
     folder = starter_folder()
+    if not folder.is_dir():
+        return ModelState(model, "missing", folder, 0, f"the starter in {folder} is missing")
     try:
         verify_hashes(folder)
     except ModelError as error:
-        return State(model, "damaged" if folder.is_dir() else "missing", folder, _size(folder), error.message)
-    return State(model, "whole", folder, _size(folder))
+        return ModelState(model, "damaged", folder, folder_bytes(folder), error.message)
+    return ModelState(model, "complete", folder, folder_bytes(folder))
 
 
-def _inspect_openl3(model: Model) -> State:
+def _inspect_openl3(model: Model) -> ModelState:
     path = openl3_path(model.name)
     try:
         found = find_openl3(model.name)
     except ModelError as error:
-        return State(model, "damaged", path, path.stat().st_size, error.message)
-    return State(model, "whole", path, path.stat().st_size) if found else State(model, "missing")
+        return ModelState(model, "damaged", path, path.stat().st_size, error.message)
+    return ModelState(model, "complete", path, path.stat().st_size) if found else ModelState(model, "missing")
 
 
-def _inspect_hub(model: Model, hub: HubModel, *, thoroughly: bool) -> State:
+def _inspect_hub(hub: HubModel, *, verify: bool) -> ModelState:
+    page = f"https://huggingface.co/{hub.repo_id}"
+    model = CATALOGUE.get(hub.name) or Model(hub.name, "from the hub", "see its page", page, 0)
     folder = find_model(hub)
     if folder is None:
-        return State(model, "missing")
-    is_adapter = any((folder / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
-    missing = [] if is_adapter else missing_parts(folder, hub)
-    damaged = damaged_files(folder) if thoroughly else []
+        return ModelState(model, "missing")
+    missing = [] if has_adapter(folder) else missing_parts(folder, hub)
+    damaged = damaged_files(folder) if verify else []
     problems = [f"no weights in {part}/" for part in missing] + [f"{name} is damaged" for name in damaged]
     if problems:
-        return State(model, "damaged", folder, folder_bytes(folder), f"{model.name}: {', '.join(problems[:3])}")
-    return State(model, "whole", folder, folder_bytes(folder))
+        return ModelState(model, "damaged", folder, folder_bytes(folder), f"{hub.name}: {', '.join(problems[:3])}")
+    return ModelState(model, "complete", folder, folder_bytes(folder))
 
 
-def _size(folder: Path) -> int:
-    return folder_bytes(folder) if folder.is_dir() else 0
-
-
-def _unlink(link: Path) -> None:
+def _unlink(path: Path) -> None:
     try:
-        link.resolve().unlink(missing_ok=True)
-        link.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot remove {link}: {error.strerror or error}") from error
+        raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error

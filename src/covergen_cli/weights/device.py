@@ -1,4 +1,4 @@
-"""Where models compute."""
+"""Choose the device and the precision that models run in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+    """Return the device called ``name``; ``auto`` prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         ConfigError: this machine has no such device.
@@ -32,13 +32,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision called ``name``; ``auto`` is half on CUDA, for which Stable Diffusion is made, else single.
+    """Return the precision called ``name``; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
 
     Raises:
-        ConfigError: this device has no such precision.
+        ConfigError: the device does not support it.
     """
     if name == "auto":
         name = "fp16" if device.type == "cuda" else "fp32"
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ConfigError("this GPU does not know bf16", hint="Use --dtype fp16.")
+        raise ConfigError("this GPU does not support bf16", hint="Use --dtype fp16.")
     return _DTYPES[name]

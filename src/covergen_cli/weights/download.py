@@ -1,9 +1,8 @@
-"""One file from the network: bounded, resumed where it broke off, never taken for whole before it is checked."""
+"""Download one file over HTTP, with a size limit; an interrupted download is resumed."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,111 +13,68 @@ if TYPE_CHECKING:
     import httpx
 
 _BLOCK_BYTES = 1 << 18
-_TRIES = 3
+_ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30.0
 
-
-class _BrokenOffError(Exception):
-    """The connection ended before the file did."""
+OnProgress = Callable[[Progress], None]
 
 
-def git_blob_id(path: Path) -> str:
-    """Name a file's content as git does: SHA-1 over ``blob SIZE NUL`` and its bytes, 40 hexadecimal digits.
+def download(url: str, partial: Path, *, max_bytes: int, on_progress: OnProgress = lambda _: None) -> None:
+    """Download a file to ``partial``, resuming after the bytes that are already there.
 
-    Raises:
-        OSError: the file cannot be read.
-    """
-    return _digest(path, hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False))
-
-
-def sha256(path: Path) -> str:
-    """Name a file's content by its SHA-256, 64 hexadecimal digits.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    return _digest(path, hashlib.sha256())
-
-
-def _digest(path: Path, digest: hashlib._Hash) -> str:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def download(url: str, partial: Path, *, most_bytes: int, task: str = "fetch") -> Iterator[Progress]:
-    """Fetch a file to ``partial``, going on after what is already there.
-
-    When this ends well the server has said that the file is complete; whether it is the right one is for the caller to
-    check, before it gets its final name. After a connection that broke off what came is kept, for the next time.
+    The caller has to verify the content before the file gets its final name. When the connection fails, the bytes
+    received so far are kept for the next call.
 
     Args:
-        url: where the file is; redirections are followed.
-        partial: a name that nothing else reads.
-        most_bytes: a file that turns out larger is refused and removed.
-        task: what the events are about.
-
-    Yields:
-        bytes so far, of how many in all where the server says.
+        url: address of the file; redirects are followed.
+        partial: a path that nothing else reads.
+        max_bytes: a larger file is refused and removed.
+        on_progress: called after every block with the bytes so far, and the total if the server reports it.
 
     Raises:
-        ModelError: the server cannot be reached, does not have the file, breaks off each time, or sends too much.
-        OutputError: the place cannot be written to.
+        ModelError: the server cannot be reached, does not have the file, fails three times, or sends too much.
+        OutputError: ``partial`` cannot be written.
     """
     import httpx
 
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         with httpx.Client(follow_redirects=True, timeout=_TIMEOUT_SECONDS) as client:
-            whole, tries = False, 0
-            while not whole:
-                tries += 1
-                whole = yield from _attempt(client, url, partial, most_bytes, task, last=tries == _TRIES)
-    except (httpx.HTTPError, httpx.InvalidURL, _BrokenOffError) as error:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return _receive(client, url, partial, max_bytes, on_progress)
+                except httpx.TransportError:  # noqa: PERF203 — three attempts at most
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{url} cannot be fetched: {reason}", hint="Check the network, and try again.") from error
+        raise ModelError(f"{url} cannot be downloaded: {reason}", hint="Check the network and try again.") from error
     except OSError as error:
         raise OutputError(f"cannot write {partial}: {error.strerror or error}") from error
 
 
-def _attempt(
-    client: httpx.Client, url: str, partial: Path, most_bytes: int, task: str, *, last: bool
-) -> Generator[Progress, None, bool]:
-    """Fetch what is missing; return whether the file is complete. A broken connection is an error in the last try."""
+def _receive(client: httpx.Client, url: str, partial: Path, max_bytes: int, on_progress: OnProgress) -> None:
+    """Request the missing bytes and append them; httpx raises when the connection closes before the end."""
     import httpx
 
-    try:
-        yield from _receive(client, url, partial, most_bytes, task)
-    except (_BrokenOffError, httpx.TransportError):
-        if last:
-            raise
-        return False
-    return True
-
-
-def _receive(client: httpx.Client, url: str, partial: Path, most_bytes: int, task: str) -> Iterator[Progress]:
-    begin = partial.stat().st_size if partial.exists() else 0
-    # Compression on the way would make sizes and offsets speak of other bytes than those of the file.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
+    done = partial.stat().st_size if partial.exists() else 0
+    # Without compression, sizes and offsets count the bytes of the file itself.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with client.stream("GET", url, headers=headers) as response:
-        if begin and response.status_code != 206:
+        if done and response.status_code != httpx.codes.PARTIAL_CONTENT:
             partial.unlink()
-            if response.status_code == 416:
-                raise _BrokenOffError("the server and the part that is here do not fit")
-            begin = 0
+            if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise httpx.TransportError("the partial file does not match the file on the server")
+            done = 0
         response.raise_for_status()
         length = response.headers.get("Content-Length", "")
-        total = begin + int(length) if length.isdecimal() else None
-        done = begin
+        total = done + int(length) if length.isdecimal() else None
         with partial.open("ab") as file:
             for block in response.iter_raw(_BLOCK_BYTES):
                 done += len(block)
-                if done > most_bytes or (total or 0) > most_bytes:
+                if max(done, total or 0) > max_bytes:
                     file.close()
                     partial.unlink()
-                    raise ModelError(f"{url} is larger than the {most_bytes >> 20} MiB that are expected of it")
+                    raise ModelError(f"{url} is larger than the expected {max_bytes >> 20} MiB")
                 file.write(block)
-                yield Progress(task, done, total, partial.stem)
-        if total is not None and done < total:
-            raise _BrokenOffError(f"the connection ended after {done} of {total} bytes")
+                on_progress(Progress("download", done, total, partial.stem))

@@ -1,26 +1,24 @@
-"""Where models come from: the package itself, a folder, or the hub.
+"""Find the files of a model: in the package, in a folder, or on the Hugging Face Hub.
 
-A reference is ``starter`` (ships inside the package), a short name of a known model (``sd15``), a path, or a hub id
+A reference is ``starter`` (part of the package), the short name of a known model (``sd15``), a path, or a hub id
 ``OWNER/NAME``, optionally ``OWNER/NAME@REVISION``. Known models are pinned to a commit. Only safetensors, JSON and
-tokenizer files are fetched; code from the hub is never run. Offline, only what is already there is used.
+tokenizer files are downloaded; code from the hub is never run. Offline, only files on this machine are used.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from covergen_cli.errors import ModelError
+from covergen_cli.files import read_json, sha256_file
+from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_parts, offline
 
 STARTER = "starter"
 
-_BASE_PATTERNS = (
+BASE_PATTERNS = (
     "model_index.json",
     "*/config.json",
     "*/*.safetensors.index.json",
@@ -34,7 +32,7 @@ _BASE_PATTERNS = (
     "null_condition/null.safetensors",
     "upscaler/upscaler.safetensors",
 )
-_REFINER_PATTERNS = (
+REFINER_PATTERNS = (
     "model_index.json",
     "scheduler/scheduler_config.json",
     "tokenizer_2/*.json",
@@ -46,50 +44,30 @@ _REFINER_PATTERNS = (
     "vae/config.json",
     "vae/diffusion_pytorch_model.fp16.safetensors",
 )
-_ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
+ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
+_PATTERNS = {"base": BASE_PATTERNS, "adapter": ADAPTER_PATTERNS, "refiner": REFINER_PATTERNS}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-
-
-class NotFetchedError(ModelError):
-    """A model that is on the hub, but not on this machine, and was not to be fetched."""
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """A model on the hub.
-
-    Args:
-        repo_id: ``OWNER/NAME``.
-        revision: a commit, tag or branch; ``None`` for the default branch.
-        patterns: the files that are fetched; empty for those of a base or an adapter, whichever is asked for.
-        parts: folders with weights, without which it is not whole.
-    """
-
-    repo_id: str
-    revision: str | None
-    patterns: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ("unet", "vae")
-
 
 KNOWN: dict[str, HubModel] = {
     "sd15": HubModel(
+        "sd15",
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
         "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
         parts=("unet", "vae", "text_encoder"),
     ),
     "sdxl-refiner": HubModel(
+        "sdxl-refiner",
         "stabilityai/stable-diffusion-xl-refiner-1.0",
         "5d4cfe854c9a9a87939ff3653551c2b3c99a4356",
-        _REFINER_PATTERNS,
+        REFINER_PATTERNS,
         parts=("unet", "vae", "text_encoder_2"),
     ),
 }
 """Short names of hub models, each pinned to a commit."""
 
 
-def offline() -> bool:
-    """Tell whether the network must not be used (``HF_HUB_OFFLINE``, which ``--offline`` sets)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
+class NotFetchedError(ModelError):
+    """A model is on the hub but not on this machine, and downloading was not allowed."""
 
 
 def starter_folder() -> Path:
@@ -98,19 +76,19 @@ def starter_folder() -> Path:
 
 
 def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base", *, fetch: bool = True) -> Path:
-    """Find a model, fetching it from the hub when it is not here yet.
+    """Return the folder of a model, downloading it from the hub when it is not on this machine.
 
     Args:
-        reference: see the module's docstring. An existing folder wins over a hub id of the same name.
-        kind: what is needed of it; decides which files are fetched (of a refiner, those in half precision).
-        fetch: fetch what is not here; without, that is an error.
+        reference: see the module's docstring. An existing folder takes precedence over a hub id of the same name.
+        kind: decides which files are downloaded (for a refiner, those in half precision).
+        fetch: download what is missing; ``False`` makes that an error.
 
     Returns:
-        the folder that holds it. A run folder or the starter's bundle holds its adapter in ``adapter/``.
+        The folder. A run folder or the starter's bundle holds its adapter in ``adapter/``.
 
     Raises:
-        ModelError: it does not exist, is damaged (starter), or cannot be fetched; :class:`NotFetchedError` when it
-            could be, but ``fetch`` is off.
+        ModelError: it does not exist, is damaged (starter), or cannot be downloaded; :class:`NotFetchedError` when
+            ``fetch`` is false and it would have to be downloaded.
     """
     if reference == STARTER:
         folder = starter_folder()
@@ -128,45 +106,34 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
     if reference not in KNOWN and "@" not in reference and path.parent.is_dir():
         raise ModelError(
             f"there is no folder {reference}",
-            hint=f"Check the name. For a model of the hub, not of the folder {path.parent}, write {reference}@main.",
+            hint=f"Check the name. For a model on the hub, not in the folder {path.parent}, write {reference}@main.",
         )
-    return _from_hub(model, reference, model.patterns or _patterns(kind), fetch=fetch)
+    cached = find_model(model)
+    if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_parts(cached, model))):
+        return cached
+    if offline():
+        raise ModelError(
+            f"{reference} is not on this machine, and the network is off",
+            hint=f"Once online, run: covergen models pull {reference}",
+        )
+    if not fetch:
+        raise NotFetchedError(f"{reference} is not on this machine yet")
+    return download_model(model, model.patterns or _PATTERNS[kind])
 
 
 def hub_model(reference: str) -> HubModel | None:
-    """Return the hub model that a reference names: a short name, or ``OWNER/NAME`` with or without ``@REVISION``."""
+    """Return the hub model of a reference: a short name, or ``OWNER/NAME`` with or without ``@REVISION``."""
     if reference in KNOWN:
         return KNOWN[reference]
     if not _HUB_ID.fullmatch(reference) or reference.startswith("."):
         return None
     repo_id, _, revision = reference.partition("@")
-    return HubModel(repo_id, revision or None)
-
-
-def fetch_model(model: HubModel, reference: str) -> Path:
-    """Fetch what a hub model lacks here, be it a base or an adapter, and return its folder.
-
-    Raises:
-        ModelError: the network is off, or the hub says no or cannot be reached.
-    """
-    if offline():
-        raise ModelError(f"{reference} cannot be fetched: the network is off", hint="Leave out --offline.")
-    patterns = model.patterns or (*_BASE_PATTERNS, *_ADAPTER_PATTERNS)
-    if reference in KNOWN and not model.patterns:
-        patterns = _BASE_PATTERNS
-    folder = snapshot(model, patterns, local_only=False)
-    if folder is None:
-        raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")
-    return folder
+    return HubModel(reference, repo_id, revision or None)
 
 
 def revision_of(folder: Path) -> str | None:
-    """Return the commit that a folder of the hub's cache (``…/snapshots/COMMIT``) holds; ``None`` for other folders."""
+    """Return the commit of a folder in the hub's cache (``…/snapshots/COMMIT``); ``None`` for other folders."""
     return folder.name if folder.parent.name == "snapshots" and re.fullmatch("[0-9a-f]{40}", folder.name) else None
-
-
-def _patterns(kind: Literal["base", "adapter", "refiner"]) -> tuple[str, ...]:
-    return {"base": _BASE_PATTERNS, "adapter": _ADAPTER_PATTERNS, "refiner": _REFINER_PATTERNS}[kind]
 
 
 def verify_hashes(folder: Path) -> None:
@@ -177,82 +144,21 @@ def verify_hashes(folder: Path) -> None:
     """
     hint = "Reinstall covergen-cli."
     try:
-        expected = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
+        expected = read_json(folder / "sha256.json")
     except (OSError, ValueError) as error:
         raise ModelError(f"the starter in {folder} is missing or damaged: {error}", hint=hint) from error
-    bad = [name for name, digest in expected.items() if _sha256(folder / name) != digest]
+    bad = [name for name, digest in expected.items() if not _matches(folder / name, digest)]
     if bad:
-        raise ModelError(f"the starter in {folder} is damaged: {_names(bad)}", hint=hint)
+        raise ModelError(f"the starter in {folder} is damaged: {_listed(bad)}", hint=hint)
 
 
-def _sha256(path: Path) -> str | None:
+def _matches(path: Path, digest: str) -> bool:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_file(path) == digest
     except OSError:
-        return None
+        return False
 
 
-def _names(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     shown = sorted(names)
-    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return ", ".join(shown[:3]) + more
-
-
-def _from_hub(model: HubModel, reference: str, patterns: tuple[str, ...], *, fetch: bool) -> Path:
-    """Return the snapshot of a hub model: from the cache when it is whole there, else fetched."""
-    cached = snapshot(model, patterns, local_only=True)
-    if cached is not None and (_is_whole(cached, model, patterns) or offline()):
-        return cached
-    if offline():
-        raise ModelError(
-            f"{reference} is not on this machine, and the network is off",
-            hint=f"Once online, run: covergen models pull {reference}",
-        )
-    if not fetch:
-        raise NotFetchedError(f"{reference} is not on this machine yet")
-    fetched = snapshot(model, patterns, local_only=False)
-    if fetched is None:
-        raise ModelError(f"{reference} cannot be fetched", hint="Check the name, the revision and the network.")
-    return fetched
-
-
-def _is_whole(folder: Path, model: HubModel, patterns: tuple[str, ...]) -> bool:
-    """Tell whether the main files are there: an interrupted download leaves a snapshot with holes."""
-    if "adapter.json" in patterns:
-        return any((folder / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
-    return not missing_parts(folder, model)
-
-
-def missing_parts(folder: Path, model: HubModel) -> list[str]:
-    """Names of the parts of a model that lack weights or their description."""
-    return [part for part in model.parts if not _has_weights(folder / part)]
-
-
-def _has_weights(part: Path) -> bool:
-    # In the cache files are links, and a link can be there without what it leads to.
-    return (part / "config.json").is_file() and any(file.is_file() for file in part.glob("*.safetensors"))
-
-
-def snapshot(model: HubModel, patterns: tuple[str, ...], *, local_only: bool) -> Path | None:
-    """Ask huggingface_hub for a snapshot; ``None`` when a local one is wanted and there is none.
-
-    Raises:
-        ModelError: the hub says no, or cannot be reached.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(
-            model.repo_id, revision=model.revision, allow_patterns=list(patterns), local_files_only=local_only
-        )
-    except LocalEntryNotFoundError as error:
-        if local_only:
-            return None
-        raise ModelError(f"{model.repo_id} cannot be fetched: the hub cannot be reached", hint="Try again.") from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{model.repo_id} cannot be fetched: {reason}", hint="Check the name and the revision."
-        ) from error
-    return Path(folder)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

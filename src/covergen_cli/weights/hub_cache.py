@@ -1,30 +1,57 @@
-"""What the hub's cache on this machine holds: where, how much, whole or damaged; and its removal.
+"""The Hugging Face Hub's cache on this machine: find, download, verify and remove models.
 
-The cache names every file by its content, SHA-256 for large files and git's blob id for small ones, so that damage can
-be found without the network.
+The cache names every file by its content, with the SHA-256 of large files and the git blob id of small ones, so that
+damage can be detected offline.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from covergen_cli.errors import ModelError
 from covergen_cli.events import Progress
-from covergen_cli.weights.download import git_blob_id, sha256
-from covergen_cli.weights.hub import HubModel, fetch_model
+from covergen_cli.files import git_blob_id, sha256_file
 
-_LOOK_SECONDS = 0.5
-_REVISION = re.compile("[0-9a-f]{40}")
+if TYPE_CHECKING:
+    from covergen_cli.weights.download import OnProgress
+
+_COMMIT = re.compile("[0-9a-f]{40}")
+_SHA256_DIGITS = 64
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub.
+
+    Args:
+        name: the name that users give it: a short name or a hub id.
+        repo_id: ``OWNER/NAME``.
+        revision: a commit, tag or branch; ``None`` for the default branch.
+        patterns: the files to download; empty for those of a base or an adapter.
+        parts: folders that must hold weights for the model to be complete.
+    """
+
+    name: str
+    repo_id: str
+    revision: str | None = None
+    patterns: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ("unet", "vae")
+
+
+def offline() -> bool:
+    """Return whether the network must not be used (``HF_HUB_OFFLINE``, which ``--offline`` sets)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def find_model(model: HubModel) -> Path | None:
-    """Return the snapshot of a model, whole or not; ``None`` when there is none."""
+    """Return the cached snapshot of a model, complete or not; ``None`` when there is none."""
     folder = _repository(model)
     revision = model.revision or "main"
-    if not _REVISION.fullmatch(revision):
+    if not _COMMIT.fullmatch(revision):
         try:
             revision = (folder / "refs" / revision).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
@@ -34,59 +61,91 @@ def find_model(model: HubModel) -> Path | None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of the files in a folder; of links, what they lead to."""
+    """Return the total size of the files in a folder; links count as their targets."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def has_adapter(snapshot: Path) -> bool:
+    """Return whether a snapshot holds the weights of an adapter, at the top or in ``adapter/``."""
+    return any((snapshot / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
+
+
+def missing_parts(snapshot: Path, model: HubModel) -> list[str]:
+    """Return the parts of a model that lack weights or a config; an interrupted download leaves such gaps."""
+    return [part for part in model.parts if not _has_weights(snapshot / part)]
+
+
+def _has_weights(part: Path) -> bool:
+    # The files are links, which may exist without their targets.
+    return (part / "config.json").is_file() and any(file.is_file() for file in part.glob("*.safetensors"))
+
+
 def damaged_files(snapshot: Path) -> list[str]:
-    """Names of files that are not what their names in the cache say, or lead nowhere; reads everything."""
-    return sorted(
-        path.relative_to(snapshot).as_posix()
-        for path in snapshot.rglob("*")
-        if (path.is_file() or path.is_symlink()) and not _is_sound(path)
-    )
+    """Return the files whose content does not match their name in the cache, or that are missing; reads everything."""
+    files = (path for path in snapshot.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(path.relative_to(snapshot).as_posix() for path in files if not _is_intact(path))
 
 
-def pull_model(model: HubModel, reference: str) -> Iterator[Progress]:
-    """Fetch a model, going on where an earlier run broke off.
+def _is_intact(path: Path) -> bool:
+    try:
+        blob = path.resolve(strict=True)
+        if blob.parent.name != "blobs":
+            return blob.stat().st_size > 0
+        return blob.name == (sha256_file(blob) if len(blob.name) == _SHA256_DIGITS else git_blob_id(blob))
+    except OSError:
+        return False
 
-    Yields:
-        bytes that lie in the cache so far; how many it will be is not known.
+
+def download_model(model: HubModel, patterns: tuple[str, ...], on_progress: OnProgress | None = None) -> Path:
+    """Download the missing files of a model into the cache and return its snapshot.
+
+    Args:
+        model: the model.
+        patterns: the files to download.
+        on_progress: called with the bytes so far, from several threads; ``None`` shows the hub's own progress bars.
 
     Raises:
-        ModelError: the network is off, or the hub says no or cannot be reached.
+        ModelError: the network is off, or the hub refuses or cannot be reached.
     """
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            fetch_model(model, reference)
-        except BaseException as error:  # noqa: BLE001 — raised again below, in the caller's thread
-            failures.append(error)
-
-    bars = not are_progress_bars_disabled()
-    disable_progress_bars()
+    if offline():
+        raise ModelError(f"{model.name} cannot be downloaded: the network is off", hint="Leave out --offline.")
+    bar = None if on_progress is None else _bar_class(model.name, on_progress)
     try:
-        # A daemon thread: Ctrl-C ends the program at once, and the next run goes on from what is in the cache.
-        thread = Thread(target=work, daemon=True, name="covergen-pull")
-        thread.start()
-        while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
-            yield Progress("fetch", _arrived(model), None, reference)
-    finally:
-        if bars:
-            enable_progress_bars()
-    if failures:
-        raise failures[0]
+        folder = snapshot_download(
+            model.repo_id, revision=model.revision, allow_patterns=list(patterns), tqdm_class=bar
+        )
+    except LocalEntryNotFoundError as error:
+        raise ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.") from error
+    except Exception as error:  # the hub's HTTP library, and with it the errors, depends on its version
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = "Check the name and the revision."
+        raise ModelError(f"{model.name} cannot be downloaded: {reason}", hint=hint) from error
+    return Path(folder)
+
+
+def _bar_class(name: str, on_progress: OnProgress) -> Any:
+    """Return a silent progress bar class that reports to ``on_progress``."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            # snapshot_download makes three bars: for the files, for the network, and this one for the bytes written.
+            self._counts_bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if self._counts_bytes:
+                on_progress(Progress("download", int(self.n), int(self.total or 0) or None, name))
+
+    return Bar
 
 
 def remove_model(model: HubModel) -> int:
-    """Remove a model's snapshot, and what only it uses, from the cache.
-
-    Returns:
-        bytes that are free again.
+    """Remove the snapshot of a model, and what only it uses, from the cache; return the bytes freed.
 
     Raises:
         ModelError: the files cannot be removed.
@@ -96,12 +155,12 @@ def remove_model(model: HubModel) -> int:
     snapshot = find_model(model)
     if snapshot is None:
         return 0
-    before = _arrived(model)
-    plan = scan_cache_dir(_cache()).delete_revisions(snapshot.name)
-    plan.execute()
+    blobs = _repository(model) / "blobs"
+    before = folder_bytes(blobs)
+    scan_cache_dir(_cache()).delete_revisions(snapshot.name).execute()
     if snapshot.exists():
-        raise ModelError(f"{snapshot} cannot be removed", hint="Check who may write there.")
-    return before - _arrived(model)
+        raise ModelError(f"{snapshot} cannot be removed", hint="Check the permissions of the folder.")
+    return before - folder_bytes(blobs)
 
 
 def _cache() -> Path:
@@ -112,26 +171,3 @@ def _cache() -> Path:
 
 def _repository(model: HubModel) -> Path:
     return _cache() / f"models--{model.repo_id.replace('/', '--')}"
-
-
-def _arrived(model: HubModel) -> int:
-    """Bytes in the cache of a model, unfinished downloads too."""
-    folder = _repository(model) / "blobs"
-    return sum(_size(path) for path in folder.glob("*")) if folder.is_dir() else 0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # a finished part was renamed meanwhile
-        return 0
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        target = path.resolve(strict=True)
-        if target.parent.name != "blobs":
-            return target.stat().st_size > 0
-        return target.name == (sha256(target) if len(target.name) == 64 else git_blob_id(target))
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""The weights of OpenL3's audio network: fetched once, checked, and kept as safetensors in the user's cache.
+"""The weights of OpenL3's audio network: downloaded once, verified, and converted to safetensors in the cache.
 
 The files are those of the ``models`` branch of github.com/marl/openl3 (Cramer, Wu, Salamon and Bello, ICASSP 2019;
 CC-BY 4.0), pinned by their git blob ids. The embedding sizes 512 and 6144 share one file.
@@ -6,29 +6,27 @@ CC-BY 4.0), pinned by their git blob ids. The embedding sizes 512 and 6144 share
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import uuid
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 
-from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.weights.download import download, git_blob_id
-from covergen_cli.weights.hub import offline
+from covergen_cli.errors import ModelError
+from covergen_cli.files import git_blob_id, sha256_bytes, write_bytes
+from covergen_cli.weights.download import download
+from covergen_cli.weights.hub_cache import offline
 from covergen_cli.weights.keras_file import check_arrays, read_keras
 
 if TYPE_CHECKING:
-    from covergen_cli.events import Progress
+    from covergen_cli.weights.download import OnProgress
     from covergen_cli.weights.keras_file import Arrays
 
 URL = "https://github.com/marl/openl3/raw/models/"
-"""Where the published files are."""
+"""Address of the published files."""
 
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 _FORMAT = "covergen openl3 1"
 
 
@@ -38,8 +36,8 @@ class OpenL3File:
 
     Args:
         input_repr: the spectrogram that the network was trained on.
-        content: what it was trained on: music, or sounds of the environment.
-        blob_id: git's name of the file's content.
+        content: the training data: music, or environmental sounds.
+        blob_id: the git blob id of the file.
     """
 
     input_repr: Literal["mel256", "mel128"]
@@ -48,7 +46,7 @@ class OpenL3File:
 
     @property
     def file_name(self) -> str:
-        """Its published name."""
+        """Published name of the file."""
         return f"openl3_audio_{self.input_repr}_{self.content}-v0_4_0.h5.gz"
 
 
@@ -62,13 +60,13 @@ OPENL3: dict[str, OpenL3File] = {
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Weights in memory.
+class OpenL3Weights:
+    """Converted weights.
 
     Args:
         arrays: see :func:`covergen_cli.weights.keras_file.array_shapes`.
         input_repr: ``mel256`` or ``mel128``.
-        sha256: names the arrays' content; 64 hexadecimal digits.
+        sha256: see :func:`content_sha256`.
     """
 
     arrays: Arrays
@@ -77,12 +75,12 @@ class Stored:
 
 
 def cache_folder() -> Path:
-    """Folder of the converted weights."""
+    """Return the folder of the converted weights."""
     return Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "openl3"
 
 
 def openl3_path(name: str) -> Path:
-    """Where the converted weights of this name are kept, whether they are there or not.
+    """Return the path of converted weights, whether they exist or not.
 
     Raises:
         ModelError: there is no such name.
@@ -95,7 +93,7 @@ def find_openl3(name: str) -> Path | None:
     """Return the weights in the cache; ``None`` when they are not there.
 
     Raises:
-        ModelError: they are there and damaged.
+        ModelError: they are damaged.
     """
     path = openl3_path(name)
     if not path.exists():
@@ -105,29 +103,26 @@ def find_openl3(name: str) -> Path | None:
 
 
 def custom_openl3(input_repr: str, sha256: str) -> Path | None:
-    """Return weights that once came from a user's file, by the hash of their content; ``None`` when not here."""
+    """Return weights converted from a user's file, given the hash of their content; ``None`` when not cached."""
     path = cache_folder() / f"{input_repr}-{sha256[:16]}.safetensors"
     return path if path.exists() else None
 
 
-def openl3_weights(name: str = "openl3", file: Path | None = None) -> Path:
-    """Give the weights as safetensors: from a file, from the cache, else from the network.
+def openl3_weights(name: str = "openl3", file: str | os.PathLike[str] | None = None) -> Path:
+    """Return weights as a verified safetensors file: from ``file``, from the cache, or downloaded.
 
     Args:
         name: a key of :data:`OPENL3`.
-        file: a published ``.h5`` or ``.h5.gz``, which is converted into the cache, or a converted ``.safetensors``. One
-            that bears a published name has to be that very file; others are other weights of the same network.
-
-    Returns:
-        a whole, checked file that :func:`load_openl3` reads.
+        file: a published ``.h5`` or ``.h5.gz``, which is converted into the cache, or a converted ``.safetensors``. A
+            file with a published name must be that very file; others may hold other weights of the same network.
 
     Raises:
-        ModelError: they are not here and cannot be fetched, or are damaged.
-        OutputError: the cache cannot be written to.
+        ModelError: the weights are missing and cannot be downloaded, or are damaged.
+        OutputError: the cache cannot be written.
     """
     known = _known(name)
     if file is not None:
-        return _from_file(file.expanduser(), name)
+        return _from_file(Path(file).expanduser(), name)
     try:
         found = find_openl3(name)
     except ModelError:
@@ -139,80 +134,84 @@ def openl3_weights(name: str = "openl3", file: Path | None = None) -> Path:
     if offline():
         raise ModelError(
             f"{name} needs {known.file_name} from {URL}, which is not on this machine, and the network is off",
-            hint=_way_out(name),
+            hint=_hint(name),
         )
-    for _ in fetch_openl3(name):
-        pass
+    download_openl3(name)
     return openl3_path(name)
 
 
-def fetch_openl3(name: str) -> Iterator[Progress]:
-    """Fetch, check and convert a published file, replacing what the cache holds of it.
-
-    Yields:
-        bytes so far.
+def download_openl3(name: str, on_progress: OnProgress = lambda _: None) -> None:
+    """Download, verify and convert a published file; the cached weights of that name are replaced.
 
     Raises:
-        ModelError: it cannot be fetched, or what came is not the published file; that is removed.
-        OutputError: the cache cannot be written to.
+        ModelError: it cannot be downloaded, or is not the published file; it is removed then.
+        OutputError: the cache cannot be written.
     """
     known = _known(name)
     if offline():
-        raise ModelError(f"{name} cannot be fetched: the network is off", hint=_way_out(name))
-    partial = cache_folder() / f"{known.file_name}.part"
+        raise ModelError(f"{name} cannot be downloaded: the network is off", hint=_hint(name))
+    url, partial = URL + known.file_name, cache_folder() / f"{known.file_name}.part"
     for resumed in (partial.exists(), False):
         try:
-            yield from download(URL + known.file_name, partial, most_bytes=_MOST_BYTES)
+            download(url, partial, max_bytes=_MAX_BYTES, on_progress=on_progress)
         except ModelError as error:
-            raise ModelError(f"{name} cannot be had: {error.message}", hint=_way_out(name)) from error
+            raise ModelError(f"{name}: {error.message}", hint=_hint(name)) from error
         if git_blob_id(partial) == known.blob_id:
             break
         partial.unlink()
         if not resumed:
-            raise ModelError(
-                f"what came from {URL}{known.file_name} is not the published file (truncated or tampered with); "
-                "it was removed",
-                hint=_way_out(name),
-            )
+            message = f"{url} did not return the published file (truncated or modified); it was removed"
+            raise ModelError(message, hint=_hint(name))
     try:
-        _keep(read_keras(partial), known.input_repr, known.file_name, openl3_path(name))
+        save_openl3(read_keras(partial), known.input_repr, known.file_name, openl3_path(name))
     finally:
         partial.unlink(missing_ok=True)
 
 
-def load_openl3(path: Path) -> Stored:
-    """Read converted weights and compare them with the hash that they carry.
+def load_openl3(path: str | os.PathLike[str]) -> OpenL3Weights:
+    """Load converted weights and compare them with the hash that they carry.
 
     Raises:
-        ModelError: the file is missing, damaged, or something else.
+        ModelError: the file is missing, damaged, or of another format.
     """
     import safetensors
     from safetensors.numpy import load
 
-    again = "Fetch it again with covergen models pull."
+    hint = "Run covergen models pull to download it again."
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            facts = file.metadata() or {}
-        arrays = load(path.read_bytes())
+            metadata = file.metadata() or {}
+        arrays = load(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist", hint="Check the spelling of the path.") from error
     except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{path} is damaged: {error}", hint=again) from error
-    if facts.get("format") != _FORMAT or facts.get("input_repr") not in {"mel256", "mel128"}:
-        raise ModelError(f"{path} does not hold OpenL3's weights as this version keeps them", hint=again)
+        raise ModelError(f"{path} is damaged: {error}", hint=hint) from error
+    if metadata.get("format") != _FORMAT or metadata.get("input_repr") not in {"mel256", "mel128"}:
+        raise ModelError(f"{path} does not hold OpenL3 weights in the format of this version", hint=hint)
     arrays = check_arrays(arrays, path)
-    if content_sha256(arrays) != facts.get("sha256"):
-        raise ModelError(f"{path} is damaged: its content is not what was written", hint=again)
-    return Stored(arrays, facts["input_repr"], facts["sha256"])
+    if content_sha256(arrays) != metadata.get("sha256"):
+        raise ModelError(f"{path} is damaged: its content does not match its hash", hint=hint)
+    return OpenL3Weights(arrays, metadata["input_repr"], metadata["sha256"])
+
+
+def save_openl3(arrays: Arrays, input_repr: str, source: str, path: Path) -> Path:
+    """Write weights as safetensors that :func:`load_openl3` reads, and return ``path``.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    from safetensors.numpy import save
+
+    metadata = {"format": _FORMAT, "input_repr": input_repr, "source": source, "sha256": content_sha256(arrays)}
+    write_bytes(path, save(arrays, metadata))
+    return path
 
 
 def content_sha256(arrays: Arrays) -> str:
-    """Name weights by their values, however they are stored: SHA-256 over names and little-endian float32."""
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        digest.update(name.encode() + b"\0")
-        digest.update(array.astype("<f4").tobytes())
-    return digest.hexdigest()
+    """Return the SHA-256 of names and values (little-endian float32), which does not depend on the file format."""
+    return sha256_bytes(
+        b"".join(name.encode() + b"\0" + array.astype("<f4").tobytes() for name, array in arrays.items())
+    )
 
 
 def _known(name: str) -> OpenL3File:
@@ -221,28 +220,11 @@ def _known(name: str) -> OpenL3File:
     return OPENL3[name]
 
 
-def _way_out(name: str) -> str:
+def _hint(name: str) -> str:
     return (
         f"Run covergen models pull {name} on a connected machine and copy {cache_folder()} here, "
         "or give the file with --openl3-weights FILE."
     )
-
-
-def _keep(arrays: Arrays, input_repr: str, source: str, path: Path) -> Path:
-    from safetensors.numpy import save
-
-    facts = {"format": _FORMAT, "input_repr": input_repr, "source": source, "sha256": content_sha256(arrays)}
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(arrays, facts))
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return path
 
 
 def _from_file(file: Path, name: str) -> Path:
@@ -256,11 +238,10 @@ def _from_file(file: Path, name: str) -> Path:
     published = {other.file_name: other for other in OPENL3.values()}.get(file.name)
     if published and published != known:
         raise ModelError(f"{file} is not what {name} needs", hint=f"Give {known.file_name}.")
-    is_published = git_blob_id(file) == known.blob_id
-    if published and not is_published:
+    if git_blob_id(file) == known.blob_id:
+        return save_openl3(arrays, known.input_repr, known.file_name, openl3_path(name))
+    if published:
         raise ModelError(f"{file} is damaged: it is not the published file", hint="Download it again.")
-    if is_published:
-        return _keep(arrays, known.input_repr, known.file_name, openl3_path(name))
-    # Other weights of this network must not be taken for the published ones, so they are kept under their hash.
+    # Named by their hash, other weights of this network are never mistaken for the published ones.
     path = cache_folder() / f"{known.input_repr}-{content_sha256(arrays)[:16]}.safetensors"
-    return _keep(arrays, known.input_repr, file.name, path)
+    return save_openl3(arrays, known.input_repr, file.name, path)

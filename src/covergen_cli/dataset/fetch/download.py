@@ -26,7 +26,7 @@ from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retr
 from covergen_cli.dataset.sources.base import FREE_SPACE, NO_ROOM, Missed, unexpected
 from covergen_cli.dataset.sources.table import is_file_url, landing
 from covergen_cli.errors import OutputError
-from covergen_cli.weights import offline
+from covergen_cli.weights.hub_cache import offline
 
 if TYPE_CHECKING:
     from covergen_cli.config import FetchConfig
