@@ -110,10 +110,10 @@ def test_pull_replaces_only_what_is_damaged(hub, capfd):
 
 
 def test_pull_of_a_complete_model_asks_the_hub_nothing(hub):
-    pull("sd15")
+    pull("owner/name")
     hub.requests = 0
     events = []
-    pull("sd15", events.append)
+    pull("owner/name", events.append)
     assert (events, hub.requests) == ([], 0)
 
 
