@@ -120,6 +120,6 @@ def test_a_folder_that_cannot_be_read_is_named_among_the_songs(tmp_path, monkeyp
 
 def test_why_it_cannot_be_read_is_said(tmp_path, monkeypatch):
     # Root may read anything, so the system's answer is replaced.
-    monkeypatch.setattr("covergen_cli.audio.io.os.access", lambda *_: False)
+    monkeypatch.setattr("covergen_cli.audio.container.os.access", lambda *_: False)
     with pytest.raises(InputError, match="cannot be read"):
         probe(tmp_path)

@@ -1,34 +1,30 @@
-"""What a music file plays, apart from its name, its tags and the picture in it."""
+"""A hash of the encoded sound in a music file, which its name, tags and pictures do not change."""
 
 from __future__ import annotations
 
-import hashlib
+import os
+from itertools import chain
 from pathlib import Path
 
 import av
 
-from covergen_cli.audio.io import open_audio
+from covergen_cli.audio.container import open_audio
 from covergen_cli.errors import InputError
-from covergen_cli.files import sha256_file
+from covergen_cli.files import sha256_chunks, sha256_file
 
 
-def audio_sha256(path: Path) -> str:
-    """Name the sound of a file: SHA-256 over the packets of its audio stream, still encoded.
+def audio_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's encoded audio packets, as 64 hexadecimal digits.
 
-    Another tag or picture leaves it as it is. A file whose packets cannot be read to the end is named by all its bytes.
-
-    Returns:
-        64 hexadecimal digits.
+    If the packets cannot be read to the end, return the SHA-256 of all bytes of the file.
 
     Raises:
         OSError: the file cannot be read.
     """
-    digest = hashlib.sha256()
+    path = Path(path)
     try:
         with open_audio(path) as (container, audio):
-            digest.update(audio.codec_context.name.encode())
-            for packet in container.demux(audio):
-                digest.update(bytes(packet))
+            packets = (bytes(packet) for packet in container.demux(audio))
+            return sha256_chunks(chain([audio.codec_context.name.encode()], packets))
     except (InputError, av.error.FFmpegError):
         return sha256_file(path)
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from covergen_cli.audio.io import open_audio
+from covergen_cli.audio.container import open_audio
 
 _FRONT = "cover (front)"
 _MOST_PACKETS = 100

@@ -82,7 +82,7 @@ def extract(samples: Array) -> Features:
     frames = 1 + max(0, samples.size - WINDOW) // HOP
     power = _power(samples, WINDOW, HOP, frames)
     total = power.sum(axis=1)
-    mel_power = power @ mel_filters().T
+    mel_power = _mel_power(power)
     mel_db = _decibels(mel_power)
     before = np.concatenate([np.full((2, BANDS), FLOOR_DB, np.float32), mel_db[:-2]])[: len(mel_db)]
     rise = np.maximum(mel_db - before, 0) / np.float32(10)
@@ -100,7 +100,7 @@ def extract(samples: Array) -> Features:
         mel_power=mel_power,
         chroma=_chroma(samples, frames),
         contrast_db=_contrast(power, hertz),
-        centroid=np.log2(np.maximum((magnitude @ hertz) / (magnitude.sum(axis=1) + tiny), 50.0)),
+        centroid=np.log2(np.maximum((magnitude * hertz).sum(axis=1) / (magnitude.sum(axis=1) + tiny), 50.0)),
         flatness=np.log10(_geometric_mean(power[:, 1:]) / (power[:, 1:].mean(axis=1) + tiny) + np.float32(1e-5)),
         rolloff=np.log2(np.maximum(rolloff, 50.0)),
         gain_db=float(20 * np.log10(max(gain, 1e-6))),
@@ -130,6 +130,20 @@ def mel_filters() -> Array:
     down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     filters: Array = np.maximum(np.minimum(up, down), 0).astype(np.float32)
     return filters
+
+
+def _mel_power(power: Array) -> Array:
+    """Sum the bins of each filter.
+
+    A matrix product would round differently with the number of threads that BLAS uses, and an embedding must not
+    depend on that.
+    """
+    filters = mel_filters()
+    bands = np.empty((len(power), BANDS), np.float32)
+    for band, weights in enumerate(filters):
+        first, *_, last = np.flatnonzero(weights)
+        bands[:, band] = (power[:, first : last + 1] * weights[first : last + 1]).sum(axis=1)
+    return bands
 
 
 def _gain(samples: Array) -> float:

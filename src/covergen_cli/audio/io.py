@@ -1,59 +1,37 @@
-"""Any audio file → mono float32, as a stream of blocks or as one clip (§3.4.1's input).
+"""Decode any audio file to mono float32, as a stream of blocks or as one clip (§3.4.1), and write mp3.
 
-ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples. Files are open_audio here and handed over as
-file objects, and every ffmpeg protocol is forbidden, so neither an odd file name (``http:…``, ``concat:…``) nor a
-playlist dressed up as a song can make ffmpeg open anything else.
+ffmpeg's libraries (through PyAV, inside its wheel) decode, soxr resamples.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import av
 import numpy as np
 import numpy.typing as npt
 import soxr
 
-from covergen_cli.audio.decode import CannotSeekError, Damage, native_blocks, rebuffered, resampled
+from covergen_cli.audio.container import declared_seconds, open_audio
+from covergen_cli.audio.decode import CannotSkipError, Damage, mono_blocks, rebuffered, resampled
 from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 from covergen_cli.files import atomic_path
 
 ANALYSIS_RATE_HZ = 22050
-"""The rate at which segments and descriptors are computed."""
+"""Sample rate at which segments and descriptors are computed."""
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *(
-            "aac",
-            "ac3",
-            "aif",
-            "aiff",
-            "amr",
-            "ape",
-            "au",
-            "caf",
-            "dsf",
-            "flac",
-            "m4a",
-            "m4b",
-            "mka",
-            "mp2",
-            "mp3",
-            "mpc",
-        ),
-        *("oga", "ogg", "opus", "tta", "w64", "wav", "weba", "wma", "wv"),
-        *("avi", "flv", "m4v", "mkv", "mov", "mp4", "ogv", "webm", "wmv"),
-    )
-)
-"""Lower-case suffixes that are looked for in a folder; a file that is named outright may have any suffix."""
+_SUFFIXES = """
+.aac .ac3 .aif .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .mpc .oga .ogg .opus .tta .w64 .wav .weba
+.wma .wv .avi .flv .m4v .mkv .mov .mp4 .ogv .webm .wmv
+"""
+AUDIO_SUFFIXES = frozenset(_SUFFIXES.split())
+"""Lower-case suffixes of the files that a search of a folder finds; a file given by name may have any suffix."""
 
 SILENCE_PEAK = 1e-4
 """Peak (−80 dB of full scale) up to which a signal counts as silent: above 16-bit dither, below any music."""
@@ -61,26 +39,25 @@ SILENCE_PEAK = 1e-4
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 _PREROLL_SECONDS = 0.5
-_SEEK_FROM_SECONDS = 5.0
-
+_SKIP_FROM_SECONDS = 5.0
 
 Resample: TypeAlias = Callable[[npt.NDArray[np.float32], int, int], npt.NDArray[np.float32]]
-"""Mono samples, their rate, the rate that is wanted → mono samples."""
+"""Mono samples, their rate, the target rate → mono samples."""
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file says about itself, without decoding it.
+    """What a file declares about itself, without decoding it.
 
     Args:
         path: the file.
-        duration_seconds: as the container declares it; ``None`` when it does not.
-        sample_rate_hz: of the audio stream that would be decoded.
-        channels: of that stream.
+        duration_seconds: as the container declares it, which may be wrong; ``None`` when it does not.
+        sample_rate_hz: sample rate of the audio stream.
+        channels: number of channels of that stream.
         codec: ffmpeg's name of its codec, e.g. ``"mp3"``.
-        title: from the tags, or ``None``.
-        artist: from the tags, or ``None``.
-        tags: these and the others that say which album the song belongs to.
+        title: from the tags.
+        artist: from the tags, or else the album artist.
+        tags: all tags.
     """
 
     path: Path
@@ -95,12 +72,12 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class Clip:
-    """Decoded sound.
+    """Decoded audio.
 
     Args:
         samples: mono float32 ``(n,)`` in [−1, 1].
         sample_rate_hz: their rate.
-        warnings: sentences about what was wrong with the file, empty when nothing was.
+        warnings: sentences about what is wrong with the file; empty when nothing is.
     """
 
     samples: npt.NDArray[np.float32]
@@ -109,12 +86,12 @@ class Clip:
 
 
 def is_silent(samples: npt.NDArray[np.float32]) -> bool:
-    """Return whether no sample rises above −80 dB of full scale; true of no samples at all."""
+    """Return whether no sample exceeds −80 dB of full scale; true for an empty array."""
     return samples.size == 0 or float(np.max(np.abs(samples))) <= SILENCE_PEAK
 
 
-def probe(path: str | Path) -> AudioInfo:
-    """Read duration, format and tags of a file.
+def probe(path: str | os.PathLike[str]) -> AudioInfo:
+    """Read the declared duration, the format and the tags of a file.
 
     Raises:
         InputError: the file is missing, not a file, unreadable, empty, not audio, or has no audio stream.
@@ -124,7 +101,7 @@ def probe(path: str | Path) -> AudioInfo:
         tags = read_tags({**audio.metadata, **container.metadata})
         return AudioInfo(
             path=path,
-            duration_seconds=declared_seconds(container, audio),
+            duration_seconds=declared_seconds(path, container, audio),
             sample_rate_hz=audio.codec_context.sample_rate,
             channels=audio.codec_context.channels,
             codec=audio.codec_context.name,
@@ -135,12 +112,10 @@ def probe(path: str | Path) -> AudioInfo:
 
 
 class AudioStream(Iterator[npt.NDArray[np.float32]]):
-    """Blocks of a file as mono float32, one after the other; memory does not grow with the file.
-
-    Iterate over it; ``warnings`` is complete once the iteration has ended. Made by :func:`stream`.
+    """Iterator over the blocks of a file, mono float32; made by :func:`stream`. Memory does not grow with the file.
 
     Attributes:
-        warnings: sentences about what was wrong with the file.
+        warnings: sentences about what is wrong with the file; complete once the iteration has ended.
         samples: number of samples yielded so far.
     """
 
@@ -150,47 +125,45 @@ class AudioStream(Iterator[npt.NDArray[np.float32]]):
         self._blocks = self._run(path, sample_rate_hz, max(1, round(block_seconds * sample_rate_hz)))
 
     def __next__(self) -> npt.NDArray[np.float32]:
-        """Return the next block; raise StopIteration at the end of the file and InputError when nothing was decoded."""
+        """Return the next block."""
         return next(self._blocks)
 
     def close(self) -> None:
-        """Close the file before its end; harmless when it is closed already."""
+        """Close the file before its end; do nothing if it is closed already."""
         self._blocks.close()
 
     def _run(self, path: Path, rate_hz: int, block: int) -> Generator[npt.NDArray[np.float32], None, None]:
         damage = Damage()
         with open_audio(path) as (container, audio):
-            for piece in rebuffered(resampled(native_blocks(container, audio, damage), rate_hz), block):
+            for piece in rebuffered(resampled(mono_blocks(container, audio, damage), rate_hz), block):
                 self.samples += piece.size
                 yield piece
             if not self.samples:
                 raise _no_sound(path)
-            self.warnings = damage_warnings(path, self.samples / rate_hz, declared_seconds(container, audio), damage)
+            self.warnings = damage.warnings(path, container, audio, self.samples / rate_hz)
 
 
-def stream(path: str | Path, sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
+def stream(path: str | os.PathLike[str], sample_rate_hz: int, block_seconds: float = 10.0) -> AudioStream:
     """Decode a file block by block.
 
-    Channels are averaged, so that a file and its mono copy sound the same; samples are clipped to [−1, 1], and ones
-    that are no number become 0.
+    Channels are averaged, samples are clipped to [−1, 1], and NaN becomes 0.
 
     Args:
         path: a local file that ffmpeg can decode.
-        sample_rate_hz: rate of the samples that are yielded.
+        sample_rate_hz: sample rate of the blocks.
         block_seconds: length of every block but the last, which may be shorter.
 
     Returns:
-        An iterator over float32 arrays ``(n,)``, with the warnings on it afterwards.
+        An iterator over float32 arrays ``(n,)``, which has the warnings afterwards.
 
     Raises:
-        InputError: while iterating: the file is missing, not a file, unreadable, empty, not audio, has no audio stream,
-            or not one sample could be decoded.
+        InputError: while iterating, as :func:`probe`, or not one sample could be decoded.
     """
     return AudioStream(Path(path), sample_rate_hz, block_seconds)
 
 
 def load(
-    path: str | Path,
+    path: str | os.PathLike[str],
     sample_rate_hz: int,
     start_seconds: float = 0.0,
     end_seconds: float | None = None,
@@ -198,18 +171,18 @@ def load(
 ) -> Clip:
     """Decode a file, or the part of it between two times, into one array.
 
-    A part that starts late is sought, and decoded from a little before, so that it equals that part of the whole file.
+    A part equals the same part of the complete file: where the position after a seek is not exact, the file is decoded
+    from its beginning.
 
     Args:
         path: a local file that ffmpeg can decode.
-        sample_rate_hz: rate of the returned samples.
+        sample_rate_hz: sample rate of the clip.
         start_seconds: start of the part, from the first sample of the file.
         end_seconds: end of the part; ``None``, or a time after the end of the file, is the end of the file.
-        resample: how samples get from the file's rate to the one that is wanted; ``None`` for soxr. With it the part is
-            decoded as it is and then resampled on its own.
+        resample: function that resamples the decoded part from the file's rate; ``None`` for soxr.
 
     Returns:
-        The clip. The warning that a file is incomplete is only given when it was decoded to its end.
+        The clip. It only has the warning that a file is incomplete when the file was decoded to its end.
 
     Raises:
         InputError: as :func:`stream`, or the part lies outside the file.
@@ -226,24 +199,55 @@ def load(
     first = round(start_seconds * sample_rate_hz)
     last = None if end_seconds is None else round(end_seconds * sample_rate_hz)
     try:
-        return _load(path, sample_rate_hz, first, last, jump=start_seconds >= _SEEK_FROM_SECONDS)
-    except CannotSeekError:
-        return _load(path, sample_rate_hz, first, last, jump=False)
+        return _load(path, sample_rate_hz, first, last, skip=start_seconds >= _SKIP_FROM_SECONDS)
+    except CannotSkipError:
+        return _load(path, sample_rate_hz, first, last, skip=False)
 
 
-def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz: int, *, quick: bool = False) -> None:
-    """Write mono samples ``(n,)`` in [−1, 1] as an mp3, variable bit rate, about 190 kbit/s at 44.1 kHz.
+def _load(path: Path, rate_hz: int, first: int, last: int | None, *, skip: bool) -> Clip:
+    """Decode and resample to samples ``first`` to ``last``, from a little before ``first`` or from the beginning."""
+    damage = Damage()
+    with open_audio(path) as (container, audio):
+        native_hz = audio.codec_context.sample_rate
+        # Only where both rates have a sample at the same time does the resampled grid stay the same.
+        shared = gcd(native_hz, rate_hz)
+        steps = int((first / rate_hz - _PREROLL_SECONDS) * shared) if skip else 0
+        blocks = mono_blocks(container, audio, damage, steps * (native_hz // shared))
+        total = steps * (rate_hz // shared)
+        pieces, at_end = [np.zeros(0, np.float32)], True
+        for piece in resampled(blocks, rate_hz):
+            begin, total = total, total + piece.size
+            pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
+            if last is not None and total >= last:
+                at_end = False
+                break
+        samples = np.concatenate(pieces)
+        if not samples.size:
+            if skip:
+                raise CannotSkipError
+            if not total:
+                raise _no_sound(path)
+            raise InputError(
+                f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {total / rate_hz:.1f} s."
+            )
+        return Clip(samples, rate_hz, damage.warnings(path, container, audio, total / rate_hz, at_end=at_end))
 
-    A rate that mp3 does not know is resampled to the next higher one. The file takes its name only when it is complete.
+
+def save_mp3(
+    path: str | os.PathLike[str], samples: npt.NDArray[np.float32], sample_rate_hz: int, *, quick: bool = False
+) -> None:
+    """Write mono samples as an mp3, variable bit rate, about 190 kbit/s at 44.1 kHz.
+
+    A rate that mp3 does not have is resampled to the next higher one. The file is written atomically.
 
     Args:
         path: the final file.
         samples: mono ``(n,)`` in [−1, 1].
         sample_rate_hz: their rate.
-        quick: let LAME search less: less than half the time for a file of the same size, a little worse to the ear.
+        quick: take less than half the time for a file of the same size and slightly lower quality.
 
     Raises:
-        OutputError: the place cannot be written to.
+        OutputError: the file cannot be written.
     """
     options = {"q": "2", "compression_level": "7"} if quick else {"q": "2"}
     rate_hz = next((rate for rate in MP3_RATES_HZ if rate >= sample_rate_hz), MP3_RATES_HZ[-1])
@@ -259,109 +263,7 @@ def save_mp3(path: str | Path, samples: npt.NDArray[np.float32], sample_rate_hz:
         container.mux(track.encode(None))
 
 
-@contextmanager
-def open_audio(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and choose its audio stream; ffmpeg keeps quiet on stderr because PyAV logs nothing unless asked.
-
-    Yields:
-        PyAV's input container and its audio stream. Nothing that the file may refer to is open_audio.
-
-    Raises:
-        InputError: as :func:`probe`.
-    """
-    _check(path)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", hint="Check its permissions.") from error
-    with file:
-        try:
-            container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise InputError(
-                f"{path} is not audio, or is damaged", hint="Give a file that a music player can play."
-            ) from error
-        with container:
-            audio: Any = container.streams.best("audio")
-            if audio is None:
-                what = "a picture or a video without sound" if container.streams.video else "no sound in it"
-                raise InputError(f"{path} has no audio stream: {what}", hint="Give a file with sound.")
-            if not audio.codec_context or not audio.codec_context.sample_rate or not audio.codec_context.channels:
-                raise InputError(
-                    f"{path} has an audio stream that cannot be decoded", hint="Convert it to flac or mp3 first."
-                )
-            yield container, audio
-
-
-def _check(path: Path) -> None:
-    # os.path rather than Path's own methods, which raise for a name that is too long for the disk.
-    if os.path.isdir(path):  # noqa: PTH112
-        if not os.access(path, os.R_OK | os.X_OK):
-            raise InputError(f"the folder {path} cannot be read", hint="Check its permissions.")
-        raise InputError(f"{path} is a folder, not an audio file", hint="Name a file inside it.")
-    if not os.path.exists(path):  # noqa: PTH110
-        raise InputError(f"{path} does not exist", hint="Check the spelling of the path.")
-    if not path.is_file():
-        raise InputError(f"{path} is not a regular file", hint="Save the sound to a file first.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty", hint="Download or copy it again.")
-
-
-def declared_seconds(container: Any, audio: Any) -> float | None:
-    """Length of an open file as its container declares it; ``None`` when it does not."""
-    if audio.duration is not None and audio.time_base is not None:
-        return float(audio.duration * audio.time_base)
-    return None if container.duration is None else float(container.duration / av.time_base)
-
-
 def _no_sound(path: Path) -> InputError:
     return InputError(
         f"{path} has no sound that can be decoded", hint="The file is damaged; download or copy it again."
     )
-
-
-def damage_warnings(path: Path, seconds: float, declared: float | None, damage: Damage) -> tuple[str, ...]:
-    """Sentences about what was wrong with a file.
-
-    Args:
-        path: the file, to be named.
-        seconds: how much of it was decoded.
-        declared: how long it says it is; ``None`` when it does not, or was not decoded to its end.
-        damage: what went wrong on the way.
-    """
-    found = []
-    if damage.packets:
-        found.append(f"{path} is damaged in {damage.packets} places; the rest was used")
-    # A variable bit rate without an index makes ffmpeg guess the duration, so small differences say nothing.
-    if declared is not None and seconds < 0.95 * declared - 0.5:
-        found.append(f"{path} is incomplete: {seconds:.1f} of {declared:.1f} s could be decoded")
-    elif damage.ended:
-        found.append(f"{path} is incomplete: decoding stopped after {seconds:.1f} s")
-    return tuple(found)
-
-
-def _load(path: Path, rate_hz: int, first: int, last: int | None, *, jump: bool) -> Clip:
-    """Decode output samples ``first`` to ``last``, after a jump to a little before ``first`` or from the beginning."""
-    damage = Damage()
-    with open_audio(path) as (container, audio):
-        native_hz = audio.codec_context.sample_rate
-        # Only where both rates have a sample at the same time does the resampled grid stay the same.
-        shared = gcd(native_hz, rate_hz)
-        steps = int((first / rate_hz - _PREROLL_SECONDS) * shared) if jump else 0
-        blocks = native_blocks(container, audio, damage, steps * (native_hz // shared))
-        total = steps * (rate_hz // shared)
-        pieces, ended = [np.zeros(0, np.float32)], True
-        for piece in resampled(blocks, rate_hz):
-            begin, total = total, total + piece.size
-            pieces.append(piece[max(0, first - begin) : None if last is None else max(0, last - begin)])
-            if last is not None and total >= last:
-                ended = False
-                break
-        if not total:
-            raise _no_sound(path)
-        samples = np.concatenate(pieces)
-        declared = declared_seconds(container, audio)
-        if not samples.size:
-            length = total / rate_hz if declared is None or not jump else declared
-            raise InputError(f"{path} has no sound at {first / rate_hz:g} s", hint=f"It ends after {length:.1f} s.")
-        return Clip(samples, rate_hz, damage_warnings(path, total / rate_hz, declared if ended else None, damage))

@@ -97,7 +97,7 @@ def frame(samples_48k: npt.NDArray[np.float32], hop_seconds: float, center: bool
 
 
 def mel_filters(bands: int, n_fft: int = FFT, sample_rate_hz: int = RATE_HZ) -> npt.NDArray[np.float64]:
-    """Return Slaney's mel filters from 0 Hz to half the sample rate, ``(bands, n_fft / 2 + 1)``: triangles of equal area.
+    """Return Slaney's mel filters ``(bands, n_fft / 2 + 1)`` up to half the sample rate: triangles of equal area.
 
     The scale is linear up to 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998).
     """

@@ -86,5 +86,5 @@ def tempo_log2(strengths: Array) -> Array:
     for steps in (_PER_OCTAVE, round(_PER_OCTAVE * np.log2(3))):
         faster[..., :-steps] = np.maximum(faster[..., :-steps], beats[..., steps:])
     weights = np.maximum(beats - _MULTIPLE * faster, 0) ** _SHARPNESS * prior + np.float32(1e-6) * prior
-    centre: Array = ((weights @ octaves) / weights.sum(axis=-1)).astype(np.float32)
+    centre: Array = ((weights * octaves).sum(axis=-1) / weights.sum(axis=-1)).astype(np.float32)
     return centre

@@ -29,7 +29,9 @@ def key_correlations(chroma: Array) -> Array:
         float32 ``(..., 24)`` in [−1, 1]: C major … B major, C minor … B minor; all 0 where all pitch classes are alike.
     """
     profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
-    correlations: Array = (_standardised(chroma) @ _standardised(profiles).T).astype(np.float32)
+    # Not a matrix product: its rounding depends on the number of threads of BLAS.
+    products = _standardised(chroma)[..., None, :] * _standardised(profiles)
+    correlations: Array = products.sum(axis=-1).astype(np.float32)
     return correlations
 
 

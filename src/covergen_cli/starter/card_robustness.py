@@ -11,7 +11,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from covergen_cli.audio.io import load, opened, probe
+from covergen_cli.audio.container import open_audio
+from covergen_cli.audio.io import load, probe
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import InputError
@@ -19,7 +20,7 @@ from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
     from covergen_cli.audio.encoders import Encoder
-    from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.covers.pipeline import CoverPipeline
 
     Samples = npt.NDArray[np.float32]
 
@@ -56,7 +57,7 @@ def changed(path: Path, rate_hz: int) -> Iterator[tuple[str, Samples]]:
 def _left(path: Path, rate_hz: int, first: int, last: int) -> Samples:
     pieces, have = [], 0
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate_hz)
-    with opened(path) as (container, audio):
+    with open_audio(path) as (container, audio):
         for frame in container.decode(audio):
             for part in resampler.resample(frame):
                 pieces.append(part.to_ndarray()[0])
@@ -87,12 +88,12 @@ def _through_mp3(samples: Samples, rate_hz: int, bits_per_second: int) -> Sample
 
 
 def robustness_of(
-    painter: Painter, encoder: Encoder, paths: Sequence[Path]
+    pipeline: CoverPipeline, encoder: Encoder, paths: Sequence[Path]
 ) -> Generator[Progress, None, dict[str, Any]]:
     """Compare what the adapter says of changed songs with what it says of the songs as they are.
 
     Args:
-        painter: its adapter listens.
+        pipeline: its adapter listens.
         encoder: the adapter's.
         paths: songs that it was not trained on; those that cannot be used are passed over.
 
@@ -109,7 +110,7 @@ def robustness_of(
         except InputError:
             continue
         for name, embedding in embedded.items():
-            said[name].append(painter.listen(embedding).float().numpy().reshape(-1))
+            said[name].append(pipeline.audio_tokens(embedding).float().numpy().reshape(-1))
         yield Progress("change", number, len(paths), path.name)
     count = len(said[AS_IT_IS])
     if count < 2:
