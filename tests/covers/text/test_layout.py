@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.covers.text.layout import CONTRAST, contrast_ratio, letter
+from covergen_cli.covers.text.layout import CONTRAST, contrast_ratio, draw_text
 from covergen_cli.covers.text.typesetting import Face, fit
 from covergen_cli.covers.text.wording import BUNDLED, FALLBACK
 
@@ -54,9 +54,9 @@ def test_the_ratio_is_that_of_the_standard():
 @pytest.mark.parametrize(("name", "pixels"), list(grounds()), ids=lambda value: value if isinstance(value, str) else "")
 def test_the_contrast_is_reached_on_anything(layout, name, pixels):
     ground = image(pixels)
-    lettered, ratio = letter(ground, words(layout=layout))
+    drawn, ratio = draw_text(ground, words(layout=layout))
     assert ratio >= CONTRAST
-    after = np.asarray(lettered).astype(float)
+    after = np.asarray(drawn).astype(float)
     extreme = after.max() if (after == 255).all(axis=2).any() and name != "white" else 12
     inked = (after == extreme).all(axis=2)
     assert inked.sum() > 50
@@ -77,8 +77,8 @@ def dilated(mask, reach):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("title", ["I", "Paper Lanterns", LONG, UNBROKEN, "Ж" * 200, "a b " * 50])
 def test_text_stays_inside_the_safe_area(layout, title):
-    lettered, _ = letter(image(np.full((400, 400, 3), 118)), words(title=title, artist=LONG, layout=layout))
-    rows, columns = np.nonzero(ink_of(lettered))
+    drawn, _ = draw_text(image(np.full((400, 400, 3), 118)), words(title=title, artist=LONG, layout=layout))
+    rows, columns = np.nonzero(ink_of(drawn))
     margin = 400 * 0.05
     assert columns.min() >= margin - 1
     assert columns.max() <= 400 - margin
@@ -89,23 +89,23 @@ def test_text_stays_inside_the_safe_area(layout, title):
 def test_the_calmest_corner_is_taken():
     pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3))
     pixels[:110, 90:] = 40
-    lettered, _ = letter(image(pixels), words())
-    changed = np.abs(np.asarray(lettered).astype(int) - pixels).sum(axis=2) > 300
+    drawn, _ = draw_text(image(pixels), words())
+    changed = np.abs(np.asarray(drawn).astype(int) - pixels).sum(axis=2) > 300
     rows, columns = np.nonzero(changed)
     assert np.median(rows) < 128
     assert np.median(columns) > 128
 
 
 def test_a_ground_that_suffices_gets_no_veil():
-    lettered, ratio = letter(image(np.zeros((256, 256, 3))), words())
+    drawn, ratio = draw_text(image(np.zeros((256, 256, 3))), words())
     assert ratio > 15
-    assert np.asarray(lettered)[200, 250].tolist() == [0, 0, 0]
+    assert np.asarray(drawn)[200, 250].tolist() == [0, 0, 0]
 
 
 def test_the_same_words_give_the_same_pixels_and_other_layouts_others():
     ground = image(np.full((200, 200, 3), 118))
-    first = [letter(ground, words(layout=layout))[0].tobytes() for layout in LAYOUTS]
-    assert first == [letter(ground, words(layout=layout))[0].tobytes() for layout in LAYOUTS]
+    first = [draw_text(ground, words(layout=layout))[0].tobytes() for layout in LAYOUTS]
+    assert first == [draw_text(ground, words(layout=layout))[0].tobytes() for layout in LAYOUTS]
     assert len(set(first)) == len(LAYOUTS)
 
 
@@ -113,20 +113,20 @@ def test_the_same_words_give_the_same_pixels_and_other_layouts_others():
 def test_one_of_the_two_suffices(layout):
     ground = image(np.full((200, 200, 3), 118))
     for only in (words(artist=None, layout=layout), words(title=None, layout=layout)):
-        assert np.asarray(letter(ground, only)[0]).tobytes() != ground.tobytes()
+        assert np.asarray(draw_text(ground, only)[0]).tobytes() != ground.tobytes()
 
 
 def test_right_to_left_text_is_set_in_the_other_font():
     ground = image(np.full((200, 200, 3), 118))
-    assert letter(ground, words(title="שלום עולם", font=FALLBACK))[1] >= CONTRAST
+    assert draw_text(ground, words(title="שלום עולם", font=FALLBACK))[1] >= CONTRAST
 
 
 @pytest.mark.parametrize("calm", ["top", "bottom"])
 def test_the_two_texts_of_a_line_share_a_baseline(calm):
     pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 3))
     pixels[slice(0, 100) if calm == "top" else slice(-100, None)] = 0
-    lettered, _ = letter(image(pixels), words(title="ÉHH", artist="HHg", layout="line"))
-    ink = (np.asarray(lettered) == 255).all(axis=2)
+    drawn, _ = draw_text(image(pixels), words(title="ÉHH", artist="HHg", layout="line"))
+    ink = (np.asarray(drawn) == 255).all(axis=2)
     ink[100:-100] = False
     # The lowest core pixel of an H stands on the baseline; in "HHg" the g is the right third.
     columns = np.nonzero(ink.any(axis=0))[0]

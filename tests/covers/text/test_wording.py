@@ -7,7 +7,7 @@ from matplotlib import get_data_path
 
 from audio.signals import tone, write_audio
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, MAX_CHARACTERS, font_file, wanted_lettering
+from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, MAX_CHARACTERS, cover_text, font_file
 from covergen_cli.errors import ConfigError
 
 NO_SONG = Path("unread.mp3")
@@ -15,7 +15,7 @@ MONO = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
 
 
 def words(**settings):
-    return wanted_lettering(GenerateConfig(**settings), NO_SONG)
+    return cover_text(GenerateConfig(**settings), NO_SONG)
 
 
 def test_nothing_is_set_unless_asked():
@@ -24,8 +24,8 @@ def test_nothing_is_set_unless_asked():
 
 
 def test_what_was_given_is_set_as_it_is():
-    lettering, notes = words(title="  Über\n allen  Gipfeln ", artist="Ωmega & Жук", layout="line")
-    assert lettering == {
+    text, notes = words(title="  Über\n allen  Gipfeln ", artist="Ωmega & Жук", layout="line")
+    assert text == {
         "title": "Über allen Gipfeln",
         "artist": "Ωmega & Жук",
         "layout": "line",
@@ -35,48 +35,48 @@ def test_what_was_given_is_set_as_it_is():
 
 
 def test_decomposed_letters_are_composed():
-    lettering, _ = words(title="Cafe\u0301")
-    assert lettering["title"] == "Café"
+    text, _ = words(title="Cafe\u0301")
+    assert text["title"] == "Café"
 
 
 def test_tags_are_read_and_given_words_go_before_them(tmp_path):
     song = write_audio(tmp_path / "a.flac", tone(440, 0.5), 22050, "flac", tags={"TITLE": "Tagged", "ARTIST": "Band"})
-    lettering, notes = wanted_lettering(GenerateConfig(text="tags", artist="Given"), song)
-    assert (lettering["title"], lettering["artist"], notes) == ("Tagged", "Given", [])
+    text, notes = cover_text(GenerateConfig(text="tags", artist="Given"), song)
+    assert (text["title"], text["artist"], notes) == ("Tagged", "Given", [])
 
 
 def test_missing_tags_are_said(tmp_path):
     song = write_audio(tmp_path / "a.flac", tone(440, 0.5), 22050, "flac", tags={"TITLE": "Tagged"})
-    lettering, notes = wanted_lettering(GenerateConfig(text="tags"), song)
-    assert lettering["artist"] is None
-    assert notes == ["has no artist in its tags; none is set"]
+    text, notes = cover_text(GenerateConfig(text="tags"), song)
+    assert text["artist"] is None
+    assert notes == ["has no artist in its tags; the cover gets none"]
 
 
 def test_another_script_is_set_in_another_font_with_a_note():
-    lettering, notes = words(title="Հայաստան", artist="Band")
-    assert lettering["fonts"] == {"title": FALLBACK, "artist": BUNDLED}
+    text, notes = words(title="Հայաստան", artist="Band")
+    assert text["fonts"] == {"title": FALLBACK, "artist": BUNDLED}
     assert len(notes) == 1
     assert FALLBACK in notes[0]
 
 
 def test_letters_that_no_font_has_leave_the_line_off():
-    lettering, notes = words(title="夜に駆ける", artist="Band")
-    assert lettering["title"] is None
-    assert lettering["artist"] == "Band"
+    text, notes = words(title="夜に駆ける", artist="Band")
+    assert text["title"] is None
+    assert text["artist"] == "Band"
     assert "夜" in notes[0]
     assert "--font" in notes[0]
     assert words(title="夜")[0] is None
 
 
 def test_a_symbol_that_no_font_has_is_left_out():
-    lettering, notes = words(title="Fire 🪩 Walk")
-    assert lettering["title"] == "Fire Walk"
+    text, notes = words(title="Fire 🪩 Walk")
+    assert text["title"] == "Fire Walk"
     assert "🪩" in notes[-1]
 
 
 def test_the_user_s_font_goes_first_and_is_named_by_content():
-    lettering, notes = words(title="Title", font=str(MONO))
-    name = lettering["fonts"]["title"]
+    text, notes = words(title="Title", font=str(MONO))
+    name = text["fonts"]["title"]
     assert name.startswith("DejaVuSansMono.ttf ")
     assert notes == []
     assert font_file(name, str(MONO)) == MONO
@@ -94,9 +94,9 @@ def test_a_font_that_cannot_be_read_is_an_error(tmp_path, content):
 
 
 def test_a_novel_is_cut():
-    lettering, notes = words(title="word " * 100)
-    assert len(lettering["title"]) <= MAX_CHARACTERS
-    assert lettering["title"].endswith("…")
+    text, notes = words(title="word " * 100)
+    assert len(text["title"]) <= MAX_CHARACTERS
+    assert text["title"].endswith("…")
     assert "was cut" in notes[0]
 
 

@@ -1,1 +1,1 @@
-"""Text on covers: wording, typesetting and layout."""
+"""Title and artist on covers: wording, typesetting and layout."""

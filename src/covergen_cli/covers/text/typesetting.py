@@ -1,4 +1,8 @@
-"""Words into lines of a given width: sizes, line breaks, and drawing."""
+"""Break text into lines of a given width, choose its size, and draw it.
+
+Pillow's ``ImageText.wrap`` breaks at spaces only and neither balances lines nor breaks long words, so lines are broken
+here; measuring and drawing are Pillow's.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,40 @@ import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
 
 from covergen_cli.covers.text.wording import BUNDLED, font_file
 
-if TYPE_CHECKING:
-    from PIL import ImageDraw
+Align = Literal["left", "centre", "right"]
+ALIGN_SHARES: dict[Align, float] = {"left": 0.0, "centre": 0.5, "right": 1.0}
+"""Share of the free width that lies to the left of a line."""
 
 _LEADING = 1.08
-"""Distance of two baselines, in sizes of the font."""
-
+"""Distance between two baselines, in font sizes."""
 _SHRINK = 0.94
 _WIDE = r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
-"""Scripts that are written without spaces and may break between any two characters."""
+"""Scripts written without spaces, in which a line may break between any two characters."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A font that can be had in any size, and the bundled one in any weight.
+    """A font in any size; the bundled font also in any weight.
 
     Args:
-        name: as :func:`covergen_cli.covers.text.wording.font_file` takes it.
-        own: the user's font file.
+        name: see :func:`covergen_cli.covers.text.wording.font_file`.
+        own: path of the user's font file.
     """
 
     name: str
     own: str | None = None
 
     def at(self, size: float, weight: int) -> ImageFont.FreeTypeFont:
-        """Load it at a size in pixels; ``weight`` is 100 to 900."""
+        """Load the font at a size in pixels and a weight from 100 to 900."""
         font = ImageFont.truetype(str(font_file(self.name, self.own)), size)
         if self.name == BUNDLED:
-            # A Pillow that was built with an old FreeType knows no weights; the regular one is legible too.
+            # A Pillow built with an old FreeType does not support weights; the regular weight is legible too.
             with contextlib.suppress(OSError, NotImplementedError):
                 font.set_variation_by_axes([weight])
         return font
@@ -47,12 +51,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of one font.
-
-    Args:
-        lines: the text of each.
-        font: font and size.
-    """
+    """Lines of text in one font and size."""
 
     lines: tuple[str, ...]
     font: ImageFont.FreeTypeFont
@@ -62,73 +61,75 @@ class Block:
         return [self.font.getbbox(line, anchor="ls") for line in self.lines]
 
     @cached_property
+    def _step(self) -> float:
+        return self.font.size * _LEADING
+
+    @cached_property
     def width(self) -> float:
         """Width of the ink of the widest line, in pixels."""
         return max(right - left for left, _, right, _ in self._boxes)
 
     @cached_property
     def rise(self) -> float:
-        """From the top of the ink, or of a capital, to the first baseline, in pixels."""
+        """Distance from the top of the ink, or of a capital, to the first baseline, in pixels."""
         return max(float(-self.font.getbbox("H", anchor="ls")[1]), -self._boxes[0][1])
 
     @cached_property
     def fall(self) -> float:
-        """From the last baseline to the lowest ink, in pixels."""
-        step, last = self.font.size * _LEADING, len(self.lines) - 1
-        return max(0.0, *((index - last) * step + box[3] for index, box in enumerate(self._boxes)))
+        """Distance from the last baseline to the lowest ink, in pixels."""
+        last = len(self.lines) - 1
+        return max(0.0, *((index - last) * self._step + box[3] for index, box in enumerate(self._boxes)))
 
     @cached_property
     def height(self) -> float:
-        """From the top of the first line to the lowest ink, in pixels."""
-        return self.rise + (len(self.lines) - 1) * self.font.size * _LEADING + self.fall
+        """Distance from the top of the first line to the lowest ink, in pixels."""
+        return self.rise + (len(self.lines) - 1) * self._step + self.fall
 
-    def draw(self, draw: ImageDraw.ImageDraw, x: float, y: float, align: Literal["left", "centre", "right"]) -> None:
-        """Draw it white with the upper left corner of its ink at ``(x, y)``."""
-        share = {"left": 0.0, "centre": 0.5, "right": 1.0}[align]
-        for index, (line, box) in enumerate(zip(self.lines, self._boxes, strict=True)):
-            start = x + (self.width - (box[2] - box[0])) * share - box[0]
-            baseline = y + self.rise + index * self.font.size * _LEADING
-            draw.text((start, baseline), line, font=self.font, fill=255, anchor="ls")
+    def draw(self, draw: ImageDraw.ImageDraw, x: float, y: float, align: Align) -> None:
+        """Draw the lines in white with the upper left corner of their ink at ``(x, y)``."""
+        for index, (line, (left, _, right, _)) in enumerate(zip(self.lines, self._boxes, strict=True)):
+            start = x + (self.width - (right - left)) * ALIGN_SHARES[align] - left
+            draw.text((start, y + self.rise + index * self._step), line, font=self.font, fill=255, anchor="ls")
 
 
 def fit(text: str, face: Face, size: float, weight: int, width: float, lines: int, *, smallest: float) -> Block:
-    """Set a text in lines that are never wider than ``width``.
+    """Break a text into lines that are never wider than ``width``.
 
-    It shrinks until it fits into ``lines`` lines without breaking a word, down to ``smallest``; what still does not fit
-    gets more lines, and words that are too long are broken.
+    The font shrinks until the text fits into ``lines`` lines without breaking a word, down to ``smallest``; then lines
+    are added and long words are broken.
 
     Args:
         text: not empty.
         face: the font.
-        size: largest size, in pixels.
+        size: largest font size, in pixels.
         weight: 100 to 900.
         width: in pixels.
-        lines: most lines, until the smallest size is reached.
-        smallest: size below which it does not shrink, in pixels.
+        lines: maximum number of lines above the smallest size.
+        smallest: smallest font size, in pixels.
     """
     while True:
         font = face.at(size, weight)
-        broken = _wrap(text, font, width)
-        if broken is not None and len(broken) <= lines:
-            return Block(tuple(_balanced(text, font, width, broken)), font)
+        wrapped = _wrap(text, font, width)
+        if wrapped is not None and len(wrapped) <= lines:
+            return Block(tuple(_balanced(text, font, width, wrapped)), font)
         if size <= smallest:
-            return Block(tuple(broken or _wrap_anywhere(text, font, width)), font)
-        size = max(smallest, size * _SHRINK)
+            return Block(tuple(wrapped or _wrap_anywhere(text, font, width)), font)
+        size = max(size * _SHRINK, smallest)
 
 
-def _ink(text: str, font: ImageFont.FreeTypeFont) -> float:
+def _ink_width(text: str, font: ImageFont.FreeTypeFont) -> float:
     left, _, right, _ = font.getbbox(text, anchor="ls")
     return right - left
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str] | None:
-    """Fill lines one after the other; ``None`` when a word is too wide."""
+    """Fill one line after the other; return ``None`` when a word is too wide."""
     lines: list[str] = []
     # A separator belongs to what follows it: a space before a word, nothing between two characters of a wide script.
     for piece in re.findall(rf"\s*(?:{_WIDE}|(?:(?!{_WIDE})\S)+)", text):
-        if lines and _ink(lines[-1] + piece, font) <= width:
+        if lines and _ink_width(lines[-1] + piece, font) <= width:
             lines[-1] += piece
-        elif _ink(piece.strip(), font) <= width:
+        elif _ink_width(piece.strip(), font) <= width:
             lines.append(piece.strip())
         else:
             return None
@@ -136,13 +137,13 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str] | 
 
 
 def _balanced(text: str, font: ImageFont.FreeTypeFont, width: float, lines: list[str]) -> list[str]:
-    """Make lines about equally long: the narrowest column that takes no more of them."""
+    """Return lines of similar length: those of the narrowest column that needs no more lines."""
     low, high, best = 0.0, width, lines
     for _ in range(8 if len(lines) > 1 else 0):
         middle = (low + high) / 2
-        tried = _wrap(text, font, middle)
-        if tried is not None and len(tried) <= len(lines):
-            best, high = tried, middle
+        narrower = _wrap(text, font, middle)
+        if narrower is not None and len(narrower) <= len(lines):
+            best, high = narrower, middle
         else:
             low = middle
     return best
@@ -151,7 +152,7 @@ def _balanced(text: str, font: ImageFont.FreeTypeFont, width: float, lines: list
 def _wrap_anywhere(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     lines = [""]
     for character in text:
-        if lines[-1] and _ink(lines[-1] + character, font) > width:
+        if lines[-1] and _ink_width(lines[-1] + character, font) > width:
             lines.append(character.strip())
         else:
             lines[-1] += character

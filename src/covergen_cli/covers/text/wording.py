@@ -1,4 +1,4 @@
-"""Which words a cover shall bear, and which font can write them: everything about text that needs no picture."""
+"""Choose the text of a cover and the font that can display it; no image is needed."""
 
 from __future__ import annotations
 
@@ -15,41 +15,39 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
 
 BUNDLED = "Inter Display 3.019"
-"""The font that ships: SIL Open Font License, beside it in ``fonts/OFL.txt``; Latin, Greek, Cyrillic."""
+"""The bundled font: Latin, Greek, Cyrillic; SIL Open Font License (``fonts/OFL.txt``)."""
 
 FALLBACK = "DejaVu Sans"
-"""Comes with matplotlib; has, besides, Armenian, Georgian, Hebrew, Arabic and many symbols."""
+"""The font of matplotlib: also Armenian, Georgian, Hebrew, Arabic and many symbols."""
 
 MAX_CHARACTERS = 200
-"""Longer texts are cut: no cover can show them."""
+"""Longer texts are cut."""
 
 _SHAPED = ("AL", "R")
-"""Directions (Unicode's bidirectional classes) that only Pillow's raqm layout sets rightly."""
+"""Bidirectional classes of Unicode that only Pillow's raqm layout supports."""
 
 
 def check_font(config: GenerateConfig) -> None:
-    """Find out before anything is drawn that the user's font can be read.
+    """Check that the user's font can be read.
 
     Raises:
         ConfigError: it cannot.
     """
     if config.font is not None:
-        _characters(font_file(_named(config.font), config.font))
+        _characters(font_file(_font_name(config.font), config.font))
 
 
-def wanted_lettering(
-    config: GenerateConfig, song: Path, *, album: bool = False
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """Settle the words of a cover.
+def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the text of a cover.
 
     Args:
-        config: ``title``, ``artist``, ``text``, ``layout`` and ``font`` count.
-        song: its tags are read with ``text: tags``.
-        album: the cover is for the whole album of the song, so that its title and artist are meant.
+        config: ``title``, ``artist``, ``text``, ``layout`` and ``font`` are used.
+        song: its tags are read if ``config.text`` is ``tags``.
+        album: use the tags for album and album artist.
 
     Returns:
-        JSON-able: ``title``, ``artist`` (``None`` when absent), ``layout`` and ``fonts``, the font of each; or ``None``
-        when there is nothing to set. Then, what could not be done as asked.
+        A JSON-able dict of ``title``, ``artist`` (``None`` when absent), ``layout`` and ``fonts`` (text → font), or
+        ``None`` when there is no text; and notes on what could not be done as requested.
 
     Raises:
         InputError: the song cannot be read.
@@ -64,47 +62,51 @@ def wanted_lettering(
         title = info.tags.album if album else info.title
         artist = info.tags.album_artist if album else None
         texts = {"title": config.title or title, "artist": config.artist or artist or info.artist}
-        notes += [f"has no {name} in its tags; none is set" for name, text in texts.items() if not text]
+        notes += [f"has no {name} in its tags; the cover gets none" for name, text in texts.items() if not text]
     fonts: dict[str, str] = {}
     for name, text in texts.items():
-        texts[name], font, note = _settable(name, text, config.font)
-        notes += note
+        texts[name], font, new_notes = _choose_font(name, _cleaned(text or ""), config.font)
+        notes += new_notes
         if texts[name]:
             fonts[name] = font
-    if not fonts:
-        return None, notes
-    return {**texts, "layout": config.layout, "fonts": fonts}, notes
+    return ({**texts, "layout": config.layout, "fonts": fonts} if fonts else None), notes
 
 
-def _settable(name: str, text: str | None, font: str | None) -> tuple[str | None, str, list[str]]:
-    """Return the text as it can be set, the font that can, and what had to be given up."""
-    # Controls and line ends have no place on a cover; composed letters are what fonts have.
-    cleaned = " ".join("".join(c if unicodedata.category(c) != "Cc" else " " for c in text or "").split())
-    cleaned = unicodedata.normalize("NFC", cleaned)
+def _cleaned(text: str) -> str:
+    """Return a text in one line, without control characters, and composed (NFC), as fonts have composed letters."""
+    printable = "".join(c if unicodedata.category(c) != "Cc" else " " for c in text)
+    return unicodedata.normalize("NFC", " ".join(printable.split()))
+
+
+def _choose_font(name: str, text: str, own: str | None) -> tuple[str | None, str, list[str]]:
+    """Return the text that can be displayed, its font, and notes on what was changed."""
+    if not text:
+        return None, "", []
     notes = []
-    if len(cleaned) > MAX_CHARACTERS:
-        cleaned = cleaned[: MAX_CHARACTERS - 1].rstrip() + "…"
+    if len(text) > MAX_CHARACTERS:
+        text = text[: MAX_CHARACTERS - 1].rstrip() + "…"
         notes.append(f"the {name} is longer than {MAX_CHARACTERS} characters and was cut")
-    if not cleaned:
-        return None, "", notes
-    candidates = [_named(font)] if font else []
-    candidates += [BUNDLED, FALLBACK]
-    missing = {candidate: _missing(cleaned, candidate, font) for candidate in candidates}
-    best = best_font(cleaned, candidates, font)
-    lost = "".join(sorted(missing[best]))
-    if best != candidates[0]:
-        notes.append(f"{candidates[0]} lacks {''.join(sorted(missing[candidates[0]]))!r}; the {name} is set in {best}")
-    if not lost:
-        return (cleaned, best, notes) if _can_shape(cleaned) else (None, "", [*notes, _unshaped(name)])
-    kept = " ".join("".join(c for c in cleaned if c not in missing[best]).split())
+    fonts = [*([_font_name(own)] if own else []), BUNDLED, FALLBACK]
+    best = best_font(text, fonts, own)
+    if best != fonts[0]:
+        lacking = "".join(sorted(_missing(text, fonts[0], own)))
+        notes.append(f"{fonts[0]} lacks {lacking!r}; the {name} is set in {best}")
+    missing = _missing(text, best, own)
+    if not missing:
+        if _can_shape(text):
+            return text, best, notes
+        message = f"this build of Pillow does not support right-to-left text (no raqm), so the {name} is omitted"
+        return None, "", [*notes, message]
+    lost = "".join(sorted(missing))
+    kept = " ".join("".join(c for c in text if c not in missing).split())
     if any(unicodedata.category(c)[0] in "LMN" for c in lost) or not kept:
         # A title with letters missing would be another title.
-        return None, "", [f"no font at hand has {lost!r}, so the {name} is left off; give one that has with --font"]
-    return kept, best, [*notes, f"no font at hand has {lost!r}; the {name} is set without"]
+        return None, "", [f"no available font has {lost!r}, so the {name} is omitted; use --font with one that has"]
+    return kept, best, [*notes, f"no available font has {lost!r}; the {name} is set without"]
 
 
 def best_font(text: str, fonts: Sequence[str], own: str | None = None) -> str:
-    """Return the first of the fonts that lacks fewest of a text's characters."""
+    """Return the first of the fonts that lack the fewest characters of a text."""
     return min(fonts, key=lambda font: len(_missing(text, font, own)))
 
 
@@ -113,8 +115,8 @@ def _missing(text: str, font: str, own: str | None) -> set[str]:
     return {c for c in text if ord(c) not in known and not c.isspace() and unicodedata.category(c) != "Cf"}
 
 
-def _named(font: str) -> str:
-    """Name a font of the user's by its file's name and content, as its place means nothing elsewhere."""
+def _font_name(font: str) -> str:
+    """Return a name for the user's font from its file name and content, as its path means nothing elsewhere."""
     path = Path(font).expanduser()
     try:
         return f"{path.name} {sha256_file(path)[:16]}"
@@ -123,10 +125,14 @@ def _named(font: str) -> str:
 
 
 def font_file(name: str, own: str | None) -> Path:
-    """Find the file of a font that :func:`wanted_lettering` named; ``own`` is the user's, where there is one.
+    """Return the file of a font.
+
+    Args:
+        name: from :func:`cover_text`.
+        own: path of the user's font.
 
     Raises:
-        ConfigError: it is the user's, and that is another or missing.
+        ConfigError: the name is that of a user's font, but ``own`` is missing or another font.
     """
     if name == BUNDLED:
         return Path(__file__).parent / "fonts" / "InterDisplay.ttf"
@@ -134,7 +140,7 @@ def font_file(name: str, own: str | None) -> Path:
         import matplotlib as mpl
 
         return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
-    if own is None or _named(own) != name:
+    if own is None or _font_name(own) != name:
         raise ConfigError(f"the cover is set in the font {name}", hint="Give it with --font.")
     return Path(own).expanduser()
 
@@ -146,14 +152,10 @@ def _characters(path: Path) -> frozenset[int]:
     try:
         return frozenset(FT2Font(str(path)).get_charmap())
     except (OSError, RuntimeError) as error:
-        raise ConfigError(f"{path} is no font, or is damaged", hint="Give a TrueType or OpenType file.") from error
+        raise ConfigError(f"{path} is not a font or is damaged", hint="Give a TrueType or OpenType file.") from error
 
 
 def _can_shape(text: str) -> bool:
     from PIL import features
 
     return bool(features.check("raqm")) or not any(unicodedata.bidirectional(c) in _SHAPED for c in text)
-
-
-def _unshaped(name: str) -> str:
-    return f"this build of Pillow cannot set right-to-left text (no raqm), so the {name} is left off"
