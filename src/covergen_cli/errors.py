@@ -1,25 +1,25 @@
-"""Every error that CoverGen raises on purpose.
+"""Exceptions that the library raises on purpose.
 
 ::
 
-    CovergenError            message + hint, shown to the user as one or two lines
-    ├── InputError           a file that is missing, unreadable, not audio, empty, silent …
-    ├── ConfigError          an option, preset, config file or environment value that makes no sense
-    ├── ModelError           weights that are missing, damaged, or do not fit each other
-    └── OutputError          a place that cannot be written to
+    CovergenError            has a message and a hint, shown to the user in one or two lines
+    ├── InputError           a file is missing, unreadable, not audio, empty, silent …
+    ├── ConfigError          an option, preset, config file or environment value is invalid
+    ├── ModelError           weights are missing, damaged, or do not fit each other
+    └── OutputError          a file or folder cannot be written to
 
-Anything else that escapes the library is a bug, not a user's mistake.
+Any other exception that leaves the library is a bug.
 """
 
 from __future__ import annotations
 
 
 class CovergenError(Exception):
-    """An error with a message for the user and, where there is one, the way out.
+    """Base class of all errors that are reported to the user.
 
     Args:
-        message: what is wrong and with which file, one sentence, no final full stop.
-        hint: what to do next, one sentence; ``None`` when nothing can be advised.
+        message: what is wrong and with which file; one sentence without a final full stop.
+        hint: what to do about it; one sentence, or ``None``.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -29,16 +29,16 @@ class CovergenError(Exception):
 
 
 class InputError(CovergenError):
-    """A file given by the user that cannot be used."""
+    """An input file cannot be used."""
 
 
 class ConfigError(CovergenError):
-    """An option, preset, config file or environment value that makes no sense."""
+    """An option, preset, config file or environment value is invalid."""
 
 
 class ModelError(CovergenError):
-    """Weights that are missing, damaged, or do not fit each other."""
+    """Weights are missing, damaged, or do not fit each other."""
 
 
 class OutputError(CovergenError):
-    """A place that cannot be written to."""
+    """A file or folder cannot be written to."""

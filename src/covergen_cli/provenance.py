@@ -1,7 +1,7 @@
-"""What a cover says about its making, in the file itself.
+"""Provenance of covers: how a cover was made, stored in the image file.
 
-A JSON object rides in the PNG text chunk ``covergen`` or in the JPEG comment, and XMP carries the IPTC digital source
-type *trainedAlgorithmicMedia*, which marks pictures made by a model.
+A JSON object is stored in the PNG text chunk ``covergen`` or in the JPEG comment, and the IPTC digital source type
+*trainedAlgorithmicMedia*, which marks pictures made by a model, in XMP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from covergen_cli.errors import OutputError
 from covergen_cli.files import atomic_path, write_bytes
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's term for a picture made by a trained model."""
+"""IPTC's digital source type of pictures made by a trained model."""
 
 _GENERATOR = "covergen"
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -41,12 +41,12 @@ def save_cover(
     Args:
         path: the final file.
         image: any mode; written as RGB, without alpha.
-        provenance: JSON-able; what :func:`read_provenance` gives back. The key ``generator`` is added.
-        format: ``png``, or ``jpg`` (quality 95 or what ``max_bytes`` leaves of it, colour at full resolution).
-        max_bytes: heaviest file; ``None`` for no limit.
+        provenance: JSON-able; :func:`read_provenance` returns it, with the key ``generator`` added.
+        format: ``png``, or ``jpg`` (quality 95, or less for ``max_bytes``; 4:4:4 chroma).
+        max_bytes: maximum size of the file; ``None`` for no limit.
 
     Raises:
-        OutputError: the place cannot be written to, the disk is full, or the file cannot be made light enough.
+        OutputError: ``path`` cannot be written to, the disk is full, or the file would be too large.
     """
     if format == "jpg":
         try:
@@ -69,15 +69,15 @@ def save_cover(
 
 
 def encode_jpeg(image: Image.Image, provenance: dict[str, Any], max_bytes: int | None = None) -> bytes:
-    """Encode a picture as JPEG with its provenance.
+    """Return a picture as JPEG with its provenance.
 
     Args:
         image: any mode; encoded as RGB.
         provenance: as for :func:`save_cover`.
-        max_bytes: heaviest result; quality falls from 95 in steps of 5 until it fits.
+        max_bytes: maximum size; quality is lowered from 95 to 30 in steps of 5 until the JPEG fits.
 
     Raises:
-        OutputError: it weighs more even at quality 30.
+        OutputError: it does not fit at quality 30.
     """
     text, xmp = _texts(provenance)
     image = image.convert("RGB")
@@ -105,16 +105,13 @@ def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:
 
 
 def read_provenance(path: Path | BinaryIO) -> dict[str, Any] | None:
-    """Return what a cover says about its making; ``None`` for files that CoverGen did not write.
-
-    Never raises: a foreign, damaged, huge or missing file says nothing.
-    """
+    """Return the provenance of a cover, or ``None`` for any file without: foreign, damaged, too large, or missing."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             text = image.info.get(_GENERATOR, image.info.get("comment"))
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         found = json.loads(text) if isinstance(text, str) else None
-    except Exception:  # noqa: BLE001 — whatever a foreign file provokes, the answer is the same
+    except Exception:  # noqa: BLE001 — foreign files make Pillow raise all kinds of errors
         return None
     return found if isinstance(found, dict) and found.get("generator") == _GENERATOR else None

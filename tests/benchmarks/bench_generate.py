@@ -33,7 +33,7 @@ from covergen_cli.config import GenerateConfig, SegmentConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import find_models
 from covergen_cli.covers.generate import generate, plan
-from covergen_cli.covers.pipeline import load_painter
+from covergen_cli.covers.pipeline import load_pipeline
 from covergen_cli.diffusion.sampler import make_scheduler
 from covergen_cli.events import CoverFailed
 from covergen_cli.synthetic.synth import compose, render
@@ -60,14 +60,14 @@ def ours(jobs, config):
 def plain_loop(jobs, config):
     """Diffusers' denoising loop as its guide writes it, one song at a time, nothing overlapping."""
     models = find_models(config)
-    painter, encoder = load_painter(config, models), get_encoder(models.encoder_spec)
-    base, scheduler = painter.base, make_scheduler(painter.base, config.scheduler)
-    pipeline = None if painter.refiner is None else refiner_pipeline(painter.refiner)
-    nothing = base.null_tokens if painter.negative is None else painter.negative.to(base.device, base.dtype)
+    pipeline, encoder = load_pipeline(config, models), get_encoder(models.encoder_spec)
+    base, scheduler = pipeline.base, make_scheduler(pipeline.base, config.scheduler)
+    theirs = None if pipeline.refiner is None else refiner_pipeline(pipeline.refiner)
+    nothing = base.null_tokens if pipeline.negative is None else pipeline.negative.to(base.device, base.dtype)
     for job in jobs:
         found = find_segment(job.input, SegmentConfig())
         clip = load(job.input, encoder.sample_rate_hz, found.start_seconds, found.end_seconds)
-        tokens = painter.listen(encoder.embed(clip.samples, clip.sample_rate_hz)).to(base.dtype)
+        tokens = pipeline.audio_tokens(encoder.embed(clip.samples, clip.sample_rate_hz)).to(base.dtype)
         scheduler.set_timesteps(config.steps, device=base.device)
         noise = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(job.seed))
         latents = noise.to(base.device, base.dtype) * scheduler.init_noise_sigma
@@ -79,8 +79,8 @@ def plain_loop(jobs, config):
             latents = scheduler.step(without + config.guidance * (given - without), timestep, latents).prev_sample
         picture = ((base.decode(latents)[0].float().cpu() + 1) / 2).clamp(0, 1)
         image = Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy())
-        if pipeline is not None:
-            image = refined(pipeline, painter.refiner, image, config)
+        if theirs is not None:
+            image = refined(theirs, pipeline.refiner, image, config)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         image.resize((config.size, config.size), Image.Resampling.LANCZOS).save(job.output)
 
@@ -91,7 +91,7 @@ def refiner_pipeline(refiner):
 
     parts = {"text_encoder": None, "text_encoder_2": None, "tokenizer": None, "tokenizer_2": None}
     model = refiner.model
-    pipeline = StableDiffusionXLImg2ImgPipeline(
+    theirs = StableDiffusionXLImg2ImgPipeline(
         vae=model.vae,
         unet=model.unet,
         scheduler=EulerDiscreteScheduler.from_config(model.scheduler_config),
@@ -99,14 +99,14 @@ def refiner_pipeline(refiner):
         add_watermarker=False,
         **parts,
     )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    theirs.set_progress_bar_config(disable=True)
+    return theirs
 
 
-def refined(pipeline, refiner, image, config):
-    """One picture through the pipeline."""
+def refined(theirs, refiner, image, config):
+    """One picture through their pipeline."""
     (negative, negative_added), (tokens, added) = refiner.conditions(0), refiner.conditions(1)
-    return pipeline(
+    return theirs(
         prompt_embeds=tokens,
         pooled_prompt_embeds=added["text_embeds"],
         negative_prompt_embeds=negative,

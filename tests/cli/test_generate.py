@@ -95,7 +95,7 @@ def test_a_pattern_that_the_shell_left_alone_is_expanded(covergen, library, tmp_
         Path(name).write_bytes(b"x")
     assert covergen("generate", "*.mp3", "gone.mp3").code == 0
     assert library.inputs == [Path("a.mp3"), Path("b.mp3"), Path("gone.mp3")]
-    assert "no music fits *.ogg" in covergen("generate", "*.ogg").err
+    assert "no music matches *.ogg" in covergen("generate", "*.ogg").err
     monkeypatch.setattr(sys, "stdin", io.StringIO("*.mp3\n"))
     covergen("generate", "-")
     assert library.inputs == [Path("*.mp3")], "paths from another program are meant as they are"

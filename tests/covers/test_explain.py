@@ -6,7 +6,7 @@ from PIL import Image
 
 from audio.signals import chords, write_audio
 from covergen_cli.covers import explain
-from covergen_cli.covers.explain import explanation_path, hear, write_explanation
+from covergen_cli.covers.explain import explain_song, explanation_path, write_explanation
 from covergen_cli.covers.plan import Job
 from covergen_cli.events import Explained, Warned
 
@@ -21,14 +21,14 @@ def song(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def heard(song):
-    return hear(song, (22.0, 52.0))
+    return explain_song(song, (22.0, 52.0))
 
 
 def test_what_is_heard_is_the_curve_of_the_whole_song_and_the_sound_of_the_part(heard):
     assert heard.segment == (22.0, 52.0)
-    assert heard.duration_seconds == pytest.approx(52, abs=0.2)
-    assert len(heard.scores) == len(heard.window_starts) > 20
-    assert heard.window_starts[int(np.argmax(heard.scores))] > 15
+    assert heard.search.duration_seconds == pytest.approx(52, abs=0.2)
+    assert len(heard.search.scores) == len(heard.search.window_starts) > 20
+    assert heard.search.window_starts[int(np.argmax(heard.search.scores))] > 15
     assert 0.5 < heard.descriptors.mode < 1
 
 

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.covers import background
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers.pipeline import choose_device, song_seed
 from covergen_cli.errors import ConfigError, ModelError
@@ -230,7 +230,7 @@ def test_a_base_that_draws_no_picture(music, config, models, tmp_path):
     save_file({name: tensor * np.nan for name, tensor in load_file(path).items()}, path)
     adapter = tiny_adapter(tmp_path / "adapter", broken)
     folder = music(a="a")
-    with pytest.raises(ModelError, match="no picture"):
+    with pytest.raises(ModelError, match="not finite"):
         run(folder, config, adapter=str(adapter))
 
 
@@ -250,17 +250,12 @@ def test_devices_that_are_not_there(name):
 
 def test_no_thread_is_left_that_the_end_of_the_program_would_abort(music, config, monkeypatch):
     """A thread that has given its result takes a moment to end; here a long one."""
-    start = batch.in_thread
+    run_task = background.Task._run
 
-    def lingering(work, *arguments):
-        if work.__name__ != "_finish":
-            return start(work, *arguments)
-        future = Future()
-        threading.Thread(
-            target=lambda: (future.set_result(work(*arguments)), time.sleep(0.3)), daemon=True, name="covergen-finish"
-        ).start()
-        return future
+    def lingering(task, *arguments):
+        run_task(task, *arguments)
+        time.sleep(0.3)
 
-    monkeypatch.setattr(batch, "in_thread", lingering)
+    monkeypatch.setattr(background.Task, "_run", lingering)
     run(music(song="a"), config)
-    assert not [thread for thread in threading.enumerate() if thread.name == "covergen-finish"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("covergen-")]

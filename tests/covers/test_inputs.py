@@ -44,7 +44,7 @@ def test_a_pattern_gives_the_music_that_fits_it(files, pattern, expected):
 
 def test_a_pattern_that_nothing_fits(files):
     files("m/cover.jpg")
-    with pytest.raises(InputError, match=r"no music fits m/\*"):
+    with pytest.raises(InputError, match=r"no music matches m/\*"):
         expand("m/*")
 
 
@@ -86,7 +86,7 @@ def test_folders_that_windows_wrote(files):
 
 @pytest.mark.parametrize("entry", ["http://radio/live", "HTTPS://x/y.mp3", "rtsp://x", "ftp://x/a.mp3"])
 def test_addresses_on_the_network_are_refused_with_their_line(files, entry):
-    with pytest.raises(InputError, match=rf"list\.m3u, line 3: {entry} is no local file"):
+    with pytest.raises(InputError, match=rf"list\.m3u, line 3: {entry} is not a local file"):
         playlist(f"#EXTM3U\na.mp3\n{entry}\n")
 
 

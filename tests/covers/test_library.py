@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.covers import background
 from covergen_cli.covers import generate as batch
-from covergen_cli.covers.fingerprint import judge
+from covergen_cli.covers.decide import decide
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.provenance import read_provenance, save_cover
@@ -84,7 +85,7 @@ def test_an_album_goes_without_a_song_that_cannot_be_used(albums, config):
 
 
 def test_how_many_songs_of_an_album_were_heard_is_told(albums, config, monkeypatch):
-    monkeypatch.setattr(batch, "_PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(background.Task.wait, "__defaults__", (0.001,))
     config = dataclasses.replace(config, per="album")
     told = [event for event in batch.generate(jobs(config, "a"), config) if isinstance(event, Progress)]
     listened = [(event.done, event.total) for event in told if event.task == "listen"]
@@ -117,9 +118,9 @@ def test_a_cover_of_the_first_version_named_the_whole_file(tmp_path):
     song.write_bytes(b"abc")
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     save_cover(cover, Image.new("RGB", (8, 8)), {"input_sha256": digest}, "png")
-    assert judge(cover, "new", "changed", [(song, "sound")]).action == "draw"
+    assert decide(cover, "new", "changed", [(song, "sound")]).action == "draw"
     song.write_bytes(b"abd")
-    assert judge(cover, "new", "changed", [(song, "sound")]).action == "refuse"
+    assert decide(cover, "new", "changed", [(song, "sound")]).action == "refuse"
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_foreign_art_stays_unless_told(song, cover):
     foreign = foreign_jpeg()
     open_tags(song).put(foreign, (32, 32))
     before = song.read_bytes()
-    with pytest.raises(OutputError, match="did not put there") as caught:
+    with pytest.raises(OutputError, match="did not write") as caught:
         write_art(song, art_jpeg(cover), TagSettings())
     assert "--replace-art" in caught.value.hint
     assert song.read_bytes() == before
@@ -144,7 +144,7 @@ def test_a_sound_that_would_change_stops_it(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
     before = song.read_bytes()
     monkeypatch.setattr(tagging, "audio_sha256", str)
-    with pytest.raises(OutputError, match="was left as it is"):
+    with pytest.raises(OutputError, match="was not changed"):
         write_art(song, art_jpeg(cover), TagSettings())
     assert song.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"song.flac", "cover.png"}

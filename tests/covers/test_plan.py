@@ -146,11 +146,13 @@ def test_tags_name_covers_and_their_reading_is_told(music):
     for number, title in ((1, "Dawn"), (2, "Dusk/Night")):
         tiny_song(Path(f"a/{number}.flac"), title=title, artist="Ida", album="Day", track=f"{number}/2")
     told = []
-    jobs = plan([Path("a")], Path("o/{artist}/{album}/{track} {title}.{ext}"), GenerateConfig(), tell=told.append)
+    jobs = plan(
+        [Path("a")], Path("o/{artist}/{album}/{track} {title}.{ext}"), GenerateConfig(), on_progress=told.append
+    )
     assert [job.output.as_posix() for job in jobs] == ["o/Ida/Day/01 Dawn.png", "o/Ida/Day/02 Dusk_Night.png"]
     assert [(event.done, event.total) for event in told] == [(1, 2), (2, 2)]
     told.clear()
-    plan([Path("a")], Path("o/{stem}.{ext}"), GenerateConfig(), tell=told.append)
+    plan([Path("a")], Path("o/{stem}.{ext}"), GenerateConfig(), on_progress=told.append)
     assert not told
 
 

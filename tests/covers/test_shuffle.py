@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.jobs import Job
+from covergen_cli.covers.plan import Job
 from covergen_cli.covers.shuffle import donors
 from covergen_cli.errors import ConfigError
 
@@ -32,7 +32,7 @@ def test_variations_are_one_song():
 
 
 def test_one_song_cannot_be_shuffled():
-    with pytest.raises(ConfigError, match="one song"):
+    with pytest.raises(ConfigError, match="single song"):
         given(JOBS[:1] * 3)
 
 

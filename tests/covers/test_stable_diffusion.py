@@ -253,7 +253,7 @@ def test_stopping_while_covers_are_written_leaves_nothing_half(music, config, mo
 def test_models_that_take_turns_draw_the_same(models, music, config, monkeypatch):
     refined = {"refine": True, "refiner": str(models.refiner), "refine_steps": 2}
     alone = drawn(music, config, "a", **refined)
-    monkeypatch.setattr(draw, "place", lambda *_: Placement(together=False))
+    monkeypatch.setattr(draw, "choose_placement", lambda *_: Placement(together=False))
     assert (drawn(music, config, "b", **refined) == alone).all()
 
 

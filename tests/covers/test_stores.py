@@ -50,7 +50,7 @@ def test_what_was_asked_for_outright_stays_where_the_store_takes_it():
     [
         ({"store": "apple", "size": 1400}, "at least 3000"),
         ({"store": "file", "size": 1500}, "at most 1400"),
-        ({"store": "distrokid", "format": "png"}, "distrokid takes no png"),
+        ({"store": "distrokid", "format": "png"}, "distrokid does not accept png"),
     ],
 )
 def test_what_a_store_does_not_take_is_refused_before_anything_is_drawn(settings, message):
@@ -62,16 +62,16 @@ def test_a_file_name_has_to_fit_the_store():
     job = Job(Path("a.mp3"), Path("a.png"), 0, "png")
     check_formats([job], GenerateConfig(store="spotify"))
     check_formats([job], GenerateConfig())
-    with pytest.raises(ConfigError, match=r"no png file like a\.png") as caught:
+    with pytest.raises(ConfigError, match=r"does not accept png \(a\.png\)") as caught:
         check_formats([job], GenerateConfig(store="distrokid"))
     assert "a.jpg" in caught.value.hint
 
 
-@pytest.mark.parametrize(("store", "native", "told"), [("apple", 256, 1), ("apple", 3000, 0), (None, 256, 0)])
-def test_enlarging_for_a_store_is_said_once(store, native, told):
+@pytest.mark.parametrize(("store", "native", "warned"), [("apple", 256, 1), ("apple", 3000, 0), (None, 256, 0)])
+def test_enlarging_for_a_store_is_reported_once(store, native, warned):
     finished = CoverFinished(Path("a.mp3"), Path("a.jpg"), 0, (0.0, 1.0), 1.0, native)
     events = list(with_size_notice((event for event in [finished] * 3), GenerateConfig(store=store, size=3000)))
     notices = [event for event in events if isinstance(event, Warned)]
-    assert len(notices) == told
-    assert len(events) == 3 + told
+    assert len(notices) == warned
+    assert len(events) == 3 + warned
     assert not notices or ("256" in notices[0].message and "3000" in notices[0].message)

@@ -5,7 +5,7 @@ import torch
 
 from covergen_cli.config import GenerateConfig
 from covergen_cli.diffusion import placement as module
-from covergen_cli.diffusion.placement import Placement, come_piecewise, fit, settle, take_turns
+from covergen_cli.diffusion.placement import Placement, offload_layers, placement_for_memory, prepare_model, swap_models
 from covergen_cli.models.base import load_base
 from tiny import tiny_base
 
@@ -32,7 +32,7 @@ GB = 10**9
     ],
 )
 def test_fitted_to_memory(total, settings, side, expected):
-    assert fit(total, GenerateConfig(**settings), side) == expected
+    assert placement_for_memory(total, GenerateConfig(**settings), side) == expected
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def asked(base):
 def test_a_piecewise_model_draws_the_same(bases):
     base, _ = bases
     before = asked(base)
-    come_piecewise(base, torch.device("cpu"))
-    settle(base, torch.device("cpu"), Placement(piecewise=True))
+    offload_layers(base, torch.device("cpu"))
+    prepare_model(base, torch.device("cpu"), Placement(piecewise=True))
     assert base.vae.use_tiling
     assert base.vae.use_slicing
     for one, other in zip(before, asked(base), strict=True):
@@ -75,7 +75,7 @@ def turns(placement):
             self.unet, self.vae = Moving(log, f"{name}.unet"), Moving(log, f"{name}.vae")
             self.device = torch.device("meta")
 
-    take_turns(Model("base"), Model("refiner"), placement)
+    swap_models(Model("base"), Model("refiner"), placement)
     return log
 
 
@@ -95,8 +95,8 @@ def test_the_size_of_a_gpu_is_asked_of_it(monkeypatch):
     properties = type("Properties", (), {"total_memory": 12 * GB})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     config = GenerateConfig(refine=True)
-    assert module.place(device, config, 1024) == fit(12 * GB, config, 1024)
-    assert module.place(torch.device("cpu"), config, 1024) == Placement()
+    assert module.choose_placement(device, config, 1024) == placement_for_memory(12 * GB, config, 1024)
+    assert module.choose_placement(torch.device("cpu"), config, 1024) == Placement()
 
 
 def test_with_little_memory_the_starter_decodes_as_ever():
@@ -105,5 +105,5 @@ def test_with_little_memory_the_starter_decodes_as_ever():
     latents = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before = base.decode(latents)
-        settle(base, torch.device("cpu"), Placement(piecewise=True))
+        prepare_model(base, torch.device("cpu"), Placement(piecewise=True))
         assert torch.equal(base.decode(latents), before)

@@ -1,7 +1,6 @@
-"""The refiner's pass is that of diffusers' own pipeline, and it can be stopped, seeded and refused."""
+"""The refiner's pass is that of diffusers' own pipeline, and it can be seeded and refused."""
 
 import dataclasses
-from collections import deque
 
 import pytest
 import torch
@@ -31,13 +30,7 @@ def pictures(count=1, side=32):
 
 
 def refined(refiner, given, seeds, config=CONFIG):
-    returned = []
-
-    def running():
-        returned.append((yield from refine(refiner, given, seeds, config)))
-
-    deque(running(), maxlen=0)
-    return returned[0]
+    return refine(refiner, given, seeds, config)
 
 
 def test_it_equals_the_pipeline_of_diffusers(folder, refiner, monkeypatch):
@@ -61,7 +54,7 @@ def test_it_equals_the_pipeline_of_diffusers(folder, refiner, monkeypatch):
         add_watermarker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
-    monkeypatch.setattr(refine_module, "_own_seed", lambda seed: seed)
+    monkeypatch.setattr(refine_module, "_refiner_seed", lambda seed: seed)
     given = pictures()
     with torch.inference_mode():
         latents = model.encode(given)
@@ -101,9 +94,11 @@ def test_seed_strength_and_prompt_count(folder, refiner):
 
 
 @pytest.mark.parametrize(("strength", "calls"), [(0.0, 1), (0.5, 3), (1.0, 6)])
-def test_steps_are_told(refiner, strength, calls):
+def test_steps_are_reported(refiner, strength, calls):
     config = dataclasses.replace(CONFIG, refine_strength=strength)
-    assert list(refine(refiner, pictures(), [0], config)) == [(done, calls) for done in range(1, calls + 1)]
+    reported = []
+    refine(refiner, pictures(), [0], config, lambda done, total: reported.append((done, total)))
+    assert reported == [(done, calls) for done in range(1, calls + 1)]
     assert refine_calls(config) == calls
     assert refine_calls(GenerateConfig()) == 0
 

@@ -1,7 +1,6 @@
 """Guidance and seeds do what they say."""
 
 import dataclasses
-from collections import deque
 
 import pytest
 import torch
@@ -25,19 +24,8 @@ def epsilon(tmp_path_factory):
     return dataclasses.replace(base, scheduler_config=config)
 
 
-def finished(steps):
-    """Run to the end; what is returned there."""
-    returned = []
-
-    def running():
-        returned.append((yield from steps))
-
-    deque(running(), maxlen=0)
-    return returned[0]
-
-
 def sample(base, conditions, seeds, steps, guidance, scheduler="own"):
-    return finished(denoise(base, guide(conditions, base.null_tokens, guidance), seeds, steps, scheduler))
+    return denoise(base, guide(conditions, base.null_tokens, guidance), seeds, steps, scheduler)
 
 
 def tokens(seed=0, batch=1, count=8):
@@ -166,27 +154,34 @@ def test_both_ways_of_calling_agree(flow):
     assert torch.allclose(sample(longer, tokens(), [0], 2, 2.0), shared, atol=1e-4)
 
 
-def test_steps_are_told_and_the_caller_may_train_between_them(flow):
-    told = []
-    for step in denoise(flow, [Term(1.0, tokens())], [0], 3):
-        assert not torch.is_inference_mode_enabled()
-        told.append(step)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+def test_every_step_is_reported_and_the_callback_can_stop(flow):
+    reported = []
+
+    def callback(done, total):
+        reported.append((done, total))
+        if done == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        denoise(flow, [Term(1.0, tokens())], [0], 3, callback=callback)
+    assert reported == [(1, 3), (2, 3)]
+    assert not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.parametrize(("strength", "taken"), [(0.01, 1), (0.5, 3), (1.0, 6)])
-def test_a_picture_to_begin_with(epsilon, strength, taken):
-    """The weaker, the fewer steps and the nearer the result."""
-    start = Start(torch.full((1, 4, 8, 8), 0.3), strength)
-    steps = denoise(epsilon, [Term(1.0, tokens())], [0], 6, "euler", start)
-    assert next(steps) == (1, taken)
-    assert torch.isfinite(finished(steps)).all()
+def test_a_weaker_start_takes_fewer_steps(epsilon, strength, taken):
+    start, reported = Start(torch.full((1, 4, 8, 8), 0.3), strength), []
+    latents = denoise(
+        epsilon, [Term(1.0, tokens())], [0], 6, "euler", start, lambda *progress: reported.append(progress)
+    )
+    assert reported == [(done, taken) for done in range(1, taken + 1)]
+    assert torch.isfinite(latents).all()
 
 
 def test_without_strength_the_picture_stays(epsilon):
     start = Start(torch.full((1, 4, 8, 8), 0.3), 0.01)
-    near = finished(denoise(epsilon, [Term(1.0, tokens())], [0], 100, "euler", start))
-    far = finished(denoise(epsilon, [Term(1.0, tokens())], [0], 4, "euler", dataclasses.replace(start, strength=1.0)))
+    near = denoise(epsilon, [Term(1.0, tokens())], [0], 100, "euler", start)
+    far = denoise(epsilon, [Term(1.0, tokens())], [0], 4, "euler", dataclasses.replace(start, strength=1.0))
     assert (near - 0.3).abs().mean() < 0.2 * (far - 0.3).abs().mean()
 
 

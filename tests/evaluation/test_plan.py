@@ -58,7 +58,7 @@ def test_a_call_takes_time():
 
 def test_batches_suit_the_model(subjects):
     large = SimpleNamespace(
-        painter=SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu"), latent_shape=(4, 64, 64)))
+        pipeline=SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu"), latent_shape=(4, 64, 64)))
     )
     assert choose_batch_size(EvalConfig(), subjects) == 32
     assert choose_batch_size(EvalConfig(), [*subjects, large]) == 4

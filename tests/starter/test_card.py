@@ -14,7 +14,7 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.fingerprint import find_models
-from covergen_cli.covers.pipeline import load_painter
+from covergen_cli.covers.pipeline import load_pipeline
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.measures.diversity import thumbnail
@@ -141,14 +141,14 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
 
 def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path):
     config = replace(QUICK, adapter=str(bundle), base=str(bundle))
-    painter, asked = load_painter(config, find_models(config)), []
+    pipeline, asked = load_pipeline(config, find_models(config)), []
 
     def condition(heard):
         asked.append(heard)
-        return torch.randn(len(heard), 2, painter.base.cross_attention_dim)
+        return torch.randn(len(heard), 2, pipeline.base.cross_attention_dim)
 
     songs = [card_measure.Song("one", np.zeros((4, 512), np.float32), np.zeros(7), 0.0)]
-    list(draw_pictures(tmp_path, painter, songs, config, condition))
+    list(draw_pictures(tmp_path, pipeline, songs, config, condition))
     assert len(asked) == len(SWEEPS)
     for heard, (name, _, _) in zip(asked, SWEEPS, strict=True):
         moved = [NAMES[i] for i in range(len(NAMES)) if heard[:, i].std() > 0]

@@ -1,9 +1,9 @@
-"""The parts of ``covergen generate`` that deal with finished files: checks, music files, contact sheets."""
+"""The options of ``covergen generate`` that are about files: store checks, music files, contact sheets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,8 +15,8 @@ from covergen_cli.errors import ConfigError, CovergenError
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.check import Checked
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.covers.check import CheckResult
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import CoverFailed, Event
 
 CHECK_SCHEMA = 1
@@ -26,33 +26,34 @@ Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
 
 def file_options(function: Decorated) -> Decorated:
-    """Add the options of this module; they are no settings, so that no config file can change a music file."""
+    """Add the options of this module. They are not settings, so that no config file can change music files."""
     for option in (
-        click.option("--contact-sheet", is_flag=True, help="Also put all covers into one picture, contact-sheet.jpg."),
+        click.option("--contact-sheet", is_flag=True, help="Also save all covers in one picture, contact-sheet.jpg."),
         click.option(
             "--backup/--no-backup",
             default=True,
-            help="With --write-tags: keep the original music file as NAME.orig, or not; it is kept unless told.",
+            help="With --write-tags: keep the original music file as NAME.orig (default), or do not keep it.",
         ),
         click.option(
-            "--replace-art", is_flag=True, help="With --write-tags: also replace art that covergen did not put there."
+            "--replace-art", is_flag=True, help="With --write-tags: also replace embedded art from other programs."
         ),
         click.option(
             "--write-tags",
             is_flag=True,
-            help="Put the cover into the music file too (mp3, m4a, flac, ogg, opus); its sound is not touched.",
+            help="Also embed the cover in the music file (mp3, m4a, flac, ogg, opus). The audio is not changed.",
         ),
         click.option(
             "--from",
             "from_cover",
             type=click.Path(path_type=Path),
             metavar="COVER",
-            help="Make this cover again: its settings, from the same song, which INPUT is or holds.",
+            help="Reproduce this cover with its recorded settings. INPUT is the song, or a folder that holds it.",
         ),
         click.option(
             "--check",
             is_flag=True,
-            help="Draw nothing: INPUT are pictures; say whether a store takes them (--for; without it, every store).",
+            help="Check whether stores accept the pictures INPUT, without generating covers. Checks the rules of the "
+            "store given with --for, or of every store.",
         ),
     ):
         function = option(function)
@@ -60,10 +61,10 @@ def file_options(function: Decorated) -> Decorated:
 
 
 def check_images(paths: Sequence[str], store: str | None, terminal: Terminal, *, as_json: bool) -> int:
-    """Hold pictures against stores' rules and write what was found.
+    """Check pictures against the rules of one store, or of every store, and write the findings.
 
     Returns:
-        the exit code: 0 when all pass everywhere, 1 when none does, 3 when some do.
+        the exit code: 0 if all pictures pass everywhere, 1 if none does, 3 if some do.
     """
     from covergen_cli.covers.check import check, open_picture
     from covergen_cli.covers.stores import UPLOADED, load_stores
@@ -85,85 +86,73 @@ def check_images(paths: Sequence[str], store: str | None, terminal: Terminal, *,
     return DONE if passed == len(paths) else PARTLY if passed else FAILED
 
 
-def _check_json(checked: Checked) -> str:
-    picture = checked.picture
+def _check_json(result: CheckResult) -> str:
+    picture = result.picture
     record = {
         "schema": CHECK_SCHEMA,
         "image": str(picture.path),
-        "store": checked.store,
-        "passes": checked.passes,
+        "store": result.store,
+        "passes": result.passes,
         "size": [picture.width, picture.height],
         "format": picture.format,
         "mode": picture.mode,
         "bytes": picture.bytes,
         "detail": picture.detail,
-        "findings": [{"rule": f.rule, "level": f.level, "text": f.text} for f in checked.findings],
+        "findings": [{"rule": f.rule, "level": f.level, "text": f.text} for f in result.findings],
         "error": None,
     }
     return json.dumps(record)
 
 
-def _check_lines(checked: Checked) -> str:
-    verdict = "passes" if checked.passes else "is refused"
-    lines = [f"{checked.picture.path}: {verdict} ({checked.store})"]
-    lines += [f"  {f.level:8} {f.rule}: {f.text}" for f in checked.findings if f.level != "ok"]
+def _check_lines(result: CheckResult) -> str:
+    verdict = "passes" if result.passes else "is refused"
+    lines = [f"{result.picture.path}: {verdict} ({result.store})"]
+    lines += [f"  {f.level:8} {f.rule}: {f.text}" for f in result.findings if f.level != "ok"]
     return "\n".join(lines)
 
 
 def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[CoverFailed]]:
-    """Part the jobs whose songs can take a cover, if they shall, from those that cannot.
+    """Split off the jobs whose songs cannot take a cover; without ``--write-tags`` there are none.
 
     Args:
         jobs: the covers.
         options: values of :func:`file_options`, by name.
 
     Raises:
-        ConfigError: the options make no sense together, or mutagen is missing.
+        ConfigError: the options contradict each other, or mutagen is missing.
     """
     if options["replace_art"] and not options["write_tags"]:
         raise ConfigError("--replace-art is about art in music files", hint="Use it with --write-tags.")
     if not options["write_tags"]:
         return jobs, []
-    from covergen_cli.covers import music_tags as tagging
+    from covergen_cli.covers import music_tags
 
-    return tagging.refusals(jobs, tagging.TagSettings(options["replace_art"], options["backup"]))
-
-
-def foreseen(refused: Sequence[CoverFailed], events: Iterator[Event]) -> Generator[Event, None, None]:
-    """Give what was refused first, then the other events."""
-    yield from refused
-    yield from events
+    return music_tags.refusals(jobs, music_tags.TagSettings(options["replace_art"], options["backup"]))
 
 
-def events_with_files(
-    draw: Callable[[list[Job]], Generator[Event, None, None]],
-    jobs: list[Job],
+def with_files(
+    events: Generator[Event, None, None],
+    refused: Sequence[CoverFailed],
     config: GenerateConfig,
     options: dict[str, Any],
     folder: Path,
 ) -> Generator[Event, None, None]:
-    """Draw, and do with every cover what the options of this module ask for.
+    """Return the events of a generation, during which music files and the contact sheet are written as well.
 
     Args:
-        draw: draws jobs.
-        jobs: the covers.
+        events: the generation.
+        refused: failures from :func:`refusals`, yielded first.
         config: the settings.
         options: values of :func:`file_options`, by name.
-        folder: where the contact sheet goes.
-
-    Raises:
-        ConfigError: the options make no sense together.
+        folder: folder for the contact sheet.
     """
     from covergen_cli.covers.stores import with_size_notice
 
-    jobs, refused = refusals(jobs, options)
     if options["write_tags"]:
-        from covergen_cli.covers import music_tags as tagging
+        from covergen_cli.covers import music_tags
 
-        settings = tagging.TagSettings(options["replace_art"], options["backup"])
-        events = tagging.with_art(draw(jobs), settings, refused)
-    else:
-        events = draw(jobs)
+        settings = music_tags.TagSettings(options["replace_art"], options["backup"])
+        events = music_tags.with_art(events, settings, refused)
     events = with_size_notice(events, config)
     if options["contact_sheet"]:
         from covergen_cli.covers.contact_sheet import NAME, with_contact_sheet

@@ -1,4 +1,4 @@
-"""Which songs make an album, and what an album sounds like."""
+"""Groups songs into albums, and pools the embeddings of an album's songs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from covergen_cli.covers.inputs import Song
 
 POOLED_FRAMES = 4096
-"""Frames that an album's embedding has at most, unless it has more songs than that."""
+"""Maximum number of frames of an album's embedding, unless the album has more songs."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Album:
     """Songs that share a cover.
 
     Args:
-        name: the album's tag, or the name of the folder.
-        songs: in the order of disc, track and path.
-        tags: of the first song.
-        folder: the innermost folder that holds them all, seen from the folder that was searched.
+        name: the album tag, or the name of the folder.
+        songs: the songs, sorted by disc, track and path.
+        tags: tags of the first song.
+        folder: the innermost folder that contains all songs, relative to the folder that was searched.
     """
 
     name: str
@@ -38,14 +38,11 @@ class Album:
 
 
 def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
-    """Group songs into albums.
+    """Group songs into albums, in the order of their first songs.
 
-    Songs belong together that share the tags album and album artist, wherever they lie. Without an album artist they
-    must lie in the same folder, as many albums are called ``Greatest Hits``. Songs without an album tag go by their
-    folder alone.
-
-    Returns:
-        the albums, each where its first song came.
+    Songs that share the tags album and album artist form an album, in whatever folders. Without an album artist they
+    must be in the same folder, since many albums are called ``Greatest Hits``. Songs without an album tag are grouped
+    by folder.
     """
     groups: dict[tuple[str, str, str], list[tuple[Song, Tags]]] = {}
     for song, tags in songs:
@@ -74,40 +71,37 @@ def _album(group: Sequence[tuple[Song, Tags]]) -> Album:
 
 
 def thin(embedding: npt.NDArray[np.float32], songs: int) -> npt.NDArray[np.float32]:
-    """Keep of one song's embedding ``(T, E)`` what its album has room for: evenly spread frames.
+    """Return evenly spaced frames of one song's embedding, float32 ``(T, E)``, as many as an album has room for.
 
     Args:
         embedding: float32 ``(T, E)``.
-        songs: how many the album has.
+        songs: number of songs of the album.
     """
     share = max(1, POOLED_FRAMES // songs)
-    return embedding if len(embedding) <= share else _spread(embedding, share)
+    return embedding if len(embedding) <= share else _spaced(embedding, share)
 
 
 def pool(embeddings: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Make one embedding of those of an album's songs.
+    """Return one embedding for an album, float32 ``(songs · T, E)`` for the largest ``T``.
 
-    Every song gets as many frames as the longest has (a shorter one's are repeated), so that all have the same say in
-    the adapter's attention, and the frames are ordered by their relative time within their song: what stood at the
-    beginning stands at the beginning, as the adapter was trained to hear it. The order of the songs hardly matters,
-    and an album of one song is that song.
+    Every song gets as many frames as the longest one (frames of shorter ones are repeated), so that all have the same
+    weight in the adapter's attention. Frames are sorted by their relative time within their song, as the adapter was
+    trained with the beginning of songs first. The order of the songs hardly matters, and the embedding of an album of
+    one song is that of the song.
 
-    The mean of the tokens that the adapter makes of each song would be simpler, but it makes albums look alike: of
-    synthetic songs and the starter, albums of eight lay 0.15 from the mean of all tokens (root mean square), where
-    single songs lie 0.58 from it, and albums pooled by frames 0.53.
+    Averaging the songs' tokens would be simpler, but makes albums look alike: for synthetic songs and the starter,
+    albums of eight were 0.15 from the mean of all tokens (root mean square), single songs 0.58, and albums pooled by
+    frames 0.53.
 
     Args:
         embeddings: float32 ``(T, E)`` each, after :func:`thin`; at least one.
-
-    Returns:
-        float32 ``(songs · T, E)`` for the largest ``T``.
     """
     frames = max(len(embedding) for embedding in embeddings)
-    spread = np.stack([_spread(embedding, frames) for embedding in embeddings], axis=1)
+    spread = np.stack([_spaced(embedding, frames) for embedding in embeddings], axis=1)
     return np.ascontiguousarray(spread.reshape(-1, spread.shape[-1]))
 
 
-def _spread(embedding: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
-    """Take frames at even distances, ``(frames, E)``; all of them where there are just as many."""
+def _spaced(embedding: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
+    """Return evenly spaced frames, ``(frames, E)``."""
     places = ((np.arange(frames) + 0.5) * len(embedding) / frames).astype(int)
     return np.take(embedding, places, axis=0)

@@ -1,4 +1,4 @@
-"""What a run would do, without a model: which covers it would draw, leave, or fail to make."""
+"""The dry run: which covers a run would draw, skip, or fail to draw, without loading a model."""
 
 from __future__ import annotations
 
@@ -10,39 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.fingerprint import Models, Verdict, cover_facts, find_models, judge
-from covergen_cli.covers.jobs import songs_of
-from covergen_cli.covers.prepare import input_hash, left_out, look_at_songs
+from covergen_cli.covers.decide import Decision, decide_covers, event_of, skip_existing, skipped_song
+from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.shuffle import donors
-from covergen_cli.covers.text.wording import wanted_lettering
 from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
-from covergen_cli.weights import NotFetchedError
+from covergen_cli.events import CoverFailed, CoverPlanned, Progress, Warned
+from covergen_cli.weights.hub import NotFetchedError
 
 if TYPE_CHECKING:
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import Event
-
-REFUSED_HINT = "Use --overwrite force to replace it, or another -o."
-"""What to do about a picture that is in the way."""
 
 
 @dataclass(frozen=True)
 class _Base:
-    """What of a base decides whether a scheduler fits it."""
+    """The part of a base that decides whether a scheduler fits it."""
 
     reference: str
     scheduler_config: dict[str, Any]
 
 
 def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, None, None]:
-    """Tell what :func:`covergen_cli.covers.generate.generate` would do, with the same checks, and write nothing.
+    """Yield what :func:`covergen_cli.covers.generate.generate` would do, after the same checks, and write nothing.
 
-    No model is loaded or fetched. Of a song only the head is read, of one whose cover exists the sound.
+    No model is loaded or downloaded. Only the headers of songs are read, and the audio of those whose cover exists.
 
     Args:
         jobs: from :func:`covergen_cli.covers.plan.plan`.
-        config: how would be drawn.
+        config: the settings.
 
     Yields:
         one ``CoverPlanned``, ``CoverSkipped`` or ``CoverFailed`` per job, progress, and warnings.
@@ -62,15 +57,17 @@ def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
         yield Warned(f"{error.message}; it would be fetched, and every cover drawn")
     if models is not None:
         _check_scheduler(config, models)
-    givers = donors(jobs, config)
-    for _, group in groupby(jobs, key=lambda job: job.input):
-        song = list(group)
-        yield Progress("look", 0, None, song[0].label)
-        yield from _song_events(song, config, models, givers.get(song[0].input))
+    donor_of = donors(jobs, config)
+    jobs, skipped = skip_existing(jobs, config)
+    yield from skipped
+    for song, group in groupby(jobs, key=lambda job: job.input):
+        covers = list(group)
+        yield Progress("look", 0, None, covers[0].label)
+        yield from _song_events(covers, config, models, donor_of.get(song))
 
 
 def _check_scheduler(config: GenerateConfig, models: Models) -> None:
-    # The one that presets choose fits every base, and checking another takes seconds of imports.
+    # The default fits every base, and checking another takes seconds of imports.
     if config.scheduler != GenerateConfig.scheduler:
         from covergen_cli.diffusion.sampler import make_scheduler
 
@@ -80,67 +77,34 @@ def _check_scheduler(config: GenerateConfig, models: Models) -> None:
 def _song_events(
     jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None
 ) -> Iterator[Event]:
-    """Judge the covers of one song or album; those that ``skip`` leaves alone need no song that can be read."""
-    if config.overwrite == "skip":
-        yield from (_skipped(job, "exists") for job in jobs if job.output.exists())
-        jobs = [job for job in jobs if not job.output.exists()]
-    if not jobs:
-        return
+    """Yield the events of one song or album."""
     try:
-        verdicts, warnings = _judged(jobs, config, models, donor)
+        warnings = _probe_songs(jobs[0], config)
+        decisions: Sequence[Decision] = [Decision("draw")] * len(jobs)
+        if config.overwrite != "force" and any(job.output.exists() for job in jobs):
+            decided = decide_covers(jobs, config, models, donor)
+            decisions, warnings = decided.decisions, [*warnings, *decided.text_warnings]
     except InputError as error:
         yield from (CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs) for job in jobs)
         return
     yield from (Warned(text) for text in warnings)
-    for job, verdict in zip(jobs, verdicts, strict=True):
-        if verdict.action == "skip":
-            yield _skipped(job, verdict.reason)
-        elif verdict.action == "refuse":
-            yield CoverFailed(job.input, job.output, job.seed, verdict.reason, REFUSED_HINT, job.songs)
-        else:
-            yield CoverPlanned(job.input, job.output, job.seed, job.songs)
+    for job, decision in zip(jobs, decisions, strict=True):
+        yield event_of(job, decision) or CoverPlanned(job.input, job.output, job.seed, job.songs)
 
 
-def _skipped(job: Job, reason: str) -> CoverSkipped:
-    return CoverSkipped(job.input, job.output, job.seed, reason, job.songs)
-
-
-def _judged(
-    jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None
-) -> tuple[list[Verdict], list[str]]:
-    """Return a verdict per job, and warnings.
+def _probe_songs(job: Job, config: GenerateConfig) -> list[str]:
+    """Read the header of every song; return warnings about songs that an album's cover would be made without.
 
     Raises:
         InputError: the song, or every song of the album, cannot be used.
     """
-    warnings = _look(jobs[0], config)
-    if config.overwrite == "force" or not any(job.output.exists() for job in jobs):
-        return [Verdict("draw")] * len(jobs), warnings
-    songs, _ = look_at_songs(jobs[0])
-    digest = input_hash(jobs[0], songs)
-    words, notes = wanted_lettering(config, songs[0][0], album=bool(jobs[0].songs))
-    warnings += notes
-    heard = None if donor is None else input_hash(donor, look_at_songs(donor)[0])
-    prints = [
-        cover_facts(job, digest, config, models, lettering=words, heard_sha256=heard)["fingerprint"] if models else ""
-        for job in jobs
-    ]
-    return [judge(job.output, text, config.overwrite, songs) for job, text in zip(jobs, prints, strict=True)], warnings
+    errors = [error for path in job.all_songs if (error := _probe_error(path, config))]
+    if len(errors) == len(job.all_songs):
+        raise errors[0]
+    return [skipped_song(error) for error in errors]
 
 
-def _look(job: Job, config: GenerateConfig) -> list[str]:
-    """Read the head of every song; return what is wrong with the songs of an album that has others.
-
-    Raises:
-        InputError: the song, or every song of the album, cannot be used.
-    """
-    wrong = [error for path in songs_of(job) if (error := _wrong(path, config))]
-    if len(wrong) == len(songs_of(job)):
-        raise wrong[0]
-    return [left_out(error) for error in wrong]
-
-
-def _wrong(path: Path, config: GenerateConfig) -> InputError | None:
+def _probe_error(path: Path, config: GenerateConfig) -> InputError | None:
     try:
         length = probe(path).duration_seconds
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Why a cover came out as it did, as a picture: what was heard of the song, and where the model listened."""
+"""The picture that explains a cover: the song's salience, the adapter's attention, and the segment's descriptors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from covergen_cli.audio.descriptors import Descriptors
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.audio.segment import Segment
+    from covergen_cli.covers.plan import Job
 
 _POLES = {
     "tempo": ("slow", "fast"),
@@ -32,21 +33,17 @@ _INK, _FAINT, _ACCENT = "#222222", "#c9c9c9", "#d1495b"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What is shown of a song.
+class Explanation:
+    """What the picture shows of a song.
 
     Args:
-        segment: start and end, in seconds, of the part that was listened to.
-        duration_seconds: length of the song.
-        window_starts: float64 ``(W,)``, start of every window that was scored, in seconds.
-        scores: float64 ``(W,)``, how salient each is.
-        descriptors: how the part sounds.
+        segment: start and end, in seconds, of the embedded segment.
+        search: the search for the most salient segment, with the scores of all windows.
+        descriptors: the sound of the embedded segment.
     """
 
     segment: tuple[float, float]
-    duration_seconds: float
-    window_starts: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
+    search: Segment
     descriptors: Descriptors
 
 
@@ -55,12 +52,13 @@ def explanation_path(cover: Path) -> Path:
     return cover.with_suffix(".explain.png")
 
 
-def hear(song: Path, segment: tuple[float, float]) -> Heard:
-    """Measure what the explanation shows.
+def explain_song(song: Path, segment: tuple[float, float], search: Segment | None = None) -> Explanation:
+    """Measure what the picture shows of a song.
 
     Args:
         song: the music file.
-        segment: the part that was listened to, whether found or given, in seconds.
+        segment: start and end of the embedded segment, in seconds.
+        search: the search that found the segment; ``None`` if it was given, so that the song is searched here.
 
     Raises:
         InputError: the song cannot be used.
@@ -69,62 +67,58 @@ def hear(song: Path, segment: tuple[float, float]) -> Heard:
     from covergen_cli.audio.descriptors import describe
     from covergen_cli.audio.segment import find_segment
 
-    found = find_segment(song, SegmentConfig())
     clip = io.load(song, io.ANALYSIS_RATE_HZ, *segment)
-    sounds = describe(clip.samples, clip.sample_rate_hz)
-    return Heard(segment, found.duration_seconds, found.window_starts, found.scores, sounds)
+    search = search or find_segment(song, SegmentConfig())
+    return Explanation(segment, search, describe(clip.samples, clip.sample_rate_hz))
 
 
-def write_explanation(job: Job, heard: Heard, attention: npt.NDArray[np.float32]) -> Explained | Warned:
-    """Draw the explanation beside a cover.
+def write_explanation(job: Job, explanation: Explanation, attention: npt.NDArray[np.float32]) -> Explained | Warned:
+    """Write the picture beside a cover; return a warning if it cannot be written, so that the cover is not lost.
 
     Args:
         job: the cover.
-        heard: from :func:`hear`.
-        attention: float32 ``(T,)``, how much each moment of the segment counted to the adapter; sums to 1.
-
-    Returns:
-        what became of it; a place that cannot be written to is no reason to lose the cover.
+        explanation: from :func:`explain_song`.
+        attention: float32 ``(T,)``, the adapter's attention over the segment; sums to 1.
     """
     path = explanation_path(job.output)
     try:
         with atomic_path(path) as temporary:
-            _draw(job.input.name, heard, attention, temporary)
+            _draw(job.input.name, explanation, attention, temporary)
     except (OutputError, OSError) as error:
         return Warned(f"the explanation could not be written: {error}", job.input)
     return Explained(job.input, path)
 
 
-def _draw(name: str, heard: Heard, attention: npt.NDArray[np.float32], path: Path) -> None:
+def _draw(name: str, explanation: Explanation, attention: npt.NDArray[np.float32], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 8.4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    # A name between dollars would be read as a formula.
+    # matplotlib would typeset a name between dollar signs as a formula.
     figure.suptitle(name.replace("$", r"\$"), fontsize=13, color=_INK)
-    salience, listened, sounds = figure.subplots(3, 1, height_ratios=(1, 1, 1.35))
-    _draw_salience(salience, heard)
-    _draw_attention(listened, heard, attention)
-    _draw_descriptors(sounds, heard.descriptors)
+    top, middle, bottom = figure.subplots(3, 1, height_ratios=(1, 1, 1.35))
+    _draw_salience(top, explanation)
+    _draw_attention(middle, explanation.segment, attention)
+    _draw_descriptors(bottom, explanation.descriptors)
     figure.savefig(os.fspath(path), format="png", metadata={"Software": None})
 
 
-def _draw_salience(axes: Any, heard: Heard) -> None:
-    start, end = heard.segment
+def _draw_salience(axes: Any, explanation: Explanation) -> None:
+    (start, end), search = explanation.segment, explanation.search
     axes.axvspan(start, end, color=_ACCENT, alpha=0.2, lw=0, label=f"listened to, {_clock(start)}–{_clock(end)}")
-    if len(heard.scores) > 1:
-        middles = heard.window_starts + SegmentConfig().clip_seconds / 2
-        axes.plot(middles, heard.scores, color=_INK, lw=1.5, label="loudness × spectral contrast, 30 s around")
-    axes.set(xlim=(0, heard.duration_seconds), yticks=[], xlabel="time in the song")
+    if len(search.scores) > 1:
+        middles = search.window_starts + SegmentConfig().clip_seconds / 2
+        axes.plot(middles, search.scores, color=_INK, lw=1.5, label="loudness × spectral contrast, 30 s around")
+    axes.set(xlim=(0, search.duration_seconds), yticks=[], xlabel="time in the song")
     axes.set_title("How salient each part is", loc="left", fontsize=11)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, frameon=False)
     _clean(axes)
     axes.xaxis.set_major_formatter(lambda seconds, _place: _clock(seconds))
 
 
-def _draw_attention(axes: Any, heard: Heard, attention: npt.NDArray[np.float32]) -> None:
-    start, end = heard.segment
+def _draw_attention(axes: Any, segment: tuple[float, float], attention: npt.NDArray[np.float32]) -> None:
+    start, end = segment
     edges = [start + (end - start) * index / len(attention) for index in range(len(attention) + 1)]
     axes.stairs(attention * len(attention), edges, fill=True, color=_ACCENT, alpha=0.6)
     axes.axhline(1, color=_INK, lw=0.8, ls=":")

@@ -1,9 +1,9 @@
-"""From songs to covers, the whole of §3.4, for one song or a thousand.
+"""Draws covers for songs (§3.4) and yields events about what happens.
 
-The next songs are read, searched and embedded in threads of their own while the model draws in the caller's; the model
-itself loads while the first song is read. On a CPU covers are drawn one at a time, so the bytes of one never depend on
-its neighbours, and each is written as soon as it is finished. A GPU draws several at once, and while it draws the next
-ones, the last ones are finished and written in threads.
+The next songs are prepared in threads while the current one is drawn, and the models load while the first song is
+prepared. On a CPU covers are drawn one at a time, so that the bytes of a cover never depend on other songs, and each is
+written as soon as it is finished. A GPU draws several covers at once, and while it draws the next ones, the last ones
+are finished and written in threads.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
-from covergen_cli.covers.dry_run import REFUSED_HINT, dry_run
+from covergen_cli.covers.background import Channel, Stopped, Task
+from covergen_cli.covers.decide import event_of, skip_existing
+from covergen_cli.covers.dry_run import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import Models, find_models
-from covergen_cli.covers.jobs import Job, songs_of
-from covergen_cli.covers.plan import plan
-from covergen_cli.covers.prepare import Listened, Listener, Stopped, in_thread
+from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
+from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.shuffle import donors
 from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.events import CoverFailed, CoverFinished, ModelLoaded, ModelLoading, Progress, Warned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,241 +35,209 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.covers.pipeline import CoverPipeline
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import Event
 
-__all__ = ["Job", "dry_run", "generate", "plan"]
-
-_AHEAD = 2
-_PATIENCE_SECONDS = 0.1
-_FAREWELL_SECONDS = 10.0
+_SONGS_AHEAD = 2
 _load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 def generate(
     jobs: Sequence[Job], config: GenerateConfig, *, stop: threading.Event | None = None
 ) -> Generator[Event, None, None]:
-    """Draw covers and tell what happens as it happens.
+    """Draw covers.
 
-    Every job ends in exactly one ``CoverFinished``, ``CoverSkipped`` or ``CoverFailed``; what is wrong with one song or
-    place never stops the others. No model is loaded when there is nothing to draw.
+    Every job ends in exactly one ``CoverFinished``, ``CoverSkipped`` or ``CoverFailed``; a failure does not affect the
+    other jobs. Models are loaded only if there is something to draw.
 
     Args:
-        jobs: from :func:`plan`; the jobs of one song stand together.
-        config: how to draw.
-        stop: set it, from any thread or a signal handler, to end before the next step. Closing the iterator does the
-            same. A cover that is not finished leaves no file.
+        jobs: from :func:`plan`; the jobs of one song follow each other.
+        config: the settings.
+        stop: set it, from any thread or a signal handler, to end before the next denoising step. Closing the generator
+            does the same. A cover that is not finished leaves no file.
 
     Yields:
         events, as things happen.
 
     Raises:
-        ModelError: a model is missing, damaged, or does not fit; nothing can be drawn.
-        ConfigError: device, precision or scheduler make no sense, or settings exclude each other.
+        ModelError: a model is missing, damaged, or does not fit the others.
+        ConfigError: device, precision or scheduler are invalid, or settings exclude each other.
     """
-    stop = stop or threading.Event()
-    missing: list[Job] = []
-    for job in jobs:
-        if config.overwrite == "skip" and job.output.exists():
-            yield CoverSkipped(job.input, job.output, job.seed, "exists", job.songs)
-        else:
-            missing.append(job)
-    if missing and not stop.is_set():
-        yield from _Run(config, find_models(config), stop, donors(jobs, config)).events(missing)
+    channel = Channel(stop or threading.Event())
+    missing, skipped = skip_existing(jobs, config)
+    yield from skipped
+    if missing:
+        run = _Run(config, find_models(config), donors(jobs, config), channel)
+        yield from channel.read(run.draw_covers, missing)
 
 
 @dataclass(frozen=True)
-class _Order:
-    """A cover that is to be drawn: its job, its song, what it will say about itself, and the time spent so far."""
+class _Cover:
+    """A cover that is to be drawn.
+
+    Args:
+        job: its job.
+        music: the embedded song or album.
+        condition: the embedding to draw from, float32 ``(T, E)``.
+        metadata: provenance, without names and segments of songs.
+        seconds: time spent on it so far.
+    """
 
     job: Job
-    song: Listened
-    facts: dict[str, Any]
-    spent: float
+    music: EmbeddedMusic
+    condition: npt.NDArray[np.float32]
+    metadata: dict[str, Any]
+    seconds: float
 
 
 class _Run:
-    """One call of :func:`generate` that has something to look at."""
+    """One call of :func:`generate`; its methods run in one background thread and emit events."""
 
-    def __init__(
-        self, config: GenerateConfig, models: Models, stop: threading.Event, donors: Mapping[Path, Job]
-    ) -> None:
+    def __init__(self, config: GenerateConfig, models: Models, donor_of: Mapping[Path, Job], channel: Channel) -> None:
         self._config = config
         self._models = models
-        self._stop = stop
-        self._closed = threading.Event()
+        self._channel = channel
         self._lock = threading.Lock()
-        self._loading: Future[Painter] | None = None
-        self._painter: Painter | None = None
-        self._orders: list[_Order] = []
-        self._finishing: deque[tuple[_Order, Future[float]]] = deque()
-        self._listener = Listener(config, models, self._check_stop, self._start_loading, donors)
+        self._loading: Task[CoverPipeline] | None = None
+        self._pipeline: CoverPipeline | None = None
+        self._batch: list[_Cover] = []
+        self._finishing: deque[tuple[_Cover, Task[float]]] = deque()
+        self._preparer = Preparer(config, models, channel.check_stop, self._start_loading, donor_of)
 
-    def events(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def draw_covers(self, jobs: Sequence[Job]) -> None:
+        """Draw the covers of all songs."""
         try:
-            for song, coming in self._listened([list(group) for _, group in groupby(jobs, key=lambda job: job.input)]):
-                yield from self._song_events(song, coming)
-            yield from self._draw_events()
-            yield from self._finished_events()
-        except Stopped:
-            return
+            for covers, task in self._start_preparing(
+                [list(group) for _, group in groupby(jobs, lambda job: job.input)]
+            ):
+                self._add_song(covers, task)
+            self._draw_batch()
+            self._report_finished()
         finally:
-            self._closed.set()
-            # What is being written just now gets the time to be whole, so that no temporary file stays behind.
-            wait([coming for _, coming in self._finishing], timeout=_FAREWELL_SECONDS)
-            # A thread that has given its result is not over yet; should the program end meanwhile, torch aborts it.
-            for thread in threading.enumerate():
-                if thread.name == "covergen-finish":
-                    thread.join(_FAREWELL_SECONDS)
+            for _, finishing in self._finishing:
+                finishing.join()
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set() or self._closed.is_set():
-            raise Stopped
-
-    def _listened(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Future[Listened]]]:
-        """Give the songs in order, the next ones already on their way: two, or as many as are drawn at once."""
-        coming: deque[tuple[list[Job], Future[Listened]]] = deque()
+    def _start_preparing(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Task[PreparedSong]]]:
+        """Yield the songs in order, while the next ones are prepared: two, or as many as are drawn at once."""
+        ahead: deque[tuple[list[Job], Task[PreparedSong]]] = deque()
         for jobs in songs:
-            coming.append((jobs, self._listener.start(jobs)))
-            if len(coming) > max(_AHEAD, self._batch()):
-                yield coming.popleft()
-        yield from coming
+            ahead.append((jobs, self._preparer.start(jobs)))
+            if len(ahead) > max(_SONGS_AHEAD, 1 if self._pipeline is None else self._pipeline.placement.batch):
+                yield ahead.popleft()
+        yield from ahead
 
-    def _batch(self) -> int:
-        """Covers that are drawn at once; 1 as long as nobody knows."""
-        return 1 if self._painter is None else self._painter.placement.batch
-
-    def _start_loading(self) -> None:
-        """Load the models in a thread, once; called when the first song needs them."""
-        with self._lock:
-            if self._loading is None:
-                self._loading = in_thread(_load, self._config, self._models)
-
-    def _wait(self, future: Future[_T]) -> _T:
-        """Wait in short turns: a plain wait hears neither ``stop`` nor, on Windows, Ctrl-C."""
-        while True:
-            self._check_stop()
-            if wait([future], timeout=_PATIENCE_SECONDS).done:
-                return future.result()
-
-    def _heard(self, job: Job, coming: Future[Listened]) -> Generator[Event, None, Listened]:
-        """Wait for a song or an album, telling how many of its songs were heard."""
-        total, told = len(songs_of(job)), 0
-        yield Progress("listen", 0, total, job.label)
-        while not wait([coming], timeout=_PATIENCE_SECONDS).done:
-            self._check_stop()
-            if told < self._listener.heard[job.input] < total:
-                told = self._listener.heard[job.input]
-                yield Progress("listen", told, total, job.label)
-        return self._wait(coming)
-
-    def _song_events(self, jobs: list[Job], coming: Future[Listened]) -> Iterator[Event]:
+    def _add_song(self, jobs: list[Job], task: Task[PreparedSong]) -> None:
+        """Report what is decided about the covers of a song, and draw those that are due once the batch is full."""
         try:
-            song = yield from self._heard(jobs[0], coming)
+            song = self._wait_for_song(jobs[0], task)
         except (Stopped, ModelError):
             raise
-        except Exception as error:  # noqa: BLE001 — one broken song must not end a night's work
-            yield from (_failure(job, error) for job in jobs)
+        except Exception as error:  # noqa: BLE001 — one broken song must not end the run
+            for job in jobs:
+                self._channel.emit(_failure(job, error))
             return
-        yield from (Warned(text, None if jobs[0].songs else jobs[0].input) for text in song.warnings)
-        spent = song.seconds
-        for job, verdict, facts in zip(jobs, song.verdicts, song.facts, strict=True):
-            if verdict.action == "skip":
-                yield CoverSkipped(job.input, job.output, job.seed, verdict.reason, job.songs)
-            elif verdict.action == "refuse":
-                yield CoverFailed(job.input, job.output, job.seed, verdict.reason, REFUSED_HINT, job.songs)
-            else:
-                painter = yield from self._painter_events()
-                self._orders.append(_Order(job, song, facts, spent))
-                spent = 0.0
-                if len(self._orders) >= painter.placement.batch:
-                    yield from self._draw_events()
+        for text in song.warnings:
+            self._channel.emit(Warned(text, None if jobs[0].songs else jobs[0].input))
+        seconds = song.seconds
+        for job, decision, metadata in zip(jobs, song.decisions.decisions, song.decisions.metadata, strict=True):
+            event = event_of(job, decision)
+            if event is not None:
+                self._channel.emit(event)
+            elif song.music is not None and song.condition is not None:
+                self._batch.append(_Cover(job, song.music, song.condition, metadata, seconds))
+                seconds = 0.0
+                if len(self._batch) >= self._get_pipeline().placement.batch:
+                    self._draw_batch()
         if song.explanation is not None and song.condition is not None:
-            painter = yield from self._painter_events()
-            yield write_explanation(jobs[0], song.explanation, painter.attention(song.condition))
+            attention = self._get_pipeline().attention(song.condition)
+            self._channel.emit(write_explanation(jobs[0], song.explanation, attention))
 
-    def _draw_events(self) -> Iterator[Event]:
-        """Draw what was ordered, at once, and hand it on to be finished."""
-        if not self._orders:
+    def _wait_for_song(self, job: Job, task: Task[PreparedSong]) -> PreparedSong:
+        """Wait for a song or an album, and report how many of its songs are embedded."""
+        total, reported = len(job.all_songs), 0
+        self._channel.emit(Progress("listen", 0, total, job.label))
+        while not task.wait():
+            self._channel.check_stop()
+            if reported < self._preparer.embedded[job.input] < total:
+                reported = self._preparer.embedded[job.input]
+                self._channel.emit(Progress("listen", reported, total, job.label))
+        return task.result(self._channel.check_stop)
+
+    def _draw_batch(self) -> None:
+        """Draw the covers of the batch, and start to finish and write them."""
+        if not self._batch:
             return
-        orders, self._orders = self._orders, []
-        painter = yield from self._painter_events()
+        from covergen_cli.covers.pipeline import song_seed
+
+        covers, self._batch = self._batch, []
+        pipeline = self._get_pipeline()
         started = time.monotonic()
-        embeddings = [_there(order.song.embedding) for order in orders]
-        conditions = [_there(order.song.condition) for order in orders]
-        seeds = painter.seeds([order.job.seed for order in orders], embeddings)
-        steps = painter.paint_together(painter.listen_all(conditions), seeds, self._config)
-        pictures = yield from self._steps_events(steps, orders[0].job.label)
-        share = (time.monotonic() - started) / len(orders)
-        yield from self._finished_events()
-        for order, seed, picture in zip(orders, seeds, pictures, strict=True):
-            self._finishing.append((order, in_thread(self._finish, painter, order, seed, picture, share)))
-        if painter.placement.batch == 1:
-            yield from self._finished_events()
+        tokens = pipeline.audio_tokens(*(cover.condition for cover in covers))
+        seeds = [song_seed(cover.job.seed, cover.music.embedding) for cover in covers]
+        label = covers[0].job.label
+        pictures = pipeline.draw(
+            tokens, seeds, self._config, lambda done, total: self._channel.emit(Progress("draw", done, total, label))
+        )
+        share = (time.monotonic() - started) / len(covers)
+        self._report_finished()
+        for cover, seed, picture in zip(covers, seeds, pictures, strict=True):
+            self._finishing.append((cover, Task(self._finish, cover, seed, picture, cover.seconds + share)))
+        if pipeline.placement.batch == 1:
+            self._report_finished()
 
-    def _steps_events(
-        self, steps: Generator[tuple[int, int], None, Tensor], name: str
-    ) -> Generator[Event, None, Tensor]:
-        while True:
-            try:
-                done, total = next(steps)
-            except StopIteration as end:
-                return cast("Tensor", end.value)
-            yield Progress("draw", done, total, name)
-            self._check_stop()
-
-    def _finish(self, painter: Painter, order: _Order, seed: int, picture: Tensor, share: float) -> float:
-        """Bring a picture to its size and write it; return the seconds that its cover took."""
+    def _finish(self, cover: _Cover, seed: int, picture: Tensor, seconds: float) -> float:
+        """Finish and write a cover; return the seconds that were spent on it in all."""
         started = time.monotonic()
-        provenance = {**order.facts, **order.song.sources(order.job)}
-        painter.write(order.job, picture, seed, provenance, self._config)
-        return order.spent + share + time.monotonic() - started
+        metadata = {**cover.metadata, **cover.music.provenance(cover.job)}
+        self._get_pipeline().save(cover.job, picture, seed, metadata, self._config)
+        return seconds + time.monotonic() - started
 
-    def _finished_events(self) -> Iterator[Event]:
-        """Wait for the covers that are being finished, and tell of each."""
+    def _report_finished(self) -> None:
+        """Wait for the covers that are being finished, and report each."""
         while self._finishing:
-            order, coming = self._finishing[0]
-            job = order.job
+            cover, task = self._finishing[0]
+            job, music = cover.job, cover.music
             try:
-                seconds = self._wait(coming)
+                seconds = task.result(self._channel.check_stop)
             except CovergenError as error:
-                self._finishing.popleft()
-                yield _failure(job, error)
-                continue
+                event: Event = _failure(job, error)
+            else:
+                segment = None if job.songs else music.segment
+                songs = tuple(song.path for song, _ in music.parts) if job.songs else ()
+                size = self._get_pipeline().native_size
+                event = CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
             self._finishing.popleft()
-            painter = yield from self._painter_events()
-            size, (segment, songs) = painter.native_size, order.song.heard(job)
-            yield CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
+            self._channel.emit(event)
 
-    def _painter_events(self) -> Generator[Event, None, Painter]:
-        if self._painter is None:
-            self._start_loading()
+    def _start_loading(self) -> Task[CoverPipeline]:
+        """Start to load the models, once; called from several threads."""
+        with self._lock:
             if self._loading is None:
-                raise AssertionError("loading did not start")
-            yield ModelLoading(self._models.base_reference)
-            self._painter = self._wait(self._loading)
-            yield ModelLoaded(self._models.base_reference, self._painter.seconds)
-        return self._painter
+                self._loading = Task(_load, self._config, self._models)
+            return self._loading
+
+    def _get_pipeline(self) -> CoverPipeline:
+        """Return the loaded models; wait for them the first time."""
+        if self._pipeline is None:
+            loading = self._start_loading()
+            self._channel.emit(ModelLoading(self._models.base_reference))
+            self._pipeline = loading.result(self._channel.check_stop)
+            self._channel.emit(ModelLoaded(self._models.base_reference, self._pipeline.seconds))
+        return self._pipeline
 
 
-def _there(embedding: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
-    if embedding is None:
-        raise AssertionError("a song that is to be drawn was not embedded")
-    return embedding
+def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
+    """Import torch and diffusers and load the models, in one thread.
 
-
-def _load(config: GenerateConfig, models: Models) -> Painter:
-    """Import what is heavy and load the models, both in the thread that this runs in.
-
-    One at a time: diffusers changes torch for all threads while it builds a model, and a run that ended early may leave
-    its thread at it.
+    One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
+    ended early may still be loading.
     """
     with _load_lock:
-        from covergen_cli.covers.pipeline import load_painter
+        from covergen_cli.covers.pipeline import load_pipeline
 
-        return load_painter(config, models)
+        return load_pipeline(config, models)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:

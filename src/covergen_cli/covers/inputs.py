@@ -1,4 +1,4 @@
-"""Which songs were meant: files, folders with their tree, patterns, playlists, lists of paths."""
+"""Finds the songs of a run in its inputs: music files, folders, patterns and playlists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.errors import InputError
 
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8"})
-"""Lower-case suffixes of files that name songs, one per line."""
+"""Lower-case suffixes of playlists, which name one song per line."""
 
 _PLAYLIST_BYTES = 16 << 20
 _MARKS = (
@@ -23,7 +23,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""Byte order marks and what they stand for."""
+"""Byte order marks and their encodings."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Song:
     """A music file.
 
     Args:
-        path: where it is.
-        folder: its folder, seen from the folder that was searched; ``Path()`` for one that was named.
-        home: where its cover goes when no output was given.
+        path: the file.
+        folder: its folder, relative to the folder that was searched; ``Path()`` for a file that was named.
+        home: folder of its cover when no output folder is given.
     """
 
     path: Path
@@ -42,42 +42,42 @@ class Song:
 
 
 def expand(text: str) -> list[Path]:
-    """Read one argument of a command line: a pattern that the shell left as it is, or a path.
+    """Return the paths that a command-line argument stands for: a path, or a pattern that the shell did not expand.
 
-    A file or folder that bears the very name wins over the pattern. ``**`` stands for any folders. A pattern gives the
-    music, playlists and folders that it fits, in order.
+    An existing file or folder is preferred to a pattern. ``**`` matches any folders. A pattern gives the music,
+    playlists and folders that match it, sorted.
 
     Raises:
-        InputError: nothing fits the pattern.
+        InputError: nothing matches the pattern.
     """
     if os.path.lexists(text) or not glob.has_magic(text):
         return [Path(text)]
     found = sorted(glob.glob(os.path.expanduser(text), recursive=True))  # noqa: PTH111, PTH207 — sorted as texts
-    fit = [Path(name) for name in found if os.path.isdir(name) or _is_meant(Path(name))]  # noqa: PTH112
-    if not fit:
-        raise InputError(f"no music fits {text}", hint="Check the pattern, or name a folder.")
-    return fit
+    matches = [Path(name) for name in found if os.path.isdir(name) or _is_music_or_playlist(Path(name))]  # noqa: PTH112
+    if not matches:
+        raise InputError(f"no music matches {text}", hint="Check the pattern, or name a folder.")
+    return matches
 
 
-def _is_meant(path: Path) -> bool:
+def _is_music_or_playlist(path: Path) -> bool:
     return _is_music(path.name) or path.suffix.lower() in PLAYLIST_SUFFIXES
 
 
 def _is_music(name: str) -> bool:
-    """Tell whether a file is looked at when nobody named it."""
-    # What --save-segment wrote is no song, or a second run would draw covers for it.
-    kept = name.startswith(".") or name.endswith(".segment.mp3")
-    return not kept and Path(name).suffix.lower() in AUDIO_SUFFIXES
+    """Return whether a file that was found in a folder is music."""
+    # Segments that --save-segment wrote would get covers in the next run.
+    ignored = name.startswith(".") or name.endswith(".segment.mp3")
+    return not ignored and Path(name).suffix.lower() in AUDIO_SUFFIXES
 
 
 def find_songs(inputs: Sequence[Path]) -> list[Song]:
-    """Find every song once, by the first input that names it.
+    """Return the songs of all inputs, each once.
 
-    A named file is always a song; a folder is searched for music, hidden files left out; a playlist gives the files
+    A named file is always a song; a folder is searched for music, without hidden files; a playlist stands for the files
     that it names.
 
     Raises:
-        InputError: a folder or playlist holds no music, or a playlist cannot be read.
+        InputError: a folder or playlist contains no music, or a playlist cannot be read.
     """
     found: dict[str, Song] = {}
     for path in inputs:
@@ -94,34 +94,35 @@ def _songs(path: Path) -> list[Song]:
     else:
         return [Song(path)]
     if not songs:
-        raise InputError(f"no music in {path}", hint=f"Known are {', '.join(sorted(AUDIO_SUFFIXES))}.")
+        raise InputError(f"no music in {path}", hint=f"Supported: {', '.join(sorted(AUDIO_SUFFIXES))}.")
     return songs
 
 
 def _search(top: Path) -> Iterator[Song]:
-    """Find the music below a folder; links to folders are not followed, as they may lead in circles.
+    """Yield the music below a folder, without following links to folders, which may form a loop.
 
-    A folder that cannot be read is given as if it were a song, so that it is named among what failed.
+    A folder that cannot be read is yielded as if it were a song, so that it is reported as a failure.
     """
-    closed: list[OSError] = []
-    for folder, subfolders, names in os.walk(top, onerror=closed.append):
+    unreadable: list[OSError] = []
+    for folder, subfolders, names in os.walk(top, onerror=unreadable.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             if _is_music(name):
                 yield Song(Path(folder, name), Path(folder).relative_to(top), Path("covers"))
-    for error in closed:
+    for error in unreadable:
         path = Path(error.filename)
         yield Song(path, path.parent.relative_to(top) if path != top else Path(), Path("covers"))
 
 
 def read_playlist(path: Path) -> list[Path]:
-    """Read the files that a playlist (m3u, m3u8) names, relative ones as seen from its folder.
+    """Return the files that a playlist (m3u, m3u8) names; relative paths start at its folder.
 
-    Comments and empty lines are left out. The text is UTF-8, or what its byte order mark says; a name that is not valid
-    UTF-8 is taken as the file system has it, else as Windows wrote it (cp1252). ``file:`` addresses are understood.
+    Comments and empty lines are skipped. The text is UTF-8, or in the encoding of its byte order mark. A name that is
+    not valid UTF-8 is decoded as the file system does, or as cp1252 if there is no such file. ``file:`` URLs are
+    supported.
 
     Raises:
-        InputError: the playlist is missing, unreadable or too large, or a line is an address on the network.
+        InputError: the playlist is missing, unreadable or too large, or a line is a URL of the network.
     """
     try:
         with path.open("rb") as file:
@@ -132,12 +133,12 @@ def read_playlist(path: Path) -> list[Path]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(data) > _PLAYLIST_BYTES:
         raise InputError(f"{path} is too large for a playlist", hint="Name the songs or their folder.")
-    lines = enumerate(_unmarked(data).splitlines(), start=1)
+    lines = enumerate(_as_utf8(data).splitlines(), start=1)
     return [_entry(path, number, line.strip()) for number, line in lines if line.strip() and line.strip()[:1] != b"#"]
 
 
-def _unmarked(data: bytes) -> bytes:
-    """Drop a byte order mark, and turn what it stands for into UTF-8."""
+def _as_utf8(data: bytes) -> bytes:
+    """Return text with a byte order mark as UTF-8 without it."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace").encode()
@@ -146,14 +147,14 @@ def _unmarked(data: bytes) -> bytes:
 
 def _entry(playlist: Path, number: int, line: bytes) -> Path:
     names = list(dict.fromkeys((os.fsdecode(line), line.decode("cp1252", "replace"))))
-    # Two letters at least: one is a drive of Windows.
+    # At least two letters, as one letter is a drive of Windows.
     if scheme := re.match(r"([a-z][a-z0-9+.-]+):/", names[0], flags=re.IGNORECASE):
         if scheme[1].lower() != "file":
             raise InputError(
-                f"{playlist}, line {number}: {names[0]} is no local file", hint="Save the song and name its file."
+                f"{playlist}, line {number}: {names[0]} is not a local file", hint="Save the song and name its file."
             )
         names = [re.sub(r"^/(?=[A-Za-z]:)", "", unquote(urlsplit(names[0]).path))]
-    # Playlists that Windows wrote name their folders with backslashes.
+    # Playlists from Windows separate folders by backslashes.
     names += [name.replace("\\", "/") for name in names if "\\" in name]
     paths = [playlist.parent / name for name in names]
     return next((path for path in paths if os.path.exists(path)), paths[0])  # noqa: PTH110

@@ -1,7 +1,7 @@
-"""Covers inside music files: mp3 (ID3), m4a (MP4), flac, ogg and opus; the sound stays what it was, bit by bit.
+"""Write covers into the tags of music files: mp3 (ID3), m4a (MP4), flac, ogg and opus.
 
-A copy of the file is edited, its sound is compared packet by packet with the original's, and only then does it take the
-original's name. The original stays as a backup beside it unless that is not wanted.
+A copy of the file is edited and replaces the original only if its audio packets are identical. The original is kept
+beside it as a backup unless that is disabled.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from covergen_cli.audio.audio_hash import audio_sha256
-from covergen_cli.covers.jobs import songs_of
 from covergen_cli.covers.stores import load_stores
 from covergen_cli.covers.tag_pictures import has_foreign_art, open_tags
 from covergen_cli.errors import ConfigError, CovergenError, InputError, OutputError
@@ -28,28 +27,23 @@ from covergen_cli.files import atomic_path
 from covergen_cli.provenance import encode_jpeg, read_provenance
 
 if TYPE_CHECKING:
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import Event
 
 BACKUP_SUFFIX = ".orig"
-"""What is appended to the name of a song for its backup; no music suffix, so that no search for music finds it."""
+"""Suffix of backups; no suffix of music, so that searches for music do not find them."""
 
 
 @dataclass(frozen=True)
 class TagSettings:
-    """How covers get into music files.
-
-    Args:
-        replace: also replace art that covergen did not put there.
-        backup: keep the original beside the new file.
-    """
+    """Whether to replace art that covergen did not write, and to keep the original beside the new file."""
 
     replace: bool = False
     backup: bool = True
 
 
 def art_jpeg(cover: Path) -> bytes:
-    """Make the picture that goes into a file: JPEG, at most 1400 pixels and 2 MB, with the cover's provenance.
+    """Return a cover as the JPEG for tags: at most 1400 pixels and 2 MB, with its provenance.
 
     Raises:
         InputError: the cover cannot be read.
@@ -59,20 +53,20 @@ def art_jpeg(cover: Path) -> bytes:
         with Image.open(cover, formats=("PNG", "JPEG")) as image:
             picture = image.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{cover} cannot be read as a picture") from error
+        raise InputError(f"{cover} cannot be read as an image") from error
     if max(picture.size) > rules.size:
         picture.thumbnail((rules.size, rules.size), Image.Resampling.LANCZOS)
-    made = {key: value for key, value in (read_provenance(cover) or {}).items() if key != "generator"}
-    return encode_jpeg(picture, made, rules.max_bytes)
+    provenance = {key: value for key, value in (read_provenance(cover) or {}).items() if key != "generator"}
+    return encode_jpeg(picture, provenance, rules.max_bytes)
 
 
 def refusals(jobs: Sequence[Job], settings: TagSettings) -> tuple[list[Job], list[CoverFailed]]:
-    """Part the jobs whose songs can take a cover from those that cannot, before anything is drawn.
+    """Separate the jobs whose songs can take a cover from those whose songs cannot, with a failure for each.
 
     Raises:
         ConfigError: there is more than one cover for a song, or mutagen is missing.
     """
-    songs = [song for job in jobs for song in songs_of(job)]
+    songs = [song for job in jobs for song in job.all_songs]
     if len(set(songs)) < len(songs):
         raise ConfigError("--write-tags puts one cover into a song, and there are several", hint="Leave out -n.")
     verdicts = [(job, _refusal(job, settings)) for job in jobs]
@@ -81,7 +75,7 @@ def refusals(jobs: Sequence[Job], settings: TagSettings) -> tuple[list[Job], lis
 
 def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
     try:
-        for song in songs_of(job):
+        for song in job.all_songs:
             _check_song(song, settings)
     except (InputError, OutputError) as error:
         return CoverFailed(job.input, None, job.seed, error.message, error.hint, job.songs)
@@ -90,21 +84,21 @@ def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
 
 def _check_song(song: Path, settings: TagSettings) -> None:
     if not song.is_file():
-        return  # whoever reads it says what is wrong with it
+        return  # reported when the song is decoded
     folder = Path(os.path.realpath(song)).parent
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"{song} cannot be changed: {folder} is read-only", hint="Leave out --write-tags.")
+        raise OutputError(f"cannot write {song}: {folder} is read-only", hint="Leave out --write-tags.")
     tags = open_tags(song)
     if has_foreign_art(tags) and not settings.replace:
-        raise OutputError(f"{song} holds a picture that covergen did not put there", hint="--replace-art replaces it.")
+        raise OutputError(f"{song} holds art that covergen did not write", hint="--replace-art replaces it.")
 
 
 def with_art(
     events: Generator[Event, None, None], settings: TagSettings, refused: Sequence[CoverFailed] = ()
 ) -> Generator[Event, None, None]:
-    """Pass events on, and put every cover that is finished, or was there already, into its song; ``refused`` go first.
+    """Yield ``refused``, then pass events on and write every cover, new or existing, into its song.
 
-    A cover whose song could not be written becomes a ``CoverFailed``, which names the cover: that is there.
+    A cover whose song cannot be written becomes a ``CoverFailed`` that names the cover, which exists.
     """
     yield from refused
     with closing(events):
@@ -123,14 +117,14 @@ def with_art(
 
 
 def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | None:
-    """Put a picture into a song as its front cover; ``None`` when that very picture is in it.
+    """Write a JPEG into a song as its front cover; return ``None`` when the song already holds it.
 
-    The file's permissions stay; its time becomes that of the change, by which players and backups notice it. A link is
-    followed. A backup that exists is never replaced: it is the oldest original.
+    The file keeps its permissions; its modification time changes, so that players and backups notice. Links are
+    followed. An existing backup is never replaced: it is the oldest original.
 
     Raises:
-        InputError: the file is of a kind that holds no art, or damaged.
-        OutputError: it holds foreign art and ``settings.replace`` is false, it cannot be written, or its sound would
+        InputError: the file is damaged or of a format that cannot hold art.
+        OutputError: it holds foreign art and ``settings.replace`` is false, it cannot be written, or its audio would
             have changed.
         ConfigError: mutagen is missing.
     """
@@ -147,9 +141,9 @@ def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | No
             shutil.copyfile(target, temporary)
             _edit(temporary, jpeg, song)
             if audio_sha256(temporary) != audio_sha256(target):
-                raise OutputError(f"{song} was left as it is: its sound would not have stayed the same")
+                raise OutputError(f"{song} was not changed: its audio would have changed")
             if settings.backup and not backup.exists():
-                _keep(target, backup)
+                _back_up(target, backup)
     except OSError as error:
         raise OutputError(f"cannot write {song}: {error.strerror or error}") from error
     return ArtWritten(song, backup if settings.backup else None, len(jpeg))
@@ -159,16 +153,15 @@ def _edit(copy: Path, jpeg: bytes, song: Path) -> None:
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
             size = image.size
-        tags: Any = open_tags(copy)
-        tags.put(jpeg, size)
+        open_tags(copy).put(jpeg, size)
         if open_tags(copy).pictures() != [jpeg]:
-            raise OutputError(f"{song} was left as it is: the picture does not come back from it")
+            raise OutputError(f"{song} was not changed: the art could not be read back")
     except CovergenError as error:
         raise type(error)(error.message.replace(str(copy), str(song)), hint=error.hint) from error
 
 
-def _keep(original: Path, backup: Path) -> None:
-    """Give the original a second name: the new file takes the first one, and no byte is copied."""
+def _back_up(original: Path, backup: Path) -> None:
+    """Link the original under a second name, or copy it where links are not supported."""
     try:
         os.link(original, backup)
     except OSError:

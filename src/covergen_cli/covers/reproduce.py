@@ -1,4 +1,4 @@
-"""Making a cover again from what it says about itself."""
+"""Reproduces a cover from its provenance: the settings, the song and the models it was made with."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from covergen_cli.files import sha256_file
 from covergen_cli.provenance import read_provenance
 
 _PLAIN = {field.name for field in fields(GenerateConfig)} - {"adapter", "base", "segment"}
-"""Settings that a cover records under their own names."""
+"""Settings that provenance stores under their own names."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a cover says about its making.
+class CoverSettings:
+    """How a cover was made.
 
     Args:
-        cover: the file.
-        settings: fields of :class:`~covergen_cli.config.GenerateConfig`, as they were.
+        cover: the cover's file.
+        settings: fields of :class:`~covergen_cli.config.GenerateConfig`.
         song_name: name of the music file.
-        song_sha256: names its sound (:func:`~covergen_cli.audio.audio_hash.audio_sha256`).
+        song_sha256: hash of its audio (:func:`~covergen_cli.audio.audio_hash.audio_sha256`).
         adapter: fingerprint of the adapter.
         base: fingerprint of the base.
         refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
-        version: of CoverGen.
+        version: version of CoverGen.
     """
 
     cover: Path
@@ -46,37 +46,37 @@ class Recipe:
     version: str
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What may make the new cover differ although song and models are the same."""
+    def warnings(self) -> tuple[str, ...]:
+        """Why the new cover may differ although song and models are the same."""
         if self.version == __version__:
             return ()
         return (f"{self.cover} was made by covergen {self.version}; this is {__version__}, so bytes may differ",)
 
 
-def read_recipe(cover: Path) -> Recipe:
-    """Read what a cover says about its making.
+def read_settings(cover: Path) -> CoverSettings:
+    """Read from a cover how it was made.
 
     Raises:
-        InputError: the file is missing, or says nothing.
+        InputError: the file is missing or has no provenance, or the cover was not made from the audio of one song.
     """
     if not cover.is_file():
         raise InputError(f"{cover} does not exist", hint="Check the name.")
     made = read_provenance(cover) or {}
-    _refuse_what_has_no_one_song(cover, made)
+    _require_one_song(cover, made)
     try:
         settings = {name: value for name, value in made.items() if name in _PLAIN and _is_plain(value)}
         settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
-        if "negative" in made:  # none is an answer too
+        if "negative" in made:  # None means that there was no negative prompt
             settings["negative"] = made["negative"]
         refiner = made.get("refiner")
         if refiner:
             settings |= {"refine": True, "refiner": refiner["name"]}
             settings |= {f"refine_{name}": refiner[name] for name in ("prompt", "strength", "steps", "guidance")}
-        words = made.get("lettering") or {}
-        settings |= {name: words[name] for name in ("title", "artist", "layout") if words.get(name)}
-        return Recipe(
+        text = made.get("lettering") or {}
+        settings |= {name: text[name] for name in ("title", "artist", "layout") if text.get(name)}
+        return CoverSettings(
             cover=cover,
             settings=settings,
             song_name=made["input"],
@@ -97,7 +97,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (str, int, float, bool))
 
 
-def _refuse_what_has_no_one_song(cover: Path, made: dict[str, Any]) -> None:
+def _require_one_song(cover: Path, made: dict[str, Any]) -> None:
     if "songs" in made:
         raise InputError(
             f"{cover} is the cover of an album", hint="Give the album again with the settings that the cover records."
@@ -108,28 +108,28 @@ def _refuse_what_has_no_one_song(cover: Path, made: dict[str, Any]) -> None:
         )
 
 
-def find_song(recipe: Recipe, places: Sequence[Path]) -> Path:
-    """Find the music that the cover was made from, by its sound; files of the recorded name are tried first.
+def find_song(made: CoverSettings, paths: Sequence[Path]) -> Path:
+    """Find the song that a cover was made from by the hash of its audio.
 
     Args:
-        recipe: the cover's.
-        places: music files, and folders that are searched.
+        made: how the cover was made.
+        paths: music files, and folders to search.
 
     Raises:
-        InputError: it is not there.
+        InputError: the song is not among them.
     """
-    songs = [song for place in places for song in _songs(place)]
-    for song in sorted(songs, key=lambda path: path.name != recipe.song_name):
-        if recipe.song_sha256 in _hashes(song):
+    songs = [song for path in paths for song in _songs(path)]
+    for song in sorted(songs, key=lambda path: path.name != made.song_name):
+        if made.song_sha256 in _hashes(song):
             return song
-    was = f"{recipe.cover} was made from {recipe.song_name}"
+    was = f"{made.cover} was made from {made.song_name}"
     if len(songs) == 1:
         raise InputError(f"{was}, which sounds different from {songs[0]}", hint="Give that song, or a folder it is in.")
     raise InputError(f"{was}, which is not among the {len(songs)} songs given", hint="Give that song.")
 
 
 def _hashes(song: Path) -> Iterator[str]:
-    """Hashes by which covers know a song; those up to version 0.1.0 recorded that of the whole file."""
+    """Yield the hash of a song's audio, then that of its file, which covers up to version 0.1.0 recorded."""
     try:
         yield audio_sha256(song)
         yield sha256_file(song)
@@ -137,24 +137,24 @@ def _hashes(song: Path) -> Iterator[str]:
         raise InputError(f"{song} cannot be read: {error.strerror or error}", hint="Check the name.") from error
 
 
-def _songs(place: Path) -> Iterator[Path]:
-    if not place.is_dir():
-        yield place
+def _songs(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
         return
-    for folder, _, names in os.walk(place):
+    for folder, _, names in os.walk(path):
         yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in AUDIO_SUFFIXES)
 
 
-def check_models(recipe: Recipe, config: GenerateConfig, given: Collection[str]) -> None:
-    """Find out, before anything is loaded, that the models are those that made the cover.
+def check_models(made: CoverSettings, config: GenerateConfig, given: Collection[str]) -> None:
+    """Check, before anything is loaded, that the models are those that made the cover.
 
     Args:
-        recipe: the cover's.
+        made: how the cover was made.
         config: the settings of this run.
-        given: fields that the user asked for outright; another model that was asked for is fine.
+        given: fields of ``config`` that the user set; models among them may differ.
 
     Raises:
-        ModelError: one of them is missing, or is another.
+        ModelError: a model is missing, or differs.
     """
     try:
         models = find_models(config)
@@ -162,13 +162,13 @@ def check_models(recipe: Recipe, config: GenerateConfig, given: Collection[str])
         hint = "The cover records only the names of models; give the folder with --adapter or --base."
         raise ModelError(error.message, hint=f"{error.hint or ''} {hint}".strip()) from error
     for kind, was, now in (
-        ("adapter", recipe.adapter, models.adapter_fingerprint),
-        ("base", recipe.base, models.base_fingerprint),
-        ("refiner", recipe.refiner, models.refiner and models.refiner["fingerprint"]),
+        ("adapter", made.adapter, models.adapter_fingerprint),
+        ("base", made.base, models.base_fingerprint),
+        ("refiner", made.refiner, models.refiner and models.refiner["fingerprint"]),
     ):
         if was and now and was != now and kind not in given:
             raise ModelError(
-                f"{recipe.cover} was drawn with another {kind} {recipe.settings[kind]} "
+                f"{made.cover} was drawn with another {kind} {made.settings[kind]} "
                 f"(fingerprint {was[:12]}, here {now[:12]})",
                 hint=f"Give the one it was drawn with, or another on purpose, with --{kind}.",
             )

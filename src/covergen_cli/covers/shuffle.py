@@ -1,4 +1,4 @@
-"""Whose sound a song gets when the sounds of a run are shuffled, to see whether covers follow their own."""
+"""Assigns the songs of a run the audio of other songs (``--shuffle``), to see whether covers follow their audio."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.covers.plan import Job
 
 
 def donors(jobs: Sequence[Job], config: GenerateConfig) -> dict[Path, Job]:
-    """Give every song, or album, another one, each to exactly one.
+    """Return, by the ``input`` of a job, the job whose audio is used instead; empty without ``config.shuffle``.
 
-    It is a derangement made by Sattolo's algorithm (1986): one cycle through all.
+    The songs or albums form one cycle, by Sattolo's algorithm (1986).
 
     Args:
-        jobs: of the run; which of them are drawn anew changes nothing.
-        config: whether sounds are shuffled, and the seed that decides who gets whose.
-
-    Returns:
-        ``input`` of a job → the job whose sound it gets; empty when sounds are not shuffled.
+        jobs: all jobs of the run, so that the result does not depend on which covers exist.
+        config: ``shuffle`` and ``seed`` are used here.
 
     Raises:
         ConfigError: there is only one song.
@@ -33,10 +30,10 @@ def donors(jobs: Sequence[Job], config: GenerateConfig) -> dict[Path, Job]:
         return {}
     order = {job.input: job for job in jobs}
     if len(order) < 2:
-        raise ConfigError("the sound of one song cannot be shuffled", hint="Give several songs.")
-    chance = random.Random(config.seed)  # noqa: S311 — nothing secret
-    given = list(order.values())
-    for last in range(len(given) - 1, 0, -1):
-        other = chance.randrange(last)
-        given[last], given[other] = given[other], given[last]
-    return dict(zip(order, given, strict=True))
+        raise ConfigError("the audio of a single song cannot be shuffled", hint="Give several songs.")
+    generator = random.Random(config.seed)  # noqa: S311 — not for cryptography
+    shuffled = list(order.values())
+    for last in range(len(shuffled) - 1, 0, -1):
+        other = generator.randrange(last)
+        shuffled[last], shuffled[other] = shuffled[other], shuffled[last]
+    return dict(zip(order, shuffled, strict=True))

@@ -1,4 +1,4 @@
-"""What stores and players take of a cover, and the settings that follow; the rules are data (``stores.yaml``)."""
+"""Rules of stores and players for covers, and the settings that follow; the rules are data (``stores.yaml``)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,16 @@ from covergen_cli.events import CoverFinished, Warned
 
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.jobs import Job
+    from covergen_cli.covers.plan import Job
     from covergen_cli.events import Event
 
 UPLOADED = ("spotify", "apple", "distrokid", "bandcamp")
-"""The places that a cover is uploaded to; ``file`` is the picture inside a music file."""
+"""The stores that covers are uploaded to; ``file`` is the image inside a music file."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a rule was read.
-
-    Args:
-        text: the rule, in our words.
-        date: when the page was written or read, ISO.
-        url: the page; ``None`` where there is none.
-    """
+class RuleSource:
+    """Where a rule was read: the rule in our words, the ISO date of the page or of reading it, and its address."""
 
     text: str
     date: str
@@ -40,24 +34,24 @@ class Source:
 
 @dataclass(frozen=True)
 class Store:
-    """The rules of one place.
+    """The rules of one store.
 
     Args:
-        name: as ``--for`` takes it.
-        size: pixels per side that covers for it are given.
-        min_size: fewest pixels per side.
-        formats: of the file: ``jpg``, ``png``, ``gif``; the first is the one that covers for it are given.
+        name: the value of ``--for``.
+        size: pixels per side of the covers that ``--for`` makes.
+        min_size: minimum pixels per side.
+        formats: accepted file formats (``jpg``, ``png``, ``gif``); ``--for`` makes the first.
         sources: where the rules were read.
-        max_size: most pixels per side; ``None`` where no limit is known.
-        max_bytes: heaviest file; ``None`` where no limit is known.
-        declare: what it asks of pictures made by a model; empty where nothing is known.
+        max_size: maximum pixels per side; ``None`` when unknown.
+        max_bytes: maximum file size; ``None`` when unknown.
+        declare: what the store asks of images made by a model; empty when unknown.
     """
 
     name: str
     size: int
     min_size: int
     formats: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[RuleSource, ...]
     max_size: int | None = None
     max_bytes: int | None = None
     declare: str = ""
@@ -65,25 +59,25 @@ class Store:
 
 @cache
 def load_stores() -> dict[str, Store]:
-    """Read the rules: name → store, in the order of the file."""
+    """Return the stores by name, in the order of the file."""
     content = yaml.safe_load(Path(__file__).with_name("stores.yaml").read_text(encoding="utf-8"))
     return {name: _store(name, rules) for name, rules in content.items()}
 
 
 def _store(name: str, rules: dict[str, Any]) -> Store:
-    sources = tuple(Source(entry["text"], str(entry["date"]), entry.get("url")) for entry in rules["sources"])
+    sources = tuple(RuleSource(entry["text"], str(entry["date"]), entry.get("url")) for entry in rules["sources"])
     return Store(**{**rules, "name": name, "formats": tuple(rules["formats"]), "sources": sources})
 
 
 def for_store(config: GenerateConfig, given: Collection[str]) -> GenerateConfig:
-    """Give the settings the size and format that ``config.store`` takes; without a store, change nothing.
+    """Return the settings with the size and format of ``config.store``; unchanged without a store.
 
     Args:
         config: the settings.
-        given: fields that the user asked for outright; they stay as they are.
+        given: fields that the user set; they are kept.
 
     Raises:
-        ConfigError: what was asked for is not taken there.
+        ConfigError: the store does not accept the size or the format that the user set.
     """
     if config.store is None:
         return config
@@ -93,20 +87,20 @@ def for_store(config: GenerateConfig, given: Collection[str]) -> GenerateConfig:
     if not store.min_size <= config.size <= (store.max_size or config.size):
         limits = f"at least {store.min_size}" + (f", at most {store.max_size}" if store.max_size else "")
         raise ConfigError(
-            f"--size {config.size} is not for {store.name}: it takes {limits} pixels", hint="Leave out --size."
+            f"--size {config.size} is outside the limits of {store.name}: {limits} pixels", hint="Leave out --size."
         )
     if config.format not in store.formats:
         raise ConfigError(
-            f"{store.name} takes no {config.format}", hint=f"Leave out --format, or use {store.formats[0]}."
+            f"{store.name} does not accept {config.format}", hint=f"Leave out --format, or use {store.formats[0]}."
         )
     return config
 
 
 def check_formats(jobs: Sequence[Job], config: GenerateConfig) -> None:
-    """Refuse a file name whose suffix the store does not take.
+    """Check that the store accepts the file format of every cover.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: it does not.
     """
     if config.store is None:
         return
@@ -114,21 +108,21 @@ def check_formats(jobs: Sequence[Job], config: GenerateConfig) -> None:
     for job in jobs:
         if job.format not in store.formats:
             better = job.output.with_suffix(f".{store.formats[0]}")
-            raise ConfigError(f"{store.name} takes no {job.format} file like {job.output}", hint=f"Use {better}.")
+            raise ConfigError(f"{store.name} does not accept {job.format} ({job.output})", hint=f"Use {better}.")
 
 
 def max_bytes(store: str | None) -> int | None:
-    """Return the weight that a cover for this store must keep to, ``None`` where there is no limit or no store."""
+    """Return the maximum file size for a store; ``None`` without a limit or a store."""
     return load_stores()[store].max_bytes if store is not None else None
 
 
 def with_size_notice(events: Generator[Event, None, None], config: GenerateConfig) -> Generator[Event, None, None]:
-    """Pass events on; before the first cover for a store that was enlarged, say from what size."""
-    told = config.store is None
+    """Pass events on, with a warning before the first cover that was enlarged for a store."""
+    warned = config.store is None
     with closing(events):
         for event in events:
-            if not told and isinstance(event, CoverFinished) and event.native_size < config.size:
-                told = True
-                blurry = f", which {config.store} may find blurry" if config.store in UPLOADED else ""
+            if not warned and isinstance(event, CoverFinished) and event.native_size < config.size:
+                warned = True
+                blurry = f", which {config.store} may refuse as blurry" if config.store in UPLOADED else ""
                 yield Warned(f"the model draws {event.native_size} pixels; enlarged to {config.size}{blurry}")
             yield event

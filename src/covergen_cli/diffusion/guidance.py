@@ -1,13 +1,12 @@
-"""What the U-Net is told, and how several answers become one: classifier-free guidance (Ho and Salimans, 2022).
+"""Classifier-free guidance (Ho and Salimans, 2022), with a scale for the song and one for prompt and song together.
 
-With a prompt beside the song, the tokens of both stand in one row, and guidance has three sides: nothing, the words
-alone, and words and song together. As in InstructPix2Pix (Brooks et al., 2023) each step from one to the next has a
-weight::
+A prompt's tokens are appended to the song's, and the U-Net predicts the noise under three conditions: nothing, the
+prompt alone, and prompt and song together. As in InstructPix2Pix (Brooks et al., 2023) each difference has a weight::
 
-    nothing + guidance · ((words − nothing) + audio_scale · (words and song − words))
+    nothing + guidance · ((prompt − nothing) + audio_scale · (prompt and song − prompt))
 
-Every side of weight zero is left out. With an audio scale of 1 the words alone are never asked for, and what is left is
-plain guidance, ``nothing + guidance · (words and song − nothing)``.
+Terms of weight zero are not computed. With an audio scale of 1 the prompt alone has weight zero, and plain guidance
+remains: ``nothing + guidance · (prompt and song − nothing)``.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Term:
-    """One question to the U-Net, and the weight of its answer.
+    """One condition of the U-Net, and the weight of its prediction.
 
     Args:
         weight: the weights of all terms sum to 1.
         tokens: ``(B, K, D)``, or ``(1, K, D)`` for all items alike.
-        added: further conditions of the same first dimension, as the SDXL refiner takes them; ``None`` for none.
+        added: further conditions of the same first dimension, as the SDXL refiner takes them.
     """
 
     weight: float
@@ -48,37 +47,34 @@ def guide(
     negative: Tensor | None = None,
     audio_scale: float = 1.0,
 ) -> list[Term]:
-    """Return the terms of guidance.
+    """Return the terms of guidance, at least one.
 
     Args:
         song: conditioning tokens of the songs, ``(B, K, D)``.
-        null: the base's null condition ``(1, K0, D)``: no words.
-        guidance: weight of what is asked for over nothing; 1 leaves nothing out.
-        prompt: tokens of words beside the songs, ``(1, K1, D)``.
-        negative: tokens of words that stand for nothing, in place of ``null``: what shall not be seen.
-        audio_scale: weight of the songs over the words alone; 0 leaves the songs out.
-
-    Returns:
-        at least one term.
+        null: the base's null condition ``(1, K0, D)``, that of an empty prompt.
+        guidance: guidance scale; 1 switches guidance off.
+        prompt: tokens of the prompt, ``(1, K1, D)``.
+        negative: tokens of the negative prompt, ``(1, K2, D)``, in place of ``null``.
+        audio_scale: weight of the songs over the prompt alone; 0 leaves the songs out.
     """
-    nothing, words = null if negative is None else negative, null if prompt is None else prompt
+    nothing, text = null if negative is None else negative, null if prompt is None else prompt
     both = song if prompt is None else torch.cat([song, prompt.expand(len(song), -1, -1)], dim=1)
-    if nothing is words:
+    if nothing is text:
         terms = [Term(1 - guidance * audio_scale, nothing)]
     else:
-        terms = [Term(1 - guidance, nothing), Term(guidance * (1 - audio_scale), words)]
+        terms = [Term(1 - guidance, nothing), Term(guidance * (1 - audio_scale), text)]
     terms.append(Term(guidance * audio_scale, both))
     return [term for term in terms if term.weight]
 
 
 def predict(base: Base, latents: Tensor, timestep: Tensor, terms: Sequence[Term]) -> Tensor:
-    """Return the weighted sum of the U-Net's answers, float32 ``(B, C, h, w)``.
+    """Return the weighted sum of the U-Net's predictions, float32 ``(B, C, h, w)``.
 
-    Terms whose tokens have one length are asked for in one call.
+    Terms with the same number of tokens are computed in one call.
 
     Args:
         base: the model.
-        latents: ``(B, C, h, w)``, scaled as the scheduler wants.
+        latents: ``(B, C, h, w)``, scaled by the scheduler.
         timestep: of the scheduler.
         terms: from :func:`guide`.
     """
@@ -89,13 +85,11 @@ def predict(base: Base, latents: Tensor, timestep: Tensor, terms: Sequence[Term]
             torch.cat([term.tokens.expand(count, -1, -1) for term in terms]),
             _joined([term.added for term in terms], count),
         )
-        answers = _ask(base, torch.cat([latents] * len(terms)), timestep, together).chunk(len(terms))
+        predictions = _predict(base, torch.cat([latents] * len(terms)), timestep, together).chunk(len(terms))
     else:
-        answers = tuple(_ask(base, latents, timestep, term) for term in terms)
-    prediction = terms[0].weight * answers[0].float()
-    for term, answer in zip(terms[1:], answers[1:], strict=True):
-        prediction = prediction + term.weight * answer.float()
-    return prediction
+        predictions = tuple(_predict(base, latents, timestep, term) for term in terms)
+    weighted = [term.weight * prediction.float() for term, prediction in zip(terms, predictions, strict=True)]
+    return sum(weighted[1:], weighted[0])
 
 
 def _joined(added: Sequence[dict[str, Tensor] | None], count: int) -> dict[str, Tensor] | None:
@@ -105,10 +99,10 @@ def _joined(added: Sequence[dict[str, Tensor] | None], count: int) -> dict[str, 
     return {name: torch.cat([side[name].expand(count, -1) for side in sides]) for name in sides[0]}
 
 
-def _ask(base: Base, latents: Tensor, timestep: Tensor, term: Term) -> Tensor:
+def _predict(base: Base, latents: Tensor, timestep: Tensor, term: Term) -> Tensor:
     count = len(latents)
     added = _joined([term.added], count)
     further = {} if added is None else {"added_cond_kwargs": added}
     tokens = term.tokens.expand(count, -1, -1)
-    answer = base.unet(latents, timestep, encoder_hidden_states=tokens, return_dict=False, **further)
-    return cast("Tensor", answer[0])
+    prediction = base.unet(latents, timestep, encoder_hidden_states=tokens, return_dict=False, **further)
+    return cast("Tensor", prediction[0])

@@ -1,15 +1,14 @@
-"""What training minimises: the error of the noise that a frozen base predicts (§3.3.1, steps 4 and 5).
+"""The training objective: the mean squared error of a frozen base's prediction (§3.3.1, steps 4 and 5).
 
-Stable Diffusion predicts the noise ε itself; the starter predicts the velocity of a straight path from noise to image
-(rectified flow). :func:`add_noise` and :func:`target_of` hold the difference, so that one loss serves every base.
+Stable Diffusion predicts the noise ε; the starter predicts the velocity of a straight path from image to noise
+(rectified flow). :func:`add_noise` and :func:`target_of` contain the difference, so one loss fits every base.
 
-Losses are compared on the same noise: :func:`fixed_draws` gives every item noise and times of its own that nothing else
-changes, :func:`item_losses` measures with them, and :func:`paired_gap` says how far two measurements lie apart.
+Losses are compared on equal noise: :func:`fixed_draws` assigns noise and times to every item, :func:`item_losses`
+computes losses with them, and :func:`paired_gap` compares two such measurements.
 """
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,16 @@ from torch.nn import functional
 
 from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
+from covergen_cli.files import seed_from
 
 TRAIN_TIMESTEPS = 1000
 """Timesteps of the forward process, as in every Stable Diffusion scheduler; time t in [0, 1] is timestep 1000·t."""
 
 TIME_SHIFT = 3.0
-"""How far weighted training on a flow leans towards noise: half of its times lie above ``s / (1 + s)`` = 0.75.
+"""Shift s of the times of weighted training on a flow towards noise: their median is ``s / (1 + s)`` = 0.75.
 
-What music can tell is colour and mood, and they are settled early on the way from noise to picture: with an adapter of
-the paper's kind, nearly half of the difference that audio makes to the loss lay in the noisiest eighth of the times.
+Music determines colour and mood, which the first denoising steps decide: with an adapter of the paper's kind, nearly
+half of the difference that audio makes to the loss was in the noisiest eighth of the times.
 """
 
 MIN_SNR_GAMMA = 5.0
@@ -37,7 +37,7 @@ MIN_SNR_GAMMA = 5.0
 
 
 def _alphas_cumprod(scheduler_config: Mapping[str, Any]) -> Tensor:
-    """ᾱ of the scheduler's betas, float32 ``(1000,)``; ``linear`` and ``scaled_linear`` as diffusers defines them."""
+    """Return ᾱ of the scheduler's betas, float32 ``(1000,)``; beta schedules as diffusers defines them."""
     start, end = float(scheduler_config.get("beta_start", 0.00085)), float(scheduler_config.get("beta_end", 0.012))
     kind = scheduler_config.get("beta_schedule", "scaled_linear")
     if kind == "scaled_linear":
@@ -50,50 +50,45 @@ def _alphas_cumprod(scheduler_config: Mapping[str, Any]) -> Tensor:
 
 
 def signal_and_noise(scheduler_config: Mapping[str, Any], times: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the shares of image and noise in ``x_t = signal·x_0 + noise·ε``, each ``(B,)``.
-
-    Args:
-        scheduler_config: the base's scheduler configuration.
-        times: ``(B,)`` in [0, 1].
-    """
-    if is_flow(dict(scheduler_config)):
+    """Return the factors of image and noise in ``x_t = signal·x_0 + noise·ε``, each ``(B,)``, at times in [0, 1]."""
+    if is_flow(scheduler_config):
         return 1 - times, times
     index = (times * TRAIN_TIMESTEPS).long().clamp(0, TRAIN_TIMESTEPS - 1)
     alpha = _alphas_cumprod(scheduler_config).to(times.device)[index]
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
-def _spread(values: Tensor, like: Tensor) -> Tensor:
+def _broadcast(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like.dtype).view(-1, *([1] * (like.ndim - 1)))
 
 
 def add_noise(scheduler_config: Mapping[str, Any], latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    """Mix latents ``(B, C, H, W)`` with noise of the same shape at times ``(B,)`` in [0, 1]."""
+    """Return latents ``(B, C, H, W)`` mixed with noise of the same shape at times ``(B,)`` in [0, 1]."""
     signal, sigma = signal_and_noise(scheduler_config, times)
-    return _spread(signal, latents) * latents + _spread(sigma, latents) * noise
+    return _broadcast(signal, latents) * latents + _broadcast(sigma, latents) * noise
 
 
 def target_of(scheduler_config: Mapping[str, Any], latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    """Return what the U-Net should predict: ε, v of Salimans and Ho (2022), or the straight path's velocity."""
-    if is_flow(dict(scheduler_config)):
+    """Return the target of the U-Net: ε, v of Salimans and Ho (2022), or the straight path's velocity."""
+    if is_flow(scheduler_config):
         return noise - latents
     kind = scheduler_config.get("prediction_type", "epsilon")
     if kind == "epsilon":
         return noise
     if kind == "v_prediction":
         signal, sigma = signal_and_noise(scheduler_config, times)
-        return _spread(signal, latents) * noise - _spread(sigma, latents) * latents
+        return _broadcast(signal, latents) * noise - _broadcast(sigma, latents) * latents
     raise ModelError(f"the base predicts '{kind}'; known are epsilon, v_prediction and flow_prediction")
 
 
 def draw_timesteps(count: int, generator: torch.Generator, *, logit_normal: bool = False, shift: float = 0.0) -> Tensor:
-    """Draw times ``(count,)`` in [0, 1].
+    """Return random times ``(count,)`` in [0, 1].
 
     Args:
-        count: how many.
+        count: number of times.
         generator: on the CPU.
-        logit_normal: around ``sigmoid(shift)`` (Esser et al., 2024); else uniform, as in the paper.
-        shift: above 0 for more times with much noise.
+        logit_normal: sample around ``sigmoid(shift)`` (Esser et al., 2024) rather than uniformly, as in the paper.
+        shift: above 0 for noisier times.
     """
     if logit_normal:
         return torch.sigmoid(torch.randn(count, generator=generator) + shift)
@@ -101,27 +96,27 @@ def draw_timesteps(count: int, generator: torch.Generator, *, logit_normal: bool
 
 
 def times_at(scheduler_config: Mapping[str, Any], uniform: Tensor, *, weighted: bool) -> Tensor:
-    """Map uniform numbers ``(B,)`` in [0, 1) to the times that training looks at, ``(B,)`` in [0, 1].
+    """Return the training times for uniform random numbers, both ``(B,)`` in [0, 1).
 
     Args:
         scheduler_config: the base's scheduler configuration.
-        uniform: where in the distribution.
-        weighted: for a base that predicts a flow, more times with much noise, ``t = s u / (1 + (s − 1) u)`` with ``s``
-            = :data:`TIME_SHIFT` (Esser et al., 2024); for the others the losses are weighed instead, see
-            :func:`time_weights`. Else uniform (§3.3.1).
+        uniform: uniform random numbers.
+        weighted: for a base that predicts a flow, prefer noisy times: ``t = s u / (1 + (s − 1) u)`` with ``s`` =
+            :data:`TIME_SHIFT` (Esser et al., 2024). Other bases keep uniform times (§3.3.1), and their losses are
+            weighted instead (:func:`time_weights`).
     """
-    if weighted and is_flow(dict(scheduler_config)):
+    if weighted and is_flow(scheduler_config):
         return TIME_SHIFT * uniform / (1 + (TIME_SHIFT - 1) * uniform)
     return uniform
 
 
 def time_weights(scheduler_config: Mapping[str, Any], times: Tensor) -> Tensor:
-    """Return how much the loss at times ``(B,)`` counts, ``(B,)``: min-SNR-γ (Hang et al., 2023).
+    """Return weights of the losses at times ``(B,)``, ``(B,)``: min-SNR-γ (Hang et al., 2023).
 
     With the signal-to-noise ratio SNR: ``min(SNR, γ) / SNR`` for a base that predicts noise, ``min(SNR, γ) / (SNR +
-    1)`` for one that predicts v, and 1 for one that predicts a flow, whose times are chosen instead.
+    1)`` for one that predicts v, and 1 for one that predicts a flow (see :func:`times_at`).
     """
-    if is_flow(dict(scheduler_config)):
+    if is_flow(scheduler_config):
         return torch.ones_like(times)
     signal, sigma = signal_and_noise(scheduler_config, times)
     ratio = (signal / sigma) ** 2
@@ -141,13 +136,13 @@ def denoising_loss(
 
     Args:
         unet: a diffusers ``UNet2DConditionModel``.
-        scheduler_config: the base's scheduler configuration; decides what is predicted.
+        scheduler_config: the base's scheduler configuration.
         latents: clean latents ``(B, C, H, W)``, scaled to about unit variance.
         tokens: conditioning tokens ``(B, K, D)``.
         noise: standard normal, shaped like ``latents``.
         times: ``(B,)`` in [0, 1].
     """
-    # Mixed in the precision of the latents; only the U-Net computes in its own.
+    # Latents and noise are mixed in the precision of the latents; the U-Net computes in its own.
     dtype = getattr(unet, "dtype", latents.dtype)
     noisy, tokens = add_noise(scheduler_config, latents, noise, times).to(dtype), tokens.to(dtype)
     predicted = unet(noisy, times * TRAIN_TIMESTEPS, encoder_hidden_states=tokens, return_dict=False)[0]
@@ -156,23 +151,18 @@ def denoising_loss(
 
 
 def generator_of(*key: object) -> torch.Generator:
-    """Return a generator on the CPU that depends on the key alone, e.g. ``generator_of(seed, "noise", step)``.
-
-    Args:
-        key: texts and whole numbers.
-    """
-    digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    """Return a CPU generator that is seeded by strings and integers, e.g. ``generator_of(seed, "noise", step)``."""
+    return torch.Generator().manual_seed(seed_from("\0".join(map(str, key))))
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Noise and times for a list of items, ``count`` of each per item; see :func:`fixed_draws`.
+    """Noise and times for ``N`` items, ``count`` of each per item; see :func:`fixed_draws`.
 
     Args:
-        ids: the items.
+        ids: ids of the items.
         latent_shape: ``(C, h, w)``.
-        seed: of everything.
+        seed: seed of all noise.
         times: float32 ``(N, count)`` in [0, 1).
     """
 
@@ -192,26 +182,25 @@ class Draws:
         return Draws(ids, self.latent_shape, self.seed, self.times[list(items)])
 
     def noise(self, item: int, draw: int) -> Tensor:
-        """Draw the noise of one item, float32 ``(C, h, w)``; it is not kept, as it would take gigabytes."""
+        """Return the noise of one item, float32 ``(C, h, w)``; it is not stored, as all of it would take gigabytes."""
         return torch.randn(self.latent_shape, generator=generator_of(self.seed, self.ids[item], draw))
 
 
 def fixed_draws(ids: Sequence[str], latent_shape: Sequence[int], count: int, seed: int) -> Draws:
-    """Settle noise and times for measuring losses that can be compared.
+    """Return noise and times with which the losses of adapters, epochs or conditions can be compared.
 
-    What an item gets depends on the seed, its id and the number of the draw, not on the other items nor on how they are
-    batched; so two adapters, two epochs or two conditions are measured with the same numbers. The times of an item are
-    stratified: one in each of ``count`` equal parts of [0, 1).
+    Noise and times of an item depend on the seed, its id and the number of the draw, not on the other items or on the
+    batches. The times of an item are stratified: one in each of ``count`` equal parts of [0, 1).
 
     Args:
-        ids: of the items.
+        ids: ids of the items.
         latent_shape: ``(C, h, w)``.
         count: draws per item, at least 1.
-        seed: of everything.
+        seed: seed of noise and times.
     """
     offsets = torch.tensor([torch.rand((), generator=generator_of(seed, id_, "time")).item() for id_ in ids])
     times = (torch.arange(count)[None, :] + offsets[:, None]) / count
-    # Rounding may lift the last offset to 1, which no timestep stands for.
+    # Rounding may lift the last time to 1, for which there is no timestep.
     return Draws(tuple(ids), tuple(latent_shape), seed, times.clamp(max=1 - 1e-6))
 
 
@@ -223,18 +212,15 @@ def item_losses(
     draws: Draws,
     batch_size: int,
 ) -> Tensor:
-    """Measure the loss of every item at every draw.
+    """Return the loss of every item at every draw, float32 ``(N, draws.count)`` on the CPU.
 
     Args:
-        unet: a diffusers ``UNet2DConditionModel``; computes on its own device, in its own precision.
+        unet: a diffusers ``UNet2DConditionModel``.
         scheduler_config: the base's scheduler configuration.
         latents: clean latents ``(N, C, h, w)``, on any device.
-        tokens: conditioning tokens ``(N, K, D)``, on any device; ``(1, K, D)`` gives every item the same.
-        draws: of the same ``N`` items.
-        batch_size: calls of the U-Net hold so many draws.
-
-    Returns:
-        float32 ``(N, draws.count)`` on the CPU.
+        tokens: conditioning tokens ``(N, K, D)``, or ``(1, K, D)`` for all items alike, on any device.
+        draws: draws of the same ``N`` items.
+        batch_size: draws per call of the U-Net.
     """
     device = next(unet.parameters()).device
     tokens = tokens.expand(len(latents), -1, -1)
@@ -260,12 +246,12 @@ def item_losses(
 
 @dataclass(frozen=True)
 class Gap:
-    """How far two measurements of the same items lie apart.
+    """Difference between two measurements of the same ``n`` items.
 
     Args:
-        mean: second minus first, over items.
-        standard_error: of that mean.
-        n: items.
+        mean: mean over items of second minus first.
+        standard_error: standard error of that mean.
+        n: number of items.
     """
 
     mean: float
@@ -274,15 +260,15 @@ class Gap:
 
 
 def paired_gap(losses: Tensor, other_losses: Tensor) -> Gap:
-    """Compare two measurements made with the same draws.
+    """Return the mean of ``other_losses − losses`` with its standard error.
 
-    The difference ``other − losses`` is averaged over the draws of an item first, because they share the item; the
-    standard error is that over items. With ``losses`` under true audio and ``other_losses`` under another song's, a
-    mean well above 0 says that the audio is used.
+    The differences are averaged over the draws of each item, then over items; the standard error is that over items.
+    With ``losses`` under true audio and ``other_losses`` under another song's, a mean well above 0 means that the
+    audio is used.
 
     Args:
         losses: ``(N, draws)`` from :func:`item_losses`, N at least 2.
-        other_losses: shaped like ``losses``.
+        other_losses: ``(N, draws)``, from the same draws.
 
     Raises:
         ValueError: the shapes differ, or there are fewer than two items.
@@ -295,20 +281,13 @@ def paired_gap(losses: Tensor, other_losses: Tensor) -> Gap:
 
 
 def derangement(count: int, seed: int) -> list[int]:
-    """Shuffle so that nothing stays in its place: one cycle through all, by Sattolo's algorithm.
-
-    Args:
-        count: how many, at least 2.
-        seed: decides the order.
-
-    Returns:
-        a permutation of ``range(count)`` with ``result[i] != i`` for every ``i``.
+    """Return a permutation of ``range(count)`` with ``result[i] != i``: one cycle, by Sattolo's algorithm (1986).
 
     Raises:
-        ValueError: fewer than two things cannot change places.
+        ValueError: ``count`` is less than 2.
     """
     if count < 2:
-        raise ValueError(f"{count} things cannot change places")
+        raise ValueError(f"there is no derangement of {count} items")
     generator = generator_of(seed, "derangement", count)
     order = list(range(count))
     for last in range(count - 1, 0, -1):

@@ -1,7 +1,7 @@
-"""Where the models stay, and how many covers are drawn at once: fitted to the memory of the device.
+"""Placement of models on a device, and the number of covers drawn at once, chosen by the memory of the device.
 
 The sizes are estimates from the published models in half precision: Stable Diffusion 1.5 takes 2.2 GB, the refiner
-4.9 GB, and a cover at 512 pixels 1 GB while it is drawn. They have not been measured on a GPU.
+4.9 GB, and drawing a cover of 512 pixels 1 GB. They have not been measured on a GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _GB = 10**9
 _BOTH_FIT_BYTES = 16 * _GB * 0.95
-"""Cards sold as 16 GB report a little less than that."""
+"""GPUs sold as 16 GB report a little less."""
 _LITTLE_BYTES = 8 * _GB * 0.95
 _BASE_BYTES, _REFINER_BYTES, _DECODE_BYTES = 2.2 * _GB, 4.9 * _GB, 2 * _GB
 _COVER_BYTES = 1.0 * _GB
@@ -31,9 +31,9 @@ class Placement:
     """How models share a device.
 
     Args:
-        together: base and refiner both stay on it; else each comes for its turn.
-        piecewise: the U-Nets come layer by layer, and pictures are encoded and decoded in tiles.
-        batch: covers that are drawn at once.
+        together: base and refiner both stay on the device; otherwise each is moved there before it is used.
+        piecewise: the U-Nets are moved layer by layer, and pictures are encoded and decoded in tiles.
+        batch: number of covers drawn at once.
     """
 
     together: bool = True
@@ -41,29 +41,29 @@ class Placement:
     batch: int = 1
 
 
-ONE_BY_ONE = Placement()
-"""Everything stays where it is, and covers are drawn one at a time."""
+ONE_AT_A_TIME = Placement()
+"""All models stay on the device, and covers are drawn one at a time."""
 
 
-def place(device: torch.device, config: GenerateConfig, side: int) -> Placement:
-    """Fit the models to a device.
+def choose_placement(device: torch.device, config: GenerateConfig, side: int) -> Placement:
+    """Return a placement for a device.
 
     Args:
-        device: where to compute.
-        config: refiner, batch size and low memory count here.
+        device: the device to compute on.
+        config: ``refine``, ``batch_size`` and ``low_memory`` are used here.
         side: pixels per side of the largest picture that a model draws.
     """
     total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return fit(total, config, side)
+    return placement_for_memory(total, config, side)
 
 
-def fit(total_bytes: int | None, config: GenerateConfig, side: int) -> Placement:
-    """Fit the models to an amount of memory.
+def placement_for_memory(total_bytes: int | None, config: GenerateConfig, side: int) -> Placement:
+    """Return a placement for an amount of memory; ``config`` and ``side`` as for :func:`choose_placement`.
 
     Args:
-        total_bytes: memory of the GPU; ``None`` for devices whose memory is the machine's, where moving frees nothing.
-        config: see :func:`place`.
-        side: see :func:`place`.
+        total_bytes: memory of the GPU; ``None`` for a device that uses the machine's memory, where moving frees none.
+        config: the settings.
+        side: pixels per side.
     """
     if total_bytes is None:
         return Placement(piecewise=config.low_memory, batch=config.batch_size or 1)
@@ -76,42 +76,30 @@ def fit(total_bytes: int | None, config: GenerateConfig, side: int) -> Placement
     return Placement(together=together, piecewise=piecewise, batch=batch)
 
 
-def settle(model: Base, device: torch.device, placement: Placement) -> None:
-    """Bring a model to where it stays between its turns.
-
-    Args:
-        model: base or refiner, wherever its parts are.
-        device: where it computes.
-        placement: from :func:`place`.
-    """
+def prepare_model(model: Base, device: torch.device, placement: Placement) -> None:
+    """Move a model to where it stays while it is not used, and prepare it for ``device``."""
     if device.type == "cuda":
         model.unet.to(memory_format=torch.channels_last)
-    # AutoencoderTiny is small, and its tiles reckon with eight pixels to a latent, which not all of its kind have.
+    # AutoencoderTiny is small, and its tiling assumes eight pixels per latent, which not all of its kind have.
     if placement.piecewise and type(model.vae).__name__ != "AutoencoderTiny":
         model.vae.enable_tiling()
         model.vae.enable_slicing()
     if placement.piecewise and device.type == "cuda":
-        come_piecewise(model, device)
+        offload_layers(model, device)
     elif placement.together:
         model.unet.to(device)
     model.vae.to(device if placement.together else "cpu")
 
 
-def come_piecewise(model: Base, device: torch.device) -> None:
-    """Let a U-Net wait in the machine's memory; each layer comes to the device when it is needed, and goes again."""
+def offload_layers(model: Base, device: torch.device) -> None:
+    """Keep a U-Net in the machine's memory and move each layer to the device only while it computes."""
     model.unet.to("cpu").enable_group_offload(
         device, torch.device("cpu"), offload_type="leaf_level", use_stream=device.type == "cuda"
     )
 
 
-def take_turns(model: Base, other: Base | None, placement: Placement) -> None:
-    """Bring a model to the device for its turn, and the other one off it first; nothing where both stay.
-
-    Args:
-        model: whose turn it is.
-        other: the one that made room, if there is one.
-        placement: from :func:`place`.
-    """
+def swap_models(model: Base, other: Base | None, placement: Placement) -> None:
+    """Move ``other`` off the device and ``model`` onto it, unless both stay there."""
     if placement.together or other is None:
         return
     for waiting, where in ((other, torch.device("cpu")), (model, model.device)):

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
-    """Return a square image ``(3, H, H)`` in [0, 1], by Lanczos on float channels.
+    """Return a square image ``(3, H, H)`` in [0, 1], resized by Lanczos to ``(3, size, size)``.
 
-    Rounding to 8 bits comes once, at the end, so gradients do not band.
+    Channels are float, so that rounding to 8 bits happens once, at the end, and gradients do not band.
     """
     if pixels.shape[1] == size:
         return pixels

@@ -1,15 +1,15 @@
-"""From noise, or from a picture, to a picture's latent: any diffusers scheduler, with guidance (§3.4.3, §3.4.4).
+"""Denoising with any diffusers scheduler and guidance, from noise or from a picture (§3.4.3, §3.4.4).
 
-Every item draws its noise from a generator of its own on the CPU, so a picture depends neither on what it was
-batched with nor on the device's random numbers.
+The noise of every item comes from its own generator on the CPU, so a picture depends neither on the other items of
+its batch nor on the device's random numbers.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from covergen_cli.diffusion.guidance import Term
     from covergen_cli.models.base import Base
 
+Callback: TypeAlias = Callable[[int, int], None]
+"""Takes the number of calls of the U-Net that are done, and their total; may raise to stop."""
+
 SCHEDULERS = {
     "dpm++": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
@@ -32,40 +35,40 @@ SCHEDULERS = {
     "ddpm": "DDPMScheduler",
     "pndm": "PNDMScheduler",
 }
-"""Short names of diffusers' schedulers."""
+"""Short names of the schedulers of diffusers."""
 
 OWN = "own"
-"""Stands for the scheduler that the base names."""
+"""Name for the scheduler that the base was published with."""
 
 _FLOW_TWINS = {"euler": "FlowMatchEulerDiscreteScheduler", "heun": "FlowMatchHeunDiscreteScheduler"}
 _FLOW_NAMES = ("dpm++", "unipc", "euler", "heun")
 _ALSO_FIT = frozenset({*_FLOW_TWINS.values(), "LCMScheduler", "TCDScheduler"})
 
 
-def is_flow(scheduler_config: dict[str, Any]) -> bool:
-    """Tell whether the base predicts the velocity of a straight path from picture to noise (rectified flow)."""
+def is_flow(scheduler_config: Mapping[str, Any]) -> bool:
+    """Return whether the base predicts the velocity of a straight path from picture to noise (rectified flow)."""
     name = str(scheduler_config.get("_class_name", ""))
     return scheduler_config.get("prediction_type") == "flow_prediction" or name.startswith("FlowMatch")
 
 
-class Scheduled(Protocol):
-    """What has to be known of a base to choose a scheduler: it need not be loaded."""
+class HasScheduler(Protocol):
+    """The part of a base that is needed to choose a scheduler; the base need not be loaded."""
 
     @property
     def reference(self) -> str:
-        """What the base is called."""
+        """Name, folder or hub id of the base."""
 
     @property
     def scheduler_config(self) -> dict[str, Any]:
-        """Its scheduler_config.json."""
+        """Content of its scheduler_config.json."""
 
 
-def make_scheduler(base: Scheduled, name: str = OWN) -> Any:
-    """Make a scheduler for a base.
+def make_scheduler(base: HasScheduler, name: str = OWN) -> Any:
+    """Return a diffusers scheduler for a base.
 
     Args:
         base: its scheduler configuration says what the U-Net predicts and how noise was added in training.
-        name: a short name (:data:`SCHEDULERS`), a diffusers class name, or ``own`` for the one that the base names.
+        name: a short name (:data:`SCHEDULERS`), a diffusers class name, or ``own`` for the base's scheduler.
 
     Raises:
         ConfigError: there is no such scheduler.
@@ -104,7 +107,7 @@ def _class_name(name: str, config: dict[str, Any], *, flow: bool) -> str:
 
 
 def _scheduler_class(name: str) -> Any:
-    """Return a scheduler that diffusers gives for Stable Diffusion; those of other models work differently."""
+    """Return a scheduler class of diffusers for Stable Diffusion; those for other models work differently."""
     import diffusers
     from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
@@ -117,7 +120,7 @@ def _scheduler_class(name: str) -> Any:
 
 
 def _flow_settings(config: dict[str, Any], known: Any) -> dict[str, Any]:
-    """Translate between the two families of flow schedulers, which name the same things differently."""
+    """Return the settings of flow schedulers, whose two families name the same settings differently."""
     shift = config.get("flow_shift", config.get("shift", 1.0))
     wanted = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift, "shift": shift}
     return {key: value for key, value in wanted.items() if key in known}
@@ -125,17 +128,18 @@ def _flow_settings(config: dict[str, Any], known: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Start:
-    """A picture to begin with, in place of pure noise (image to image).
+    """Pictures to start from in place of pure noise (image to image).
 
     Args:
         latents: ``(B, C, h, w)``, from :meth:`Base.encode`.
-        strength: how far to go back into the noise, 0 to 1: this share of the steps is taken, at least one.
+        strength: how much noise is added, 0 to 1: this share of the steps is run, at least one.
     """
 
     latents: Tensor
     strength: float
 
 
+@torch.inference_mode()
 def denoise(
     base: Base,
     terms: Sequence[Term],
@@ -143,22 +147,19 @@ def denoise(
     steps: int,
     scheduler_name: str = OWN,
     start: Start | None = None,
-) -> Generator[tuple[int, int], None, Tensor]:
-    """Denoise step by step; between two steps the caller may look at the clock, show progress, or stop.
+    callback: Callback | None = None,
+) -> Tensor:
+    """Return denoised latents ``(B, C, h, w)``, scaled as :meth:`Base.decode` takes them.
 
     Args:
         base: the frozen model.
-        terms: what the U-Net is told, from :func:`covergen_cli.diffusion.guidance.guide`.
+        terms: the conditions and their weights, from :func:`covergen_cli.diffusion.guidance.guide`.
         seeds: one per item, 0 to 2^63 − 1.
         steps: denoising steps, at least 1.
         scheduler_name: see :func:`make_scheduler`.
-        start: the pictures to begin with; ``None`` for pure noise.
-
-    Yields:
-        ``(done, total)`` calls of the U-Net after each; some schedulers need more calls than steps.
-
-    Returns:
-        float ``(B, C, h, w)``: scaled latents, as :meth:`Base.decode` takes them.
+        start: the pictures to start from; ``None`` for pure noise.
+        callback: called with ``(done, total)`` after each call of the U-Net; some schedulers need more calls than
+            steps. What it raises ends the loop.
 
     Raises:
         ConfigError: there is no such scheduler.
@@ -168,20 +169,19 @@ def denoise(
     scheduler = make_scheduler(base, scheduler_name)
     scheduler.set_timesteps(steps, device=base.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    extra = _step_extras(scheduler, generators)
+    random = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latents, timesteps = _begin(base, scheduler, generators, start, steps)
-    for index, timestep in enumerate(timesteps):
-        # Entered anew for every step: held across a yield it would leak into the caller.
-        with torch.inference_mode():
-            scaled = _scaled(scheduler, latents, timestep).to(base.dtype)
-            prediction = predict(base, scaled, timestep, terms)
-            latents = scheduler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
-        yield index + 1, len(timesteps)
+    for done, timestep in enumerate(timesteps, start=1):
+        scaled = scheduler.scale_model_input(latents, timestep) if hasattr(scheduler, "scale_model_input") else latents
+        prediction = predict(base, scaled.to(base.dtype), timestep, terms)
+        latents = scheduler.step(prediction, timestep, latents, return_dict=False, **random)[0]
+        if callback is not None:
+            callback(done, len(timesteps))
     return latents
 
 
 def _fitted(term: Term, base: Base, count: int) -> Term:
-    """Bring a term to the base's device and type.
+    """Return a term on the base's device, in its dtype.
 
     Raises:
         ModelError: its tokens do not fit.
@@ -196,8 +196,9 @@ def _fitted(term: Term, base: Base, count: int) -> Term:
 def _begin(
     base: Base, scheduler: Any, generators: Sequence[torch.Generator], start: Start | None, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the latents to begin with, ``(B, C, h, w)``, and the timesteps to take."""
-    noise = _noise(base, generators)
+    """Return the latents to start from, ``(B, C, h, w)``, and the timesteps to take."""
+    noise = torch.stack([torch.randn(base.latent_shape, generator=generator) for generator in generators])
+    noise = noise.to(base.device)
     if start is None:
         return noise * float(getattr(scheduler, "init_noise_sigma", 1.0)), scheduler.timesteps
     left_out = (steps - max(1, min(steps, int(steps * start.strength)))) * scheduler.order
@@ -205,19 +206,3 @@ def _begin(
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(left_out)
     return scheduler.add_noise(start.latents.float(), noise, timesteps[:1].repeat(len(generators))), timesteps
-
-
-def _noise(base: Base, generators: Sequence[torch.Generator]) -> Tensor:
-    drawn = [torch.randn(base.latent_shape, generator=generator, dtype=torch.float32) for generator in generators]
-    return torch.stack(drawn).to(base.device)
-
-
-def _scaled(scheduler: Any, latents: Tensor, timestep: Tensor) -> Tensor:
-    if hasattr(scheduler, "scale_model_input"):
-        return cast("Tensor", scheduler.scale_model_input(latents, timestep))
-    return latents
-
-
-def _step_extras(scheduler: Any, generators: list[torch.Generator]) -> dict[str, Any]:
-    takes = inspect.signature(scheduler.step).parameters
-    return {"generator": generators} if "generator" in takes else {}

@@ -18,8 +18,8 @@ from PIL import Image
 
 from covergen_cli import __version__
 from covergen_cli.audio.descriptors import describe
-from covergen_cli.audio.excerpt import hear
-from covergen_cli.covers.fingerprint import judge
+from covergen_cli.audio.excerpt import load_excerpt
+from covergen_cli.covers.decide import decide
 from covergen_cli.covers.pipeline import song_seed
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.evaluation.test_data import read_embedding
@@ -87,13 +87,13 @@ def draw_covers(
     for number, pair in enumerate(pairs):
         path = folder / f"{pair.id}.png"
         facts = _provenance(subject, pair)
-        action = judge(path, facts["fingerprint"], "changed")
-        if action.action == "refuse":
-            raise OutputError(action.reason, hint="Choose another folder with -o.")
-        if action.action == "draw":
+        decision = decide(path, facts["fingerprint"], "changed")
+        if decision.action == "refuse":
+            raise OutputError(decision.reason, hint="Choose another folder with -o.")
+        if decision.action == "draw":
             embedding = read_embedding(pair)
             seed = song_seed(subject.drawing.seed, embedding)
-            picture = subject.painter.cover(subject.painter.listen(embedding), seed, subject.drawing)
+            picture = subject.pipeline.draw_cover(subject.pipeline.audio_tokens(embedding), seed, subject.drawing)
             save_cover(path, picture, facts, "png")
         paths.append(path)
         yield Progress("drawing covers", number + 1, len(pairs))
@@ -150,7 +150,7 @@ def hear_songs(
     for number, pair in enumerate(pairs):
         if pair.id in audio:
             try:
-                heard = hear(audio[pair.id], _RATE_HZ)
+                heard = load_excerpt(audio[pair.id], _RATE_HZ)
                 found[pair.id] = describe(heard.samples, heard.sample_rate_hz).as_array()
             except InputError as error:
                 yield Warned(error.message, audio[pair.id])

@@ -106,7 +106,7 @@ class _Bench:
         plan, seed = self.plan, self.config.seed
         pairs, songs, shown = (self.order[:count] for count in (plan.pairs, plan.songs, plan.covers))
         widest = self.order[: max(len(pairs), len(songs))]
-        base = subject.painter.base
+        base = subject.pipeline.base
         cached = yield from prepare_latents(self.material.folder, base, widest)
         latents, tokens = cached.mean(range(len(widest))), tokens_of(subject, widest)
         mean = tokens_of(subject, self.train[:_MEAN_SONGS] or self.order).mean(dim=0, keepdim=True)
@@ -164,14 +164,14 @@ def _shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
 
 
 def _identity(subject: Subject) -> dict[str, Any]:
-    config = subject.painter.adapter.config
+    config = subject.pipeline.adapter.config
     return {
         "name": subject.name,
         "adapter": subject.models.adapter_fingerprint,
         "base": {"name": subject.models.base_reference, "fingerprint": subject.models.base_fingerprint},
         "pooling": config.pooling,
         "tokens": config.tokens,
-        "trainable_parameters": sum(p.numel() for p in subject.painter.adapter.trainable_parameters()),
+        "trainable_parameters": sum(p.numel() for p in subject.pipeline.adapter.trainable_parameters()),
         "drawing": {key: getattr(subject.drawing, key) for key in ("seed", "steps", "guidance", "scheduler", "size")},
         "epochs": subject.epochs,
     }

@@ -40,7 +40,7 @@ def choose_batch_size(config: EvalConfig, subjects: Sequence[Subject]) -> int:
     """Return the batch size that is given, or one that keeps the device busy and the memory bounded."""
     if config.batch_size is not None:
         return config.batch_size
-    bases = [subject.painter.base for subject in subjects]
+    bases = [subject.pipeline.base for subject in subjects]
     if all(base.device.type == "cuda" for base in bases):
         return 64
     return 32 if all(base.latent_shape[1] * base.latent_shape[2] <= _SMALL_LATENT for base in bases) else 4
@@ -50,7 +50,7 @@ def time_models(subjects: Sequence[Subject], batch_size: int) -> Pace:
     """Time one batch of losses and one cover of each run, and add up."""
     draw = cover = 0.0
     for subject in subjects:
-        base, drawing = subject.painter.base, subject.drawing
+        base, drawing = subject.pipeline.base, subject.drawing
         width = base.null_tokens.shape[1:]
         latents = torch.zeros(batch_size, *base.latent_shape, device=base.device, dtype=base.dtype)
         tokens = torch.zeros(batch_size, *width, device=base.device, dtype=base.dtype)

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 import yaml
 
-from covergen_cli import weights
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import Models, find_models
-from covergen_cli.covers.pipeline import Painter, load_painter
+from covergen_cli.covers.pipeline import CoverPipeline, load_pipeline
 from covergen_cli.dataset.layout import MANIFEST, Dataset
 from covergen_cli.dataset.pairs import Split, check_files, encoder_spec_of, read_pairs
 from covergen_cli.errors import ConfigError, InputError, ModelError
@@ -24,6 +23,7 @@ from covergen_cli.events import Warned
 from covergen_cli.models.fingerprint import adapter_folder, read_adapter_facts
 from covergen_cli.training.plan import pairs_fingerprint
 from covergen_cli.training.run_folder import CONFIG, read_records
+from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +40,7 @@ class Subject:
 
     Args:
         name: what the report calls it.
-        painter: adapter and base, loaded.
+        pipeline: adapter and base, loaded.
         models: which they are.
         facts: ``adapter.json``.
         epochs: what the training logged after each epoch; none for an adapter without a run folder.
@@ -49,7 +49,7 @@ class Subject:
     """
 
     name: str
-    painter: Painter
+    pipeline: CoverPipeline
     models: Models
     facts: dict[str, Any]
     epochs: list[dict[str, Any]]
@@ -108,7 +108,7 @@ def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
         ModelError: there is no adapter, or it does not say what base it was trained for.
         ConfigError: a setting in the user's config file or environment makes no sense.
     """
-    facts = read_adapter_facts(adapter_folder(weights.resolve(run, "adapter")))
+    facts = read_adapter_facts(adapter_folder(hub.resolve(run, "adapter")))
     given = {"adapter": run, "base": facts["base"].get("reference"), "seed": seed, "device": device, "grain": 0.0}
     return resolve(GenerateConfig, overrides=given)
 
@@ -128,7 +128,7 @@ def load_subject(name: str, drawing: GenerateConfig) -> Subject:
     facts = read_adapter_facts(models.adapter_folder)
     run = models.adapter_folder.parent
     trained_on = run_settings(run).get("data", {}).get("pairs")
-    return Subject(name, load_painter(drawing, models), models, facts, read_records(run, "epoch"), drawing, trained_on)
+    return Subject(name, load_pipeline(drawing, models), models, facts, read_records(run, "epoch"), drawing, trained_on)
 
 
 def run_settings(run: Path) -> dict[str, dict[str, Any]]:
@@ -237,4 +237,4 @@ def read_embedding(pair: Pair) -> npt.NDArray[np.float32]:
 
 def tokens_of(subject: Subject, pairs: Sequence[Pair]) -> Tensor:
     """Conditioning tokens of songs, ``(N, K, D)``, each computed alone."""
-    return torch.cat([subject.painter.listen(read_embedding(pair)) for pair in pairs])
+    return torch.cat([subject.pipeline.audio_tokens(read_embedding(pair)) for pair in pairs])

@@ -22,7 +22,7 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import Models, find_models
-from covergen_cli.covers.pipeline import load_painter
+from covergen_cli.covers.pipeline import load_pipeline
 from covergen_cli.errors import InputError
 from covergen_cli.files import SCHEMA, read_json, write_json, write_text
 from covergen_cli.measures.diversity import NEAR_COPY
@@ -46,10 +46,10 @@ from covergen_cli.starter.card_robustness import robustness_of
 from covergen_cli.starter.card_text import card_text, source_rows
 from covergen_cli.starter.paintings import open_paintings
 from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
-from covergen_cli.weights import STARTER
+from covergen_cli.weights.hub import STARTER
 
 if TYPE_CHECKING:
-    from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.covers.pipeline import CoverPipeline
     from covergen_cli.events import Progress, Warned
 
 log = logging.getLogger("covergen.starter")
@@ -94,20 +94,20 @@ def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
     """
     config = replace(inquiry.config, adapter=str(inquiry.bundle), base=str(inquiry.bundle))
     models = find_models(config)
-    painter, encoder = load_painter(config, models), get_encoder(models.encoder_spec)
+    pipeline, encoder = load_pipeline(config, models), get_encoder(models.encoder_spec)
     recorded = yield from hear_songs(_picked(inquiry), encoder)
     if not recorded:
         raise InputError("none of the recordings can be used", hint="Give music that the bundle was not trained on.")
     composed = yield from compose_songs(inquiry.songs, encoder)
-    facts = _facts(inquiry, models, painter)
+    facts = _facts(inquiry, models, pipeline)
     seconds: list[float] = []
     thumbnails: list[tuple[Thumbnails, Thumbnails]] = []
     for name, songs in (("recorded", recorded), ("synthetic", composed)):
         # Grain has edges of its own, which would be counted for those of the picture.
-        facts[name], drawn, painted = yield from _measure(painter, songs, replace(config, grain=0.0))
+        facts[name], drawn, painted = yield from _measure(pipeline, songs, replace(config, grain=0.0))
         seconds += drawn.seconds.reshape(-1).tolist()
         thumbnails.append((drawn.thumbnails, painted.thumbnails))
-    facts["robustness"] = yield from robustness_of(painter, encoder, _picked(inquiry))
+    facts["robustness"] = yield from robustness_of(pipeline, encoder, _picked(inquiry))
     facts["memory"] = yield from _memory(inquiry.work, thumbnails)
     facts["seconds"] = {
         "hear": float(np.median([song.seconds for song in recorded])),
@@ -115,7 +115,7 @@ def make_card(out: Path, inquiry: Inquiry) -> Iterator[Progress | Warned]:
     }
     out.mkdir(parents=True, exist_ok=True)
     condition = _condition(inquiry.work)
-    shown = yield from draw_pictures(out, painter, recorded, config, condition)
+    shown = yield from draw_pictures(out, pipeline, recorded, config, condition)
     facts["pictures"], facts["swept"] = asdict(shown), condition is not None
     write_json(out / "metrics.json", facts)
     write_text(out / "MODEL_CARD.md", card_text(facts))
@@ -129,11 +129,11 @@ def _picked(inquiry: Inquiry) -> list[Path]:
 
 
 def _measure(
-    painter: Painter, songs: list[Song], config: GenerateConfig
+    pipeline: CoverPipeline, songs: list[Song], config: GenerateConfig
 ) -> Generator[Progress | Warned, None, tuple[dict[str, Any], Covers, Covers]]:
     """Return what is known about the covers of some songs, and the covers and paintings themselves."""
-    drawn = yield from draw_covers(painter, songs, config)
-    painted = yield from paint_covers(painter, songs, config)
+    drawn = yield from draw_covers(pipeline, songs, config)
+    painted = yield from paint_covers(pipeline, songs, config)
     measured = {
         "songs": len(songs),
         "agreement": agreement_of(songs, drawn, painted, config.seed),
@@ -165,9 +165,9 @@ def _condition(work: Path | None) -> ConditionEncoder | None:
     return condition
 
 
-def _facts(inquiry: Inquiry, models: Models, painter: Painter) -> dict[str, Any]:
-    parts = {"vae": painter.base.vae, "unet": painter.base.unet, "adapter": painter.adapter}
-    parts |= {"upscaler": painter.base.upscaler} if painter.base.upscaler is not None else {}
+def _facts(inquiry: Inquiry, models: Models, pipeline: CoverPipeline) -> dict[str, Any]:
+    parts = {"vae": pipeline.base.vae, "unet": pipeline.base.unet, "adapter": pipeline.adapter}
+    parts |= {"upscaler": pipeline.base.upscaler} if pipeline.base.upscaler is not None else {}
     settings = asdict(inquiry.config)
     return {
         "schema": SCHEMA,
@@ -178,7 +178,7 @@ def _facts(inquiry: Inquiry, models: Models, painter: Painter) -> dict[str, Any]
         "seeds_per_song": SEEDS_PER_SONG,
         "near_copy": NEAR_COPY,
         "machine": inquiry.machine,
-        "measured_on": f"{painter.base.device.type}, {os.cpu_count()} cores, {platform.machine()}",
+        "measured_on": f"{pipeline.base.device.type}, {os.cpu_count()} cores, {platform.machine()}",
         "training": read_adapter_facts(models.adapter_folder)["training"],
         "stages": _stages(inquiry.work),
         "paintings": _paintings(inquiry.work),

@@ -29,7 +29,7 @@ from covergen_cli.synthetic.synth import compose, render
 if TYPE_CHECKING:
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.covers.pipeline import CoverPipeline
 
     Drawing: TypeAlias = Generator[Progress | Warned, None, "Covers"]
 
@@ -117,21 +117,21 @@ def compose_songs(count: int, encoder: Encoder) -> Generator[Progress | Warned, 
     return songs
 
 
-def draw_covers(painter: Painter, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
+def draw_covers(pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
     """Draw and measure the covers of songs, with the seeds ``config.seed`` and the next."""
 
     def draw(song: Song, seed: int) -> Picture:
-        return np.asarray(painter.cover(painter.listen(song.embedding), seed, config))
+        return np.asarray(pipeline.draw_cover(pipeline.audio_tokens(song.embedding), seed, config))
 
     return (yield from _measured("draw", songs, config.seed, draw))
 
 
-def paint_covers(painter: Painter, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
+def paint_covers(pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
     """Paint the same songs by rule, from their descriptors: what a model that learned all would draw."""
 
     def draw(song: Song, seed: int) -> Picture:
         picture = torch.from_numpy(paint(song.descriptors, seed, 256)).permute(2, 0, 1).float() / 127.5 - 1
-        return np.asarray(painter.finish(picture, seed, config))
+        return np.asarray(pipeline.finish(picture, seed, config))
 
     return (yield from _measured("paint", songs, config.seed, draw))
 

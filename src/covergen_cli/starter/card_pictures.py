@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.pipeline import Painter
+    from covergen_cli.covers.pipeline import CoverPipeline
     from covergen_cli.starter.card_measure import Song
 
 SWEEPS: tuple[tuple[str, str, str], ...] = (
@@ -60,7 +60,7 @@ class Shown:
 
 def draw_pictures(
     out: Path,
-    painter: Painter,
+    pipeline: CoverPipeline,
     songs: Sequence[Song],
     config: GenerateConfig,
     condition: Callable[[Tensor], Tensor] | None,
@@ -71,7 +71,7 @@ def draw_pictures(
 
     Args:
         out: a folder.
-        painter: the models.
+        pipeline: the models.
         songs: to pick from.
         config: how to draw.
         condition: descriptors ``(B, 7)`` → tokens ``(B, K, D)``, what the base was trained with; without it there is no
@@ -80,38 +80,38 @@ def draw_pictures(
     picked = np.random.default_rng([config.seed, 3]).permutation(len(songs))
     chosen = [songs[i] for i in picked[:_GRID_SONGS]]
     varied = [songs[i] for i in picked[-_VARIED_SONGS:]]
-    yield from _grid(out / "grid.png", painter, chosen, config)
-    yield from _variations(out / "variations.png", painter, varied, config)
+    yield from _grid(out / "grid.png", pipeline, chosen, config)
+    yield from _variations(out / "variations.png", pipeline, varied, config)
     if condition is not None:
-        yield from _sweep(out / "sweep.png", painter, condition, config)
+        yield from _sweep(out / "sweep.png", pipeline, condition, config)
     return Shown([song.name for song in chosen], [song.name for song in varied])
 
 
 def _grid(
-    path: Path, painter: Painter, songs: Sequence[Song], config: GenerateConfig
+    path: Path, pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
     cells: Row = []
     for song in songs:
         seed = song_seed(config.seed, song.embedding)
-        cells.append(painter.cover(painter.listen(song.embedding), seed, config))
+        cells.append(pipeline.draw_cover(pipeline.audio_tokens(song.embedding), seed, config))
         yield Progress(path.name, len(cells), len(songs), song.name)
     _save(path, [cells[start : start + _GRID_WIDE] for start in range(0, len(cells), _GRID_WIDE)], _GRID_CELL)
 
 
 def _variations(
-    path: Path, painter: Painter, songs: Sequence[Song], config: GenerateConfig
+    path: Path, pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
     rows: list[Row] = []
     for song in songs:
-        tokens = painter.listen(song.embedding)
+        tokens = pipeline.audio_tokens(song.embedding)
         seeds = [song_seed(config.seed + i, song.embedding) for i in range(_VARIATIONS)]
-        rows.append([painter.cover(tokens, seed, config) for seed in seeds])
+        rows.append([pipeline.draw_cover(tokens, seed, config) for seed in seeds])
         yield Progress(path.name, len(rows), len(songs), song.name)
     _save(path, rows, _CELL)
 
 
 def _sweep(
-    path: Path, painter: Painter, condition: Callable[[Tensor], Tensor], config: GenerateConfig
+    path: Path, pipeline: CoverPipeline, condition: Callable[[Tensor], Tensor], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
     """Move one descriptor from end to end, the others in the middle, while the noise, and so the layout, stays."""
     rows: list[Row] = []
@@ -119,8 +119,8 @@ def _sweep(
         heard = torch.full((_SWEEP_STEPS, len(NAMES)), 0.5)
         heard[:, NAMES.index(name)] = torch.linspace(0.02, 0.98, _SWEEP_STEPS)
         with torch.inference_mode():
-            tokens = condition(heard).to(painter.base.device)
-        rows.append([painter.cover(one[None], config.seed + number, config) for one in tokens])
+            tokens = condition(heard).to(pipeline.base.device)
+        rows.append([pipeline.draw_cover(one[None], config.seed + number, config) for one in tokens])
         yield Progress(path.name, len(rows), len(SWEEPS), name)
     _save(path, rows, _CELL)
 

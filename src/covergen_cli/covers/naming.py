@@ -1,11 +1,12 @@
-"""Names of covers that are made from tags: ``{artist}/{album}/cover.{ext}``."""
+"""File names of covers: after the song, or by a template such as ``{artist}/{album}/cover.{ext}``."""
 
 from __future__ import annotations
 
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Literal
@@ -15,47 +16,49 @@ from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from covergen_cli.audio.tags import Tags
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.inputs import Song
 
 FORMATS: dict[str, Literal["png", "jpg"]] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
-"""Suffix of a cover's file → its format."""
+"""Formats by the suffix of the cover's file."""
 
 TAG_FIELDS = ("artist", "albumartist", "album", "title", "track", "disc", "year", "genre")
-"""Fields that tags fill."""
+"""Template fields that are filled from tags."""
 
 FIELDS = (*TAG_FIELDS, "stem", "folder", "seed", "n", "ext")
-"""Every field that a template may hold."""
+"""All template fields."""
 
 _NAME_BYTES = 240
-"""Longest name: file systems take 255 bytes, and a suffix may still come."""
+"""Maximum length of a name: file systems allow 255 bytes, and a suffix may be added."""
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def is_template(out: Path | None) -> bool:
-    """Tell whether ``-o`` is a template; a folder that bears this very name is a folder."""
+    """Return whether ``-o`` is a template, that is, contains a brace and is not an existing folder."""
     return out is not None and "{" in str(out) and not os.path.isdir(out)  # noqa: PTH112
 
 
 def safe_name(text: str) -> str:
-    """Make a text fit to be one name on Linux, macOS and Windows, and a visible one; empty when nothing is left of it.
+    """Return a text as a valid, visible file name on Linux, macOS and Windows; may be empty.
 
-    Characters that one of them forbids become ``_``. Dots and spaces at the end go, and a dot in front gets a ``_``
-    before it, so that no text can be ``..`` or lead to another folder.
+    Forbidden characters become ``_``, dots and spaces at the end are dropped, and a leading dot is preceded by ``_``,
+    so that no text can be ``..`` or lead to another folder.
     """
     text = _FORBIDDEN.sub("_", " ".join(unicodedata.normalize("NFC", text).split())).rstrip(". ")
     return f"_{text}" if text.startswith(".") else text
 
 
 def fields(tags: Tags, path: Path, folder: Path) -> dict[str, str | int]:
-    """What a template is filled with, but for seed, number and suffix.
+    """Return the values of a template's fields, except seed, number and suffix.
 
-    A tag that is missing is replaced: the title by the file's name, the album's artist by the artist, other texts by
-    ``Unknown …``, the track by 0, the disc by 1.
+    Missing tags are replaced: the title by the file's name, the album artist by the artist, other texts by ``Unknown
+    …``, the track by 0, the disc by 1.
 
     Args:
-        tags: of the song.
-        path: of the song.
-        folder: of the song, seen from the folder that was searched.
+        tags: tags of the song.
+        path: the music file.
+        folder: its folder, relative to the folder that was searched.
     """
     stem = safe_name(path.stem) or "_"
     artist = safe_name(tags.artist or tags.album_artist or "") or "Unknown artist"
@@ -69,19 +72,19 @@ def fields(tags: Tags, path: Path, folder: Path) -> dict[str, str | int]:
         "year": tags.year or "Unknown year",
         "genre": safe_name(tags.genre or "") or "Unknown genre",
         "stem": stem,
-        "folder": "/".join(folder.parts),  # as they are: these names exist, and covers go beside the songs
+        "folder": "/".join(folder.parts),  # unchanged: these folders exist, and covers go beside the songs
     }
 
 
 class Template:
-    """A pattern of paths.
+    """A template of paths.
 
     Args:
-        text: a path whose parts may hold fields, ``{name}`` or ``{name:format}`` with Python's format of a text or a
-            number; ``{{`` and ``}}`` are braces. It ends in ``.{ext}``, or in the suffix of a picture.
+        text: a path with fields, ``{name}`` or ``{name:format}`` with a format specification of Python; ``{{`` and
+            ``}}`` stand for braces. It ends in ``.{ext}``, or in the suffix of a picture.
 
     Raises:
-        ConfigError: an unknown field, a brace without its twin, or a name that is no picture.
+        ConfigError: a field is unknown, a brace is unmatched, or the suffix is not that of a picture.
     """
 
     def __init__(self, text: str) -> None:
@@ -110,13 +113,14 @@ class Template:
         return [name for name, _, _ in parsed]
 
     def fill(self, values: Mapping[str, str | int], *, seed: int, number: int, numbers: int, ext: str) -> Path:
-        """Make the path of one cover.
+        """Return the path of one cover.
 
         Args:
             values: from :func:`fields`.
-            seed: of this cover.
-            number: which variation it is, from 1.
-            numbers: how many there are; without ``{n}`` or ``{seed}`` the number is added to the name.
+            seed: the cover's seed.
+            number: number of the variation, from 1.
+            numbers: number of variations; if there are several, a template without ``{n}`` and ``{seed}`` gets
+                ``-number`` appended.
             ext: suffix without its dot.
         """
         known = {**values, "seed": seed, "n": number, "ext": ext}
@@ -124,10 +128,9 @@ class Template:
         *more, name = self._fill(self._parts[-1], known).split("/")
         stem, _, suffix = name.rpartition(".")
         tail = f"-{number}.{suffix}" if numbers > 1 and not self._numbered else f".{suffix}"
-        there = str(values["folder"]).split("/")
-        kept = (part if part in there else _fitted(part) for part in (*folders, *more) if part)
-        parts = [*kept, f"{_fitted(stem, len(tail))}{tail}"]
-        return Path(self._root, *parts)
+        existing = str(values["folder"]).split("/")
+        parents = (part if part in existing else _fitted(part) for part in (*folders, *more) if part)
+        return Path(self._root, *parents, f"{_fitted(stem, len(tail))}{tail}")
 
     def _fill(self, part: str, values: Mapping[str, str | int]) -> str:
         track = values["track"]
@@ -139,7 +142,7 @@ class Template:
 
 
 class _Track(int):
-    """A number that is written with two digits unless a format says otherwise, so that names sort."""
+    """A number with two digits unless a format is given, so that names sort."""
 
     def __format__(self, spec: str) -> str:
         return super().__format__(spec or "02d")
@@ -152,9 +155,48 @@ _SAMPLE: dict[str, str | int] = {
 
 
 def _fitted(name: str, reserved_bytes: int = 0) -> str:
-    """Keep one name short enough and clear of what Windows reserves; ``.`` and ``..`` can only stem from the user."""
+    """Return a name that is short enough and not reserved by Windows; keep ``.`` and ``..``, which the user wrote."""
     if name in {".", ".."}:
         return name
     room = _NAME_BYTES - reserved_bytes
     name = os.fsencode(name)[:room].decode(errors="ignore").rstrip(". ") or "_"
     return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def song_stems(songs: Sequence[Song], folders: Sequence[Path], config: GenerateConfig) -> list[str]:
+    """Return the names of covers without suffix: the song's stem, or its full name if another song shares the stem.
+
+    An existing cover that was made from the song keeps its name, even if songs were added or removed since.
+
+    Args:
+        songs: the songs.
+        folders: the folder of each song's covers.
+        config: ``variations`` and ``format`` are used here.
+    """
+    keys = [
+        tuple(map(os.path.normcase, (song.path.parent, folder, song.path.stem)))
+        for song, folder in zip(songs, folders, strict=True)
+    ]
+    count = Counter(keys)
+    stems = []
+    for song, folder, key in zip(songs, folders, keys, strict=True):
+        usual, other = song.path.stem, song.path.name
+        if count[key] > 1:
+            usual, other = other, usual
+        first, other_first = (folder / cover_name(stem, 0, config) for stem in (usual, other))
+        stems.append(other if not first.exists() and _made_from(other_first, song.path.name) else usual)
+    return stems
+
+
+def cover_name(stem: str, index: int, config: GenerateConfig) -> str:
+    """Return the file name of variation ``index``, from 0."""
+    number = f"-{index + 1}" if config.variations > 1 else ""
+    return f"{stem}{number}.{config.format}"
+
+
+def _made_from(cover: Path, song_name: str) -> bool:
+    if not cover.exists():
+        return False
+    from covergen_cli.provenance import read_provenance
+
+    return (read_provenance(cover) or {}).get("input") == song_name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from covergen_cli.audio.tags import Tags
-from covergen_cli.covers.templates import Template, fields, is_template, safe_name
+from covergen_cli.covers.naming import Template, fields, is_template, safe_name
 from covergen_cli.errors import ConfigError
 
 FULL = Tags("Song", "Band", "Record", "Various", 3, 2, "2011", "Dub")

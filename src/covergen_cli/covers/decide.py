@@ -1,0 +1,202 @@
+"""Decides which covers are drawn, from hashes and files alone: no model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from covergen_cli.audio.audio_hash import audio_sha256
+from covergen_cli.covers.fingerprint import Models, cover_metadata
+from covergen_cli.covers.text.wording import cover_text
+from covergen_cli.errors import InputError
+from covergen_cli.events import CoverFailed, CoverSkipped
+from covergen_cli.files import sha256_bytes, sha256_file
+from covergen_cli.provenance import read_provenance
+
+if TYPE_CHECKING:
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.plan import Job
+
+
+class HashedSong(NamedTuple):
+    """A music file and the SHA-256 of its audio, without its tags."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to one cover.
+
+    Args:
+        action: ``draw`` it, ``skip`` it because it exists, or ``refuse`` to replace another picture.
+        reason: why it is skipped or refused.
+    """
+
+    action: Literal["draw", "skip", "refuse"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions about the covers of one song or album.
+
+    Args:
+        songs: the readable songs.
+        donor_songs: those whose audio is used instead; empty unless songs are shuffled.
+        metadata: provenance of each cover, without the names and segments of songs.
+        decisions: the decision about each cover.
+        skipped_songs: warnings about songs that the album's cover is made without.
+        text_warnings: warnings about text that cannot be set as asked.
+    """
+
+    songs: tuple[HashedSong, ...]
+    donor_songs: tuple[HashedSong, ...]
+    metadata: tuple[dict[str, Any], ...]
+    decisions: tuple[Decision, ...]
+    skipped_songs: tuple[str, ...]
+    text_warnings: tuple[str, ...]
+
+
+def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job], list[CoverSkipped]]:
+    """Return the jobs to look at, and with ``overwrite: skip`` events for the covers that exist."""
+    rest, skipped = [], []
+    for job in jobs:
+        if config.overwrite == "skip" and job.output.exists():
+            skipped.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
+        else:
+            rest.append(job)
+    return rest, skipped
+
+
+def decide_covers(
+    jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None = None
+) -> Decisions:
+    """Decide which covers of one song or album are drawn.
+
+    Args:
+        jobs: the covers of one song or album.
+        config: the settings.
+        models: the models; ``None`` if they are not on this machine yet, which makes every cover out of date.
+        donor: the song or album whose audio is used instead, when songs are shuffled.
+
+    Raises:
+        InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
+        ConfigError: the font cannot be read.
+    """
+    songs, skipped = hash_songs(jobs[0])
+    donor_songs = () if donor is None else hash_songs(donor)[0]
+    text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs))
+    sha256 = input_sha256(jobs[0], songs)
+    donor_sha256 = None if donor is None else input_sha256(donor, donor_songs)
+    metadata = tuple(
+        {"fingerprint": ""}
+        if models is None
+        else cover_metadata(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
+        for job in jobs
+    )
+    decisions = tuple(
+        decide(job.output, entry["fingerprint"], config.overwrite, songs)
+        for job, entry in zip(jobs, metadata, strict=True)
+    )
+    return Decisions(songs, donor_songs, metadata, decisions, skipped, tuple(text_warnings))
+
+
+def event_of(job: Job, decision: Decision) -> CoverSkipped | CoverFailed | None:
+    """Return the event of a cover that is not drawn, ``None`` for one that is."""
+    if decision.action == "skip":
+        return CoverSkipped(job.input, job.output, job.seed, decision.reason, job.songs)
+    if decision.action == "refuse":
+        hint = "Use --overwrite force to replace it, or another -o."
+        return CoverFailed(job.input, job.output, job.seed, decision.reason, hint, job.songs)
+    return None
+
+
+def decide(
+    output: Path,
+    fingerprint: str,
+    overwrite: Literal["changed", "skip", "force"],
+    songs: Sequence[tuple[Path, str]] = (),
+) -> Decision:
+    """Decide whether one cover is drawn.
+
+    Args:
+        output: the cover's file.
+        fingerprint: of the cover as it would be drawn now, from :func:`cover_metadata`.
+        overwrite: see :class:`covergen_cli.config.GenerateConfig`.
+        songs: music files and the hashes of their audio. A cover that was made from none of them belongs to another
+            song and is refused; without ``songs``, no cover is refused for that.
+    """
+    if overwrite == "force" or not output.exists():
+        return Decision("draw")
+    if overwrite == "skip":
+        return Decision("skip", "exists")
+    made = read_provenance(output)
+    if made is None:
+        return Decision("refuse", f"{output} exists and was not made by covergen")
+    if made.get("fingerprint") == fingerprint:
+        return Decision("skip", "unchanged")
+    if songs and not _made_from(made, songs):
+        reason = f"{output} exists and was made from another song, or from another version of this one"
+        return Decision("refuse", reason)
+    return Decision("draw")
+
+
+def _made_from(made: dict[str, Any], songs: Sequence[tuple[Path, str]]) -> bool:
+    """Return whether provenance names one of these songs."""
+    rows = made.get("songs")
+    sources = rows if isinstance(rows, list) else [made]
+    known = {source.get("input_sha256") for source in sources if isinstance(source, dict)}
+    # Covers up to version 0.1.0 recorded the hash of the whole file.
+    return any(sha256 in known for _, sha256 in songs) or any(sha256_file(path) in known for path, _ in songs)
+
+
+def hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...]]:
+    """Return the readable songs of a job with their hashes, and warnings about the others.
+
+    Raises:
+        InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
+    """
+    songs, warnings = [], []
+    for path in job.all_songs:
+        try:
+            songs.append(HashedSong(path, _hash_song(path)))
+        except InputError as error:  # noqa: PERF203 — one bad song of an album must not stop the others
+            if not job.songs:
+                raise
+            warnings.append(skipped_song(error))
+    if not songs:
+        raise no_usable_song(job, warnings)
+    return tuple(songs), tuple(warnings)
+
+
+def _hash_song(path: Path) -> str:
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty")
+        return audio_sha256(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", hint="Check the name.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def input_sha256(job: Job, songs: Sequence[HashedSong]) -> str:
+    """Return the hash of a job's audio: that of its song, or one over those of the album's songs in any order."""
+    if not job.songs:
+        return songs[0].sha256
+    return sha256_bytes("".join(sorted(song.sha256 for song in songs)).encode())
+
+
+def skipped_song(error: InputError) -> str:
+    """Return the warning about a song that its album's cover is made without."""
+    return f"{error.message}; the album's cover is made without it"
+
+
+def no_usable_song(job: Job, warnings: Sequence[str]) -> InputError:
+    """Return the error for an album without usable songs."""
+    first = warnings[0].partition(";")[0]
+    return InputError(f"no song for {job.output} can be used: {first}", hint="Check the files of this album.")
