@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.covers import contact_sheet
 from covergen_cli.covers.contact_sheet import with_contact_sheet, write_contact_sheet
 from covergen_cli.errors import OutputError
 from covergen_cli.events import ContactSheetWritten, CoverFailed, CoverFinished, CoverSkipped, Warned
@@ -40,10 +41,11 @@ def test_a_broken_cover_leaves_its_place_empty(covers, tmp_path):
     assert (tmp_path / "sheet.jpg").exists()
 
 
-def test_many_covers_stay_one_picture_of_bounded_size(covers, tmp_path):
-    write_contact_sheet(tmp_path / "sheet.jpg", covers * 40)
+def test_many_covers_stay_one_picture_of_bounded_size(covers, tmp_path, monkeypatch):
+    monkeypatch.setattr(contact_sheet, "_MAX_WIDTH", 600)
+    write_contact_sheet(tmp_path / "sheet.jpg", covers * 3)
     with Image.open(tmp_path / "sheet.jpg") as sheet:
-        assert max(sheet.size) <= 10_000
+        assert 500 < max(sheet.size) <= 700
 
 
 def test_a_sheet_is_renewed_but_a_foreign_file_is_not(covers, tmp_path):

@@ -1,10 +1,10 @@
-"""Does a picture meet a store's rules? Any picture, whoever made it; nothing is changed."""
+"""Check any image against the rules of a store; nothing is changed."""
 
 from __future__ import annotations
 
 import io
+import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,41 +20,32 @@ if TYPE_CHECKING:
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 _SUFFIXES = {".jpeg": "jpg", ".jpe": "jpg"}
+_MODES = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "1": "black and white", "P": "a palette"}
 _ORIENTATION = 0x0112
 _MIN_DETAIL = 0.7
-"""Root mean square, in grey levels of 255, of the finest detail of a sharp picture. Rounding alone gives 0.5."""
+"""Root mean square, in grey levels of 255, of the finest detail of a sharp image. Rounding alone gives 0.5."""
 _MIN_SHARE = 0.4
-"""What it has at least of the half's finest detail. A sharp photograph had 0.65; enlarged to twice its size, 0.29."""
+"""Its minimum relative to the finest detail at half the size. A sharp photograph had 0.65; enlarged twice, 0.29."""
 _TILES = 8
-_MOST_BYTES = 200_000_000
-"""Heavier files are not read: no store takes a tenth of it."""
+_MAX_BYTES = 200_000_000
+"""Larger files are not read: no store accepts a tenth of it."""
+
+Level = Literal["ok", "advice", "refused"]
+"""``advice`` for what a store may dislike, ``refused`` for what it does not accept."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule and how the picture stands to it.
-
-    Args:
-        rule: ``square``, ``size``, ``format``, ``colour``, ``alpha``, ``rotation``, ``weight``, ``sharpness`` or
-            ``declaration``.
-        level: ``ok``; ``advice`` for what a store may dislike; ``refused`` for what it does not take.
-        text: a short clause for people.
-    """
+    """The result of one rule, a key of :data:`_RULES`, with a short clause for people."""
 
     rule: str
-    level: Literal["ok", "advice", "refused"]
+    level: Level
     text: str
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A picture held against one store.
-
-    Args:
-        picture: what was looked at.
-        store: the store's name.
-        findings: one per rule.
-    """
+class CheckResult:
+    """The findings on an image for one store, one per rule."""
 
     picture: Picture
     store: str
@@ -68,7 +59,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Picture:
-    """What can be measured of a picture file.
+    """The measured properties of an image file.
 
     Args:
         path: the file.
@@ -79,10 +70,10 @@ class Picture:
         alpha: whether there is transparency.
         orientation: EXIF orientation; 1 for upright.
         profile: name of the embedded colour profile; ``None`` without one.
-        bytes: weight of the file.
+        bytes: file size.
         detail: see :func:`detail_size`.
-        drawn: pixels per side that the model drew, for covers that say so.
-        declared: whether the file says, in IPTC's term, that a trained model made it.
+        drawn: pixels per side before enlarging, for covers of CoverGen.
+        declared: whether the file declares, in IPTC's term, that a trained model made it.
     """
 
     path: Path
@@ -99,15 +90,16 @@ class Picture:
     declared: bool
 
 
-def open_picture(path: Path) -> Picture:
-    """Measure a picture file.
+def open_picture(path: str | os.PathLike[str]) -> Picture:
+    """Measure an image file.
 
     Raises:
-        InputError: it is missing, damaged, too large to open safely, or neither JPEG, PNG, WebP nor GIF.
+        InputError: it is missing, damaged, too large to open safely, or not JPEG, PNG, WebP or GIF.
     """
+    path = Path(path)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} is heavier than {_MOST_BYTES // 1_000_000} MB; no store takes that")
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{path} is heavier than {_MAX_BYTES // 1_000_000} MB; no store accepts that")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", hint="Check the name.") from error
@@ -120,19 +112,17 @@ def open_picture(path: Path) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path} has more pixels than can be opened safely") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(
-            f"{path} is no picture, or is damaged", hint="JPEG, PNG, WebP and GIF can be checked."
-        ) from error
+        hint = "JPEG, PNG, WebP and GIF can be checked."
+        raise InputError(f"{path} is not an image or is damaged", hint=hint) from error
 
 
 def _measured(path: Path, data: bytes, image: Image.Image) -> Picture:
-    made = read_provenance(io.BytesIO(data)) or {}
-    drawn = made.get("native_size")
+    drawn = (read_provenance(io.BytesIO(data)) or {}).get("native_size")
     return Picture(
         path=path,
         width=image.width,
         height=image.height,
-        format=_FORMATS.get(image.format or "", "jpg"),  # MPO, from phones, is JPEG with more behind it
+        format=_FORMATS.get(image.format or "", "jpg"),  # MPO, the format of phones, is JPEG with additional images
         mode=image.mode,
         alpha=image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info,
         orientation=int(image.getexif().get(_ORIENTATION, 1) or 1),
@@ -154,15 +144,14 @@ def _profile(data: object) -> str | None:
 
 
 def detail_size(image: Image.Image) -> int:
-    """Estimate the fewest pixels per side that would hold the picture.
+    """Estimate the smallest size, in pixels of the shorter side, that would hold the detail of an image.
 
-    What shrinking the picture to seven tenths loses is its finest detail. If that holds, in the tile at the upper
-    quartile, next to nothing, or little of what the finest detail of the half holds, the picture was enlarged or is as
-    smooth as if it had been, and the half is looked at. Mist looks enlarged too, which is why this is advice and no
-    rule.
+    The finest detail is what shrinking to seven tenths removes. If that is close to nothing, or small compared with the
+    finest detail at half the size, the image was enlarged or is as smooth as if it had been, and the half is examined.
+    Fog looks enlarged too, so this can only be advice.
 
     Returns:
-        pixels of the shorter side, or a half, quarter … of them; never below 32.
+        The shorter side, or a half, quarter … of it; never below 32.
     """
     grey = image.convert("L")
     side = min(grey.size)
@@ -177,7 +166,7 @@ def detail_size(image: Image.Image) -> int:
 
 
 def _finest(grey: Image.Image) -> float:
-    """Return the root mean square of what shrinking to seven tenths loses, in the tile at the upper quartile."""
+    """Return the root mean square of what shrinking to seven tenths removes, in the tile at the upper quartile."""
     less = (max(1, round(grey.width * 0.7)), max(1, round(grey.height * 0.7)))
     back = grey.resize(less, Image.Resampling.LANCZOS).resize(grey.size, Image.Resampling.LANCZOS)
     lost = np.asarray(grey, np.float32) - np.asarray(back, np.float32)
@@ -186,81 +175,88 @@ def _finest(grey: Image.Image) -> float:
     return float(np.sqrt(np.quantile(energies, 0.75)))
 
 
-def check(picture: Picture, store: Store) -> Checked:
-    """Hold a picture against the rules of a store."""
-    return Checked(picture, store.name, tuple(_findings(picture, store)))
-
-
-def _findings(picture: Picture, store: Store) -> Iterator[Finding]:
-    square = picture.width == picture.height
-    shape = f"{picture.width} × {picture.height} pixels"
-    yield Finding("square", "ok" if square else "refused", "square" if square else f"{shape}, not square")
-    yield _size(picture, store)
-    yield _format(picture, store)
-    yield _colour(picture)
-    yield Finding(
-        "alpha",
-        "refused" if picture.alpha else "ok",
-        "has transparency; save it without" if picture.alpha else "no transparency",
+def check(picture: Picture, store: Store) -> CheckResult:
+    """Return the findings on an image for a store."""
+    return CheckResult(
+        picture, store.name, tuple(Finding(rule, *find(picture, store)) for rule, find in _RULES.items())
     )
-    upright = picture.orientation == 1
-    turned = f"turned by EXIF (orientation {picture.orientation}); turn the pixels instead"
-    yield Finding("rotation", "ok" if upright else "refused", "upright" if upright else turned)
-    yield _weight(picture, store)
-    yield _sharpness(picture, store)
-    yield _declaration(picture, store)
 
 
-def _size(picture: Picture, store: Store) -> Finding:
+def _square(picture: Picture, _store: Store) -> tuple[Level, str]:
+    if picture.width == picture.height:
+        return "ok", "square"
+    return "refused", f"{picture.width} × {picture.height} pixels, not square"
+
+
+def _size(picture: Picture, store: Store) -> tuple[Level, str]:
     side = min(picture.width, picture.height)
     if side < store.min_size:
-        return Finding("size", "refused", f"{side} pixels; at least {store.min_size} are needed")
+        return "refused", f"{side} pixels; the minimum is {store.min_size}"
     if store.max_size is not None and max(picture.width, picture.height) > store.max_size:
-        return Finding("size", "refused", f"{side} pixels; at most {store.max_size} are taken")
+        return "refused", f"{side} pixels; the maximum is {store.max_size}"
     if side < store.size:
-        return Finding("size", "advice", f"{side} pixels are enough; {store.size} are better")
-    return Finding("size", "ok", f"{side} pixels")
+        return "advice", f"{side} pixels are accepted; {store.size} are better"
+    return "ok", f"{side} pixels"
 
 
-def _format(picture: Picture, store: Store) -> Finding:
+def _format(picture: Picture, store: Store) -> tuple[Level, str]:
     if picture.format not in store.formats:
-        return Finding("format", "refused", f"{picture.format}; {' or '.join(store.formats)} is taken")
+        return "refused", f"{picture.format}; use {' or '.join(store.formats)}"
     suffix = picture.path.suffix.lower()
     if suffix and _SUFFIXES.get(suffix, suffix[1:]) != picture.format:
-        return Finding("format", "advice", f"{picture.format}, but the name ends in {suffix}")
-    return Finding("format", "ok", picture.format)
+        return "advice", f"{picture.format}, but the name ends in {suffix}"
+    return "ok", picture.format
 
 
-def _colour(picture: Picture) -> Finding:
+def _colour(picture: Picture, _store: Store) -> tuple[Level, str]:
     if picture.mode not in {"RGB", "RGBA"}:
-        names = {"CMYK": "CMYK", "L": "grey", "LA": "grey", "1": "black and white", "P": "a palette"}
-        return Finding(
-            "colour", "refused", f"{names.get(picture.mode, picture.mode)}; save it as RGB, 8 bits a channel"
-        )
+        return "refused", f"{_MODES.get(picture.mode, picture.mode)}; save it as RGB with 8 bits per channel"
     if picture.profile is not None and "srgb" not in picture.profile.lower():
-        return Finding("colour", "advice", f"colour profile {picture.profile}; convert it to sRGB")
-    return Finding("colour", "ok", "RGB")
+        return "advice", f"colour profile {picture.profile}; convert it to sRGB"
+    return "ok", "RGB"
 
 
-def _weight(picture: Picture, store: Store) -> Finding:
+def _alpha(picture: Picture, _store: Store) -> tuple[Level, str]:
+    return ("refused", "has transparency; save it without") if picture.alpha else ("ok", "no transparency")
+
+
+def _rotation(picture: Picture, _store: Store) -> tuple[Level, str]:
+    if picture.orientation == 1:
+        return "ok", "upright"
+    return "refused", f"rotated by EXIF (orientation {picture.orientation}); rotate the pixels instead"
+
+
+def _weight(picture: Picture, store: Store) -> tuple[Level, str]:
     weight = f"{picture.bytes / 1e6:.2f} MB"
     if store.max_bytes is not None and picture.bytes > store.max_bytes:
-        return Finding("weight", "refused", f"{weight}; at most {store.max_bytes / 1e6:g} MB are taken")
-    return Finding("weight", "ok", weight)
+        return "refused", f"{weight}; the maximum is {store.max_bytes / 1e6:g} MB"
+    return "ok", weight
 
 
-def _sharpness(picture: Picture, store: Store) -> Finding:
+def _sharpness(picture: Picture, store: Store) -> tuple[Level, str]:
     side = min(picture.width, picture.height)
     if picture.drawn is not None and picture.drawn < side:
-        text = f"drawn at {picture.drawn} pixels and enlarged; some stores refuse pictures that look enlarged"
-        return Finding("sharpness", "advice", text)
+        return "advice", f"drawn at {picture.drawn} pixels and enlarged; some stores refuse images that look enlarged"
     if picture.detail < min(side, store.size):
-        return Finding("sharpness", "advice", f"looks enlarged or blurry: {picture.detail} pixels would hold it")
-    return Finding("sharpness", "ok", "sharp at its size")
+        return "advice", f"looks enlarged or blurry: {picture.detail} pixels would hold its detail"
+    return "ok", "sharp at its size"
 
 
-def _declaration(picture: Picture, store: Store) -> Finding:
-    if picture.declared:
-        declared = "declares that a model made it"
-        return Finding("declaration", "advice" if store.declare else "ok", f"{declared}. {store.declare}".rstrip(". "))
-    return Finding("declaration", "advice", "does not say whether a model made it; if one did, it should")
+def _declaration(picture: Picture, store: Store) -> tuple[Level, str]:
+    if not picture.declared:
+        return "advice", "does not declare whether a model made it; if one did, it should"
+    text = f"declares that a model made it. {store.declare}".rstrip(". ")
+    return ("advice" if store.declare else "ok"), text
+
+
+_RULES = {
+    "square": _square,
+    "size": _size,
+    "format": _format,
+    "colour": _colour,
+    "alpha": _alpha,
+    "rotation": _rotation,
+    "weight": _weight,
+    "sharpness": _sharpness,
+    "declaration": _declaration,
+}

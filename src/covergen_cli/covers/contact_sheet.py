@@ -1,4 +1,4 @@
-"""All covers of a run in one picture, each with its name."""
+"""Write a contact sheet: all covers of a run in one image, with their names."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 NAME = "contact-sheet.jpg"
-"""Name of the file in the folder of the covers."""
+"""File name, in the folder of the covers."""
 
-_CELL, _SMALLEST_CELL, _WIDEST = 320, 48, 8192
+_CELL, _MIN_CELL, _MAX_WIDTH = 320, 48, 8192
 _PAPER, _INK = (250, 250, 250), (60, 60, 60)
 
 
 def with_contact_sheet(events: Generator[Event, None, None], path: Path) -> Generator[Event, None, None]:
-    """Pass events on, and at the end put all covers, made or there already, on one sheet."""
+    """Pass events on, and at the end write a sheet of all covers, new or existing."""
     covers: list[Path] = []
     with closing(events):
         for event in events:
@@ -47,20 +47,20 @@ def with_contact_sheet(events: Generator[Event, None, None], path: Path) -> Gene
 
 
 def write_contact_sheet(path: Path, covers: Sequence[Path]) -> None:
-    """Write the sheet: rows of covers, as many as columns, each with its name below.
+    """Write the sheet: a square grid of covers with their names below.
 
     Args:
-        path: a JPEG; replaced only when covergen made it.
-        covers: at least one; one that cannot be read leaves its place empty.
+        path: a JPEG; an existing file is replaced only if covergen made it.
+        covers: at least one; the place of an unreadable cover stays empty.
 
     Raises:
-        OutputError: the place cannot be written to, or a foreign file is there.
+        OutputError: ``path`` cannot be written, or holds another file.
     """
     if path.exists() and read_provenance(path) is None:
         raise OutputError(f"{path} exists and was not made by covergen", hint="Rename it.")
     columns = math.ceil(math.sqrt(len(covers)))
     rows = math.ceil(len(covers) / columns)
-    cell = max(_SMALLEST_CELL, min(_CELL, _WIDEST // columns))
+    cell = max(_MIN_CELL, min(_CELL, _MAX_WIDTH // columns))
     gap, caption = max(4, cell // 16), max(10, cell // 10)
     width = columns * (cell + gap) + gap
     sheet = Image.new("RGB", (width, rows * (cell + caption + gap) + gap), _PAPER)
@@ -89,11 +89,10 @@ def _label(draw: ImageDraw.ImageDraw, name: str, x: float, baseline: float, widt
 
 
 def _shortened(name: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Cut a name in its middle: variations differ at the end."""
+    """Shorten a name in the middle, because variations differ at the end."""
     name = "".join(c for c in name if c.isprintable())
-    if font.getlength(name) <= width:
-        return name
-    kept = len(name)
-    while kept > 2 and font.getlength(f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}") > width:
+    short, kept = name, len(name)
+    while font.getlength(short) > width and kept > 2:
         kept -= 1
-    return f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
+        short = f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
+    return short

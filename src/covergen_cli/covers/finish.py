@@ -1,4 +1,4 @@
-"""From the decoded tensor to the final picture: enlargement, a little sharpness, tone, grain."""
+"""Turn a decoded tensor into the final image: enlarge, sharpen, adjust the tone, add grain."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (ITU-R BT.709, which sRGB shares)."""
 _GRAIN_STD = 0.05
-"""Standard deviation of the strongest grain at middle grey, of a range of 1."""
+"""Standard deviation of the strongest grain at middle grey, for values in [0, 1]."""
 _SHARPEN = 0.35
-_LEAST_DEVIATION = 0.09
+_MIN_DEVIATION = 0.09
 
 
 def finish(
@@ -35,32 +35,29 @@ def finish(
     sharpen: bool = True,
     upscaler: Callable[[Tensor], Tensor] | None = None,
 ) -> Image.Image:
-    """Turn a decoded picture into the final one; the same arguments give the same pixels.
+    """Return the final RGB image, ``size`` × ``size``; the same arguments give the same pixels.
 
-    Enlargement is Lanczos on the sRGB values: in linear light its overshoot draws dark rims around bright forms. What
-    was enlarged gets a mild unsharp mask and grain on its luminance, more the more it was enlarged (up to twice), as
-    smooth areas look like plastic without; a picture at its native size or below keeps the model's pixels.
+    Enlarging is Lanczos on the sRGB values: in linear light its overshoot draws dark rims around bright forms. An
+    enlarged image gets a mild unsharp mask and grain on its luminance, increasing up to a factor of two, because smooth
+    areas look like plastic otherwise; an image at its native size or below keeps the model's pixels.
 
     Args:
-        decoded: float ``(3, H, W)`` in [-1, 1], sRGB.
+        decoded: float ``(3, H, W)`` in [−1, 1], sRGB.
         size: pixels per side of the result.
-        seed: of the grain.
+        seed: seed of the grain.
         grain: strength of the grain, 0 to 1.
-        tone: strength of a curve that deepens the shadows and lifts the lights, and what is nearly flat more, 0 to 1.
-        bleed: width of a border that is cut off before, as a share of each side, 0 to 0.25.
-        sharpen: whether what was enlarged by Lanczos is sharpened.
-        upscaler: the base's own, ``(1, 3, H, W)`` → ``(1, 3, 4H, 4W)`` in [−1, 1]; it goes first, where anything has to
-            be enlarged, and Lanczos does the rest.
-
-    Returns:
-        an RGB picture, ``size`` × ``size``.
+        tone: strength of a curve that darkens shadows and brightens lights, more so in flat images, 0 to 1.
+        bleed: width of a border to cut off first, as a share of each side, 0 to 0.25.
+        sharpen: sharpen after enlarging with Lanczos.
+        upscaler: the base's own, ``(1, 3, H, W)`` → ``(1, 3, 4H, 4W)`` in [−1, 1]; runs first if the image has to be
+            enlarged, and Lanczos does the rest.
     """
-    drawn = _square(_without_border(decoded.detach().float().cpu(), bleed))
-    enlarged = _share(size / drawn.shape[1])
+    image = _square(_without_border(decoded.detach().float().cpu(), bleed))
+    enlarged = _share(size / image.shape[1])
     if upscaler is not None and enlarged > 0:
         with torch.inference_mode():
-            drawn = upscaler(drawn[None])[0]
-    pixels = ((drawn + 1) / 2).clamp(0, 1)
+            image = upscaler(image[None])[0]
+    pixels = ((image + 1) / 2).clamp(0, 1)
     stretch = size / pixels.shape[1]
     pixels = resize(pixels, size)
     if sharpen and stretch > 1:
@@ -74,7 +71,7 @@ def finish(
 
 
 def _share(enlargement: float) -> float:
-    """How much finishing an enlargement needs: none up to 1, all from 2 on."""
+    """Return how much finishing an enlargement needs: 0 up to a factor of 1, 1 from a factor of 2."""
     return min(1.0, max(0.0, math.log2(enlargement)))
 
 
@@ -96,7 +93,7 @@ def _luminance(pixels: Tensor) -> Tensor:
 
 
 def _blurred(plane: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of ``(H, W)``, edges mirrored."""
+    """Blur a plane ``(H, W)`` with a Gaussian, mirrored at the edges."""
     reach = min(max(1, math.ceil(3 * sigma)), min(plane.shape) - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -107,20 +104,19 @@ def _blurred(plane: Tensor, sigma: float) -> Tensor:
 
 
 def _sharpened(pixels: Tensor, radius: float, amount: float) -> Tensor:
-    """Unsharp mask on the luminance, so that edges gain no colour fringes; overshoot is held to 4 %."""
+    """Apply an unsharp mask to the luminance, which adds no colour fringes; overshoot is limited to 4 %."""
     luminance = _luminance(pixels)
     detail = (amount * (luminance - _blurred(luminance, max(0.5, radius)))).clamp(-0.04, 0.04)
     return (pixels + detail).clamp(0, 1)
 
 
 def _toned(pixels: Tensor, strength: float) -> Tensor:
-    """Stretch what is nearly flat, then bend the luminance towards 3y² − 2y³, whose ends stay where they are.
+    """Increase the contrast of flat images, then bend the luminance towards 3y² − 2y³, which keeps black and white.
 
-    A picture with a luminance deviation of less than 0.09 comes the nearer to that the stronger the tone is, and stays
-    flatter than one that was less flat.
+    Images whose luminance deviates by less than 0.09 are stretched towards that, and keep their order of flatness.
     """
     deviation = max(float(_luminance(pixels).std()), 1e-3)
-    stretch = 1 + strength * min(max(_LEAST_DEVIATION / deviation - 1, 0), 4)
+    stretch = 1 + strength * min(max(_MIN_DEVIATION / deviation - 1, 0), 4)
     mean = pixels.mean(dim=(1, 2), keepdim=True)
     pixels = (mean + (pixels - mean) * stretch).clamp(0, 1)
     luminance = _luminance(pixels).clamp(0, 1)
@@ -129,12 +125,11 @@ def _toned(pixels: Tensor, strength: float) -> Tensor:
 
 
 def _grained(pixels: Tensor, seed: int, strength: float) -> Tensor:
-    """Film grain: luminance noise, strongest in the middle tones, as large relative to the picture at every size."""
+    """Add film grain: luminance noise, strongest in the middle tones, of the same relative size at every resolution."""
     if strength <= 0:
         return pixels
     size = pixels.shape[1]
-    drawn = np.random.default_rng(seed).standard_normal((size, size), dtype=np.float32)
-    noise = torch.from_numpy(drawn)
+    noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((size, size), dtype=np.float32))
     softness = 0.5 * size / 512
     if softness > 0.25 and size > 8:
         noise = _blurred(noise, softness)
