@@ -50,4 +50,4 @@ def test_a_form_has_to_match_the_whole_text():
 
 def test_help_that_runs_over_lines_is_joined():
     assert field_docs(GenerateConfig)["overwrite"].count("  ") == 0
-    assert "force always redraws" in field_docs(GenerateConfig)["overwrite"]
+    assert "force always" in field_docs(GenerateConfig)["overwrite"]

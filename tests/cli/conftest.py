@@ -46,7 +46,7 @@ class FakeBatch:
     closed: bool = False
     error: BaseException | None = None
 
-    def plan(self, inputs, out, config, *, format_given, tell):
+    def plan(self, inputs, out, config, *, format_given, on_progress):
         self.inputs, self.out, self.config, self.format_given = list(inputs), out, config, format_given
         if out.suffix:
             return [FakeJob(self.inputs[0], out, config.seed)]

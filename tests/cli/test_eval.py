@@ -51,9 +51,9 @@ def test_json_is_the_metrics_and_two_runs_stand_side_by_side(covergen, place, ru
 def test_a_run_knows_what_it_was_trained_on(covergen, place, run_folder):
     missing = covergen("eval", run_folder, *QUICK)
     assert missing.code == 1
-    assert "does not say what it was trained on" in missing.err
+    assert "does not record what it was trained on" in missing.err
     (run_folder / "config.yaml").write_text(f"data:\n  folder: {place / 'gone'}\n")
-    assert "which is not here" in covergen("eval", run_folder, *QUICK).err
+    assert "which does not exist" in covergen("eval", run_folder, *QUICK).err
     (run_folder / "config.yaml").write_text(f"data:\n  folder: {place / 'DATA'}\n")
     assert covergen("eval", run_folder, *QUICK).code == 0
 
@@ -62,8 +62,8 @@ def test_a_run_knows_what_it_was_trained_on(covergen, place, run_folder):
     ("arguments", "words"),
     [
         ((), "name the run folder"),
-        (("run", "--survey-answers", "answers"), "stands alone"),
-        (("run", "DATA", "--survey", "3", "--against", "run"), "a survey is of one run"),
+        (("run", "--survey-answers", "answers"), "cannot be used with RUN"),
+        (("run", "DATA", "--survey", "3", "--against", "run"), "cannot be used with --against"),
         (("run", "DATA", "--draws", "3"), "takes 5 to 10000"),
     ],
 )
@@ -93,7 +93,7 @@ def test_what_is_broken_is_named_with_a_way_out(covergen, place, run_folder, tmp
     assert "Run covergen split" in says(place / "run", data)
     (data / "splits" / "test.csv").write_text("id,image_path,embedding_path\n")
     assert "test.csv is empty" in says(place / "run", data)
-    assert "the music of only 0 test songs" in says(place / "run", place / "DATA", "--survey", "3")
+    assert "music files for only 0 test songs" in says(place / "run", place / "DATA", "--survey", "3")
 
 
 def test_answers_need_no_model(covergen, tmp_path):

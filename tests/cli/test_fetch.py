@@ -64,7 +64,7 @@ def test_json(covergen, server, tmp_path):
 def test_an_overview_to_look_at(covergen, server, tmp_path):
     source, page = table(tmp_path / "t.csv", server, ["ok", "404"]), tmp_path / "D" / "report.html"
     ended = covergen("fetch", source, "-o", tmp_path / "D", *QUICK, "--report")
-    assert f"overview: {page}" in ended.err
+    assert f"saved the overview to {page}" in ended.err
     assert "Song 0" in page.read_text(encoding="utf-8")
     record = json.loads(covergen("fetch", source, "-o", tmp_path / "D", *QUICK, "--report", "--json", "-q").out)
     assert record["report"] == str(page)
@@ -126,7 +126,7 @@ def test_interrupted(covergen, server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch._Run, "_settle", stop)
     ended = covergen("fetch", table(tmp_path / "t.csv", server, ["ok"] * 3), "-o", tmp_path / "D", *QUICK)
     assert (ended.code, ended.out) == (130, "")
-    assert "the same command goes on from here" in ended.err
+    assert "run the same command again to continue" in ended.err
     monkeypatch.undo()
     assert covergen("fetch", tmp_path / "t.csv", "-o", tmp_path / "D", *QUICK).code == 0
 

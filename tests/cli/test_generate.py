@@ -143,12 +143,12 @@ def test_stdout_holds_one_path_per_cover_and_the_code_tells_how_it_went(covergen
 def test_stderr_tells_the_rest_in_plain_lines(covergen, library):
     ended = covergen("generate", "a.mp3", "bad.mp3", "old.mp3", "odd.mp3")
     assert ended.err.splitlines() == [
-        "[1/4] a.mp3: heard 1:01–1:31, seed 0, 1.2 s",
+        "[1/4] a.mp3: segment 1:01–1:31, seed 0, 1.2 s",
         "error: bad.mp3: not audio",
         "  hint: give a music file",
         "[3/4] old.mp3: already there (nothing changed), seed 0",
         "warning: odd.mp3: ends early",
-        "[4/4] odd.mp3: heard 1:01–1:31, seed 0, 1.2 s",
+        "[4/4] odd.mp3: segment 1:01–1:31, seed 0, 1.2 s",
         f"2 covers, 1 failed, 1 already there — in {Path('covers')}{'/' if sys.platform != 'win32' else chr(92)}",
     ]
 
@@ -188,7 +188,7 @@ def test_dry_run_lists_what_would_be_made_and_draws_nothing(covergen, library):
     ended = covergen("generate", "--dry-run", "new1.mp3", "old.mp3", "new2.mp3")
     assert ended.code == 0
     assert ended.out.splitlines() == [str(Path("covers/new1.png")), str(Path("covers/new2.png"))]
-    assert ended.err.splitlines()[-1] == "2 covers planned, 1 already there; nothing was made"
+    assert ended.err.splitlines()[-1] == "2 covers planned, 1 already there; nothing was written"
     assert not library.generated
     record = json.loads(covergen("generate", "--dry-run", "--json", "new.mp3").out)
     assert (record["status"], record["seconds"]) == ("planned", None)
@@ -274,10 +274,10 @@ def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, 
         ("--font x.ttf --text tags", None),
     ],
 )
-def test_an_option_that_changes_nothing_is_told(covergen, library, monkeypatch, line, idle):
+def test_an_option_without_effect_is_warned_about(covergen, library, monkeypatch, line, idle):
     monkeypatch.setattr("covergen_cli.covers.text.wording.check_font", lambda _config: None)
     ended = covergen("generate", "a.mp3", *line.split())
     assert ended.code == 0
-    told = [text for text in ended.err.splitlines() if "changes nothing" in text]
+    told = [text for text in ended.err.splitlines() if "has no effect" in text]
     assert len(told) == (idle is not None)
-    assert idle is None or f"{idle} changes nothing: " in told[0]
+    assert idle is None or f"{idle} has no effect: " in told[0]

@@ -42,7 +42,7 @@ def test_a_cover_for_a_file_with_text_from_tags_goes_into_the_song_and_can_be_ma
     again = covergen("generate", song, "-o", out, "--write-tags", *options, *QUICK)
     assert again.code == 0
     assert "already there (unchanged)" in again.err
-    assert "put into" not in again.err
+    assert "embedded the cover in" not in again.err
 
     remade = covergen("generate", "--from", cover, tmp_path, "-o", tmp_path / "again.jpg", "--device", "cpu")
     assert remade.code == 0, remade.err
@@ -60,9 +60,9 @@ def test_an_explanation_can_be_had_of_a_cover_that_is_there(covergen, song, tmp_
     before = (out / "song.png").stat().st_mtime_ns
     ended = covergen("generate", song, "-o", out, "--explain", *QUICK)
     assert ended.code == 0
-    assert "explained in" in ended.err
+    assert "saved the explanation to" in ended.err
     assert (out / "song.png").stat().st_mtime_ns == before
-    assert "explained in" not in covergen("generate", song, "-o", out, "--explain", *QUICK).err
+    assert "saved the explanation to" not in covergen("generate", song, "-o", out, "--explain", *QUICK).err
 
 
 def test_a_song_with_foreign_art_is_refused_before_anything_is_drawn(covergen, song, tmp_path):

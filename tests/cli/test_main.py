@@ -17,7 +17,7 @@ import sys, time, types
 import covergen_cli.covers
 batch = types.ModuleType("covergen_cli.covers.generate")
 class Job: input = output = "x"; seed = 0
-def plan(inputs, out, config, format_given, tell): return [Job()]
+def plan(inputs, out, config, format_given, on_progress): return [Job()]
 def generate(jobs, config):
     from pathlib import Path
     from covergen_cli.events import CoverFinished

@@ -75,7 +75,7 @@ def test_path_of_what_is_here_and_of_what_is_not(covergen):
 def test_verify_finds_damage(covergen):
     path = cache_recipe()
     ended = covergen("models", "verify")
-    assert (ended.code, ended.err) == (0, "read through and as published: starter, openl3\n")
+    assert (ended.code, ended.err) == (0, "verified: starter, openl3\n")
     assert [line.split()[0] for line in ended.out.splitlines()] == ["NAME", "starter", "openl3"]
     damage(path)
     ended = covergen("models", "verify", "--json")
@@ -110,7 +110,7 @@ def test_rm_removes_with_yes(covergen):
     ended = covergen("models", "rm", "openl3", "sd15", "--yes")
     assert (ended.code, ended.out) == (0, "")
     assert "18.8 MB" in ended.err
-    assert "sd15 was not here" in ended.err
+    assert "sd15 is not on this machine" in ended.err
     assert not path.exists()
 
 

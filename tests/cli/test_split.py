@@ -24,7 +24,7 @@ def test_stdout_is_the_path_and_stderr_says_what_follows(covergen, data):
     assert ended.out == f"{data / 'splits' / 'split.json'}\n"
     assert "32 train / 4 val / 4 test, 20 groups by cover" in ended.err
     assert f"next: covergen train {data}" in ended.err
-    assert "40 pairs stayed" in covergen("split", data).err
+    assert "40 pairs kept the part of an earlier run" in covergen("split", data).err
 
 
 def test_json_is_one_object(covergen, data):

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from covergen_cli.cli.terminal import Tally, Terminal, clock
+from covergen_cli.cli.terminal import Tally, Terminal
 from covergen_cli.errors import OutputError
 
 # Shows a few events on whatever stderr is.
 SHOW = """
 import sys
 from pathlib import Path
-from covergen_cli.cli.options import Session
+from covergen_cli.cli.options import GlobalOptions
 from covergen_cli.cli.terminal import Tally
 from covergen_cli.events import *
-terminal, tally = Session(no_color="plain" in sys.argv, quiet="quiet" in sys.argv).terminal(), Tally(total=2)
+terminal, tally = GlobalOptions(no_color="plain" in sys.argv, quiet="quiet" in sys.argv).terminal(), Tally(total=2)
 song = Path("song.mp3")
 with terminal.live(tally):
     for event in (
@@ -58,7 +58,7 @@ def on_a_terminal(*words):
 def test_a_terminal_gets_bars_and_stdout_only_the_result():
     out, err = on_a_terminal()
     assert out == "song.png\n"
-    assert "drawing song.mp3" in err
+    assert "generating song.mp3" in err
     assert "1/2" in err
     assert "\x1b[31m" in err or "\x1b[1;31m" in err
     assert "not audio" in err
@@ -67,7 +67,7 @@ def test_a_terminal_gets_bars_and_stdout_only_the_result():
 
 def test_no_color_leaves_the_bars_plain():
     _, err = on_a_terminal("plain")
-    assert "drawing song.mp3" in err
+    assert "generating song.mp3" in err
     assert "\x1b[3" not in err
     assert "\x1b[1;3" not in err
 
@@ -75,7 +75,7 @@ def test_no_color_leaves_the_bars_plain():
 def test_quiet_has_no_bars():
     out, err = on_a_terminal("quiet")
     assert out == "song.png\n"
-    assert "drawing" not in err
+    assert "generating" not in err
     assert "not audio" in err
 
 
@@ -85,13 +85,8 @@ def test_off_a_terminal_there_are_no_control_codes():
     assert done.stderr.splitlines() == [
         "error: bad.mp3: not audio",
         "  hint: give music",
-        "[2/2] song.mp3: heard 0:00–0:30, seed 0, 2.0 s",
+        "[2/2] song.mp3: segment 0:00–0:30, seed 0, 2.0 s",
     ]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.9, "1:23"), (3600, "1:00:00")])
-def test_clock(seconds, text):
-    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -102,10 +97,10 @@ def test_clock(seconds, text):
         (Tally(), "0 covers"),
     ],
 )
-def test_the_closing_sentence(tally, sentence):
-    assert tally.sentence(None) == sentence
+def test_the_summary(tally, sentence):
+    assert tally.summary(None) == sentence
     where = f" — in covers{os.sep}" if tally.finished else ""
-    assert tally.sentence(Path("covers")) == sentence + where
+    assert tally.summary(Path("covers")) == sentence + where
 
 
 def test_a_full_disk_behind_stdout_is_no_bug_and_a_closed_one_no_error(monkeypatch):

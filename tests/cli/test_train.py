@@ -65,11 +65,10 @@ def test_the_run_folder_goes_to_stdout_and_the_rest_to_stderr(covergen, library)
     ended = covergen("train", "DATA", "-o", "RUN")
     assert (ended.code, ended.out) == (0, "RUN\n")
     assert "warning: something is odd" in ended.err
-    assert (
-        "800 pairs to learn from, 100 to judge by, 5.84 M numbers to train, 50 steps; from the beginning" in ended.err
-    )
-    assert "epoch 2/2: loss 0.4100 in training, 0.4000 in validation, the best so far" in ended.err
-    assert "done after 2 epochs; the best was epoch 2 with a validation loss of 0.4000" in ended.err
+    planned = "800 training pairs, 100 validation pairs, 5.84 M trainable parameters, 50 steps; starting from scratch"
+    assert planned in ended.err
+    assert "epoch 2/2: training loss 0.4100, validation loss 0.4000 (best so far)" in ended.err
+    assert "finished after 2 epochs; the best is epoch 2 with a validation loss of 0.4000" in ended.err
     assert library.asked["data"] == Path("DATA")
     assert library.asked["config"] == TrainConfig()
     assert library.asked["shape"] == AdapterConfig()
@@ -131,7 +130,7 @@ def test_verbose_names_checkpoints_and_quiet_says_nothing(covergen, library):
 
 
 def test_off_a_terminal_a_line_now_and_then_says_how_far_it_is(covergen, library, monkeypatch):
-    monkeypatch.setattr("covergen_cli.cli.train._PLAIN_SECONDS", -1)
+    monkeypatch.setattr("covergen_cli.cli.terminal._PLAIN_SECONDS", -1)
     told = covergen("train", "DATA", "-o", "RUN").err
-    assert "encoding covers 64/100\n" in told
+    assert "encoding covers: 64 of 100\n" in told
     assert "epoch 2: loss 0.4100, 61.5 pairs/s, 1:40 left, 3.0 GB\n" in told

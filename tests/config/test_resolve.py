@@ -82,7 +82,7 @@ def test_a_preset_can_be_a_file(tmp_path):
         ("generat: {steps: 3}", "generat", "did you mean generate?"),
         ("generate: {steps: 0}", r"generate\.steps is 0; it takes 1 to 1000", None),
         ("generate: {size: big}", r"generate\.size is 'big', not a whole number", None),
-        ("generate: 3", "holds 3", "write name: value"),
+        ("generate: 3", "found 3", "write name: value"),
         ("generate: [", "not valid YAML", None),
     ],
 )

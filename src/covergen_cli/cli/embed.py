@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
-from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
-from covergen_cli.cli.terminal import Tally, Terminal
+from covergen_cli.cli.errors import DONE, FAILED, PARTLY
+from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import EmbedConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import OutputError
-from covergen_cli.events import EmbedFinished
 
 if TYPE_CHECKING:
-    from covergen_cli.events import Event
+    from covergen_cli.cli.terminal import Terminal
 
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""
@@ -34,52 +30,48 @@ SCHEMA = 1
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Only for a song: the embedding's file, ending in .npy; without it, SONG.npy in the current folder.",
+    help="File for the embedding of a song, ending in .npy. Defaults to SONG.npy in the current folder.",
 )
 @click.option(
     "--name",
     metavar="NAME",
-    help="Only for a dataset folder: name of the folder below embeddings/; without it, the encoder's name.",
+    help="Name of the folder below DATA/embeddings. Defaults to the name of the encoder.",
 )
 @setting_options(EmbedConfig)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of a path.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def embed(
     context: click.Context, /, target: Path, output: Path | None, name: str | None, as_json: bool, **_settings: Any
 ) -> int:
-    """Turn music into embeddings, the form in which models hear it.
+    """Compute audio embeddings, the input of the adapter.
 
-    DATA is a dataset folder: every row of its manifest.csv gets its file in embeddings/ENCODER/, and pairs.csv is
-    written. Run the same line again and it does only what is missing. SONG is one music file. What is no longer than
-    35 seconds is used whole, of a longer song the salient part. The path of pairs.csv, or of the one embedding, goes to
-    stdout.
+    DATA is a dataset folder: for every row of manifest.csv an embedding is saved in embeddings/ENCODER/, and pairs.csv
+    is written. Run the same command again to compute what is missing. SONG is a single music file. Music of up to 35
+    seconds is used completely, of longer music the salient segment.
+
+    The path of pairs.csv, or of the embedding of SONG, is printed on stdout.
     """
-    config = resolve(EmbedConfig, overrides=given_settings(context, EmbedConfig))
-    terminal = context.ensure_object(Session).terminal()
-    if os.path.isdir(target):  # noqa: PTH112
+    config, terminal = resolve(EmbedConfig, overrides=given_settings(context, EmbedConfig)), terminal_of(context)
+    if os.path.isdir(target):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
         if output is not None:
-            raise click.UsageError("-o is for a single song; embeddings of a dataset folder lie in it", context)
+            raise click.UsageError("-o is only for a single song", context)
         return _embed_dataset(target, config, name, terminal, as_json=as_json)
     if name is not None or config.engine == "ray":
-        raise click.UsageError("--name and --engine ray are for dataset folders", context)
+        raise click.UsageError("--name and --engine ray are only for dataset folders", context)
     output = output or Path(f"{target.stem}.npy")
     if output.suffix != ".npy":
         raise click.UsageError(f"{output} does not end in .npy", context)
-    _spare_what_is_no_array(output)
+    _require_replaceable(output)
     return _embed_song(target, output, config, terminal, as_json=as_json)
 
 
-def _spare_what_is_no_array(output: Path) -> None:
-    """Refuse to replace a file that only bears the name of a NumPy array.
-
-    Raises:
-        OutputError: there is such a file.
-    """
+def _require_replaceable(output: Path) -> None:
+    """Raise ``OutputError`` if there is a file that is not a NumPy array, whatever its name."""
     if os.path.isfile(output):  # noqa: PTH113 — Path.is_file raises for a name that is too long
         with output.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
-                raise OutputError(f"{output} is there and is no NumPy file", hint="Choose another name with -o.")
+                raise OutputError(f"{output} exists and is not a NumPy file", hint="Choose another name with -o.")
 
 
 def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Terminal, *, as_json: bool) -> int:
@@ -93,7 +85,7 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
     if isinstance(outcome, EmbedResult):
         for text in outcome.warnings:
             terminal.warn(text)
-        terminal.note(f"{outcome.frames} rows, heard {outcome.segment[0]:.1f}–{outcome.segment[1]:.1f} s")
+        terminal.note(f"{outcome.frames} rows from the segment {outcome.segment[0]:.1f}–{outcome.segment[1]:.1f} s")
     else:
         terminal.error(outcome.error, outcome.hint)
     if as_json:
@@ -115,24 +107,20 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
 
 
 def _embed_dataset(folder: Path, config: EmbedConfig, name: str | None, terminal: Terminal, *, as_json: bool) -> int:
+    from covergen_cli.cli.terminal import Tally
     from covergen_cli.dataset.embed import embed_dataset
+    from covergen_cli.events import EmbedFinished
 
-    tally = Tally(noun="embedding")
-    started = time.monotonic()
-    finished = None
+    tally, started = Tally(noun="embedding"), time.monotonic()
     try:
-        with terminal.live(tally), closing(embed_dataset(folder, config, name=name)) as events:
-            finished = _follow(events, tally, terminal)
-    except (KeyboardInterrupt, Terminated):
-        terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
-        raise
+        finished = terminal.run(embed_dataset(folder, config, name=name), tally)
     finally:
         if tally.total:
-            terminal.note(tally.sentence(folder / "embeddings" / (name or config.encoder)))
-    if finished is None:
+            terminal.note(tally.summary(folder / "embeddings" / (name or config.encoder)))
+    if not isinstance(finished, EmbedFinished):
         return FAILED
     if finished.failed:
-        terminal.note(f"why rows failed stands in {finished.status}")
+        terminal.note(f"the reason for each failed row is in {finished.status}")
     made = finished.embedded + finished.present
     if as_json:
         record = {
@@ -150,13 +138,3 @@ def _embed_dataset(folder: Path, config: EmbedConfig, name: str | None, terminal
     elif made:
         terminal.result(str(finished.pairs))
     return DONE if not finished.failed else PARTLY if made else FAILED
-
-
-def _follow(events: Iterable[Event], tally: Tally, terminal: Terminal) -> EmbedFinished | None:
-    """Show every event; return the last."""
-    for event in events:
-        tally.count(event)
-        terminal.show(event, tally)
-        if isinstance(event, EmbedFinished):
-            return event
-    return None

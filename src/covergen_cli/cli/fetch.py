@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen_cli.cli.errors import DONE, FAILED, PARTLY, Terminated
-from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
-from covergen_cli.cli.terminal import Tally
+from covergen_cli.cli.errors import DONE, FAILED, PARTLY
+from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import FetchConfig
 from covergen_cli.config.resolve import resolve
-from covergen_cli.events import FetchFinished
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
-    from covergen_cli.events import Event
+    from covergen_cli.events import FetchFinished
 
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""
+
+GROUPS = {
+    "Common": ("output", "limit", "sample", "seed", "retry", "report", "errors", "as_json"),
+    "Table": ("audio_column", "image_column", "id_column"),
+    "Download": (
+        *("concurrency", "per_host", "timeout_seconds", "file_seconds", "tries", "backoff_seconds", "wait_seconds"),
+        *("largest_mb", "ignore_noai", "allow_private_hosts"),
+    ),
+    "Cleaning": ("dedupe", "dedupe_distance", "lettering"),
+}
 
 _CAUSES_SHOWN = 12
 _HOSTS_SHOWN = 5
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, groups=GROUPS)
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "-o",
@@ -37,62 +43,45 @@ _HOSTS_SHOWN = 5
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DATA",
     required=True,
-    help="The dataset folder.",
+    help="Dataset folder to write.",
 )
 @setting_options(FetchConfig)
 @click.option(
     "--errors",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Also write the rows that failed to a table of their own (CSV).",
+    help="Also write the failed rows to a separate table (CSV).",
 )
-@click.option(
-    "--report", "wants_report", is_flag=True, help="Also write an overview of the folder, DATA/report.html, to look at."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of a path.")
+@click.option("--report", is_flag=True, help="Also write an overview of the dataset, DATA/report.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def fetch(
-    context: click.Context,
-    /,
-    source: str,
-    output: Path,
-    errors: Path | None,
-    wants_report: bool,
-    as_json: bool,
-    **_settings: Any,
+    context: click.Context, /, source: str, output: Path, errors: Path | None, report: bool, as_json: bool, **_: Any
 ) -> int:
     """Fill a dataset folder with pairs of music and cover.
 
-    SOURCE is a table of URLs (.csv, .tsv, .jsonl, each perhaps with .gz, or .parquet), a folder of tagged music, or
-    synthetic:N, N pairs made on this machine. Every row of it ends in DATA/status.csv, with a reason if it gave no
-    pair; complete pairs are listed in DATA/manifest.csv, whose path goes to stdout. Run the same line again and it does
-    only what is missing.
+    SOURCE is a table of URLs (.csv, .tsv, .jsonl, optionally with .gz, or .parquet), a folder of tagged music, or
+    synthetic:N for N pairs made on this machine. DATA/status.csv lists every row with its status, and the reason if it
+    gave no pair. DATA/manifest.csv lists the complete pairs. Run the same command again to fetch what is missing.
+
+    The path of manifest.csv is printed on stdout.
     """
-    config = resolve(FetchConfig, overrides=given_settings(context, FetchConfig))
-    terminal = context.ensure_object(Session).terminal()
+    from covergen_cli.cli.terminal import Tally
+    from covergen_cli.dataset.fetch.run import fetch_dataset, open_source
+    from covergen_cli.events import FetchFinished
+
+    config, terminal = resolve(FetchConfig, overrides=given_settings(context, FetchConfig)), terminal_of(context)
     started = time.monotonic()
-    finished = _fetch(source, output, config, errors, terminal)
-    if finished is None:
+    events = fetch_dataset(open_source(source, config), output, config, errors=errors)
+    finished = terminal.run(events, Tally(noun="pair"))
+    if not isinstance(finished, FetchFinished):
         return FAILED
+    _summarize(finished, errors, terminal)
+    page = _write_report(output, terminal) if report else None
     counts = finished.counts
-    _tell(finished, errors, terminal)
-    report = _report(output, terminal) if wants_report else None
-    settled = counts["rows"] - counts["failed"]
     if as_json:
-        record = {
-            "schema": SCHEMA,
-            "status": "ok" if not counts["failed"] else "partly" if settled else "failed",
-            "manifest": str(finished.manifest),
-            "status_file": str(finished.status),
-            "report": str(report) if report else None,
-            **counts,
-            "causes": finished.causes,
-            "hosts": {host: {"ok": ok, "missed": missed} for host, (ok, missed) in finished.hosts.items()},
-            "bytes": finished.bytes,
-            "dead_links": finished.dead,
-            "seconds": round(time.monotonic() - started, 3),
-        }
+        record = _record(finished, page) | {"seconds": round(time.monotonic() - started, 3)}
         terminal.result(json.dumps(record, ensure_ascii=False))
     elif counts["ok"]:
         terminal.result(str(finished.manifest))
@@ -101,59 +90,49 @@ def fetch(
     return PARTLY if counts["failed"] else DONE
 
 
-def _fetch(
-    source: str, output: Path, config: FetchConfig, errors: Path | None, terminal: Terminal
-) -> FetchFinished | None:
-    from covergen_cli.dataset.fetch.run import fetch_dataset, open_source
+def _record(finished: FetchFinished, report: Path | None) -> dict[str, Any]:
+    counts = finished.counts
+    return {
+        "schema": SCHEMA,
+        "status": "ok" if not counts["failed"] else "partly" if counts["failed"] < counts["rows"] else "failed",
+        "manifest": str(finished.manifest),
+        "status_file": str(finished.status),
+        "report": str(report) if report else None,
+        **counts,
+        "causes": finished.causes,
+        "hosts": {host: {"ok": ok, "missed": missed} for host, (ok, missed) in finished.hosts.items()},
+        "bytes": finished.bytes,
+        "dead_links": finished.dead,
+    }
 
-    tally = Tally(noun="pair")
-    try:
-        events = fetch_dataset(open_source(source, config), output, config, errors=errors)
-        with terminal.live(tally), closing(events):
-            return _follow(events, tally, terminal)
-    except (KeyboardInterrupt, Terminated):
-        if tally.total:
-            terminal.note(f"stopped after {tally.settled} of {tally.total}; the same command goes on from here")
-        raise
 
-
-def _report(folder: Path, terminal: Terminal) -> Path:
-    """Write the overview and say where it is."""
+def _write_report(folder: Path, terminal: Terminal) -> Path:
     from covergen_cli.dataset.report import write_report
 
     page = write_report(folder)
-    terminal.note(f"overview: {page}")
+    terminal.note(f"saved the overview to {page}")
     return page
 
 
-def _follow(events: Iterable[Event], tally: Tally, terminal: Terminal) -> FetchFinished | None:
-    finished = None
-    for event in events:
-        tally.count(event)
-        terminal.show(event, tally)
-        if isinstance(event, FetchFinished):
-            finished = event
-    return finished
-
-
-def _tell(finished: FetchFinished, errors: Path | None, terminal: Terminal) -> None:
-    """Say what the rows came to: how many survived, why the others did not, and which hosts they asked."""
+def _summarize(finished: FetchFinished, errors: Path | None, terminal: Terminal) -> None:
+    """Write how many rows gave a pair, why the others did not, and which hosts they came from."""
     counts = finished.counts
     rows = "1 row is a pair" if counts["rows"] == 1 else f"{counts['rows']} rows are pairs"
     parts = [f"{counts['ok']} of {rows}, {finished.bytes / 1e6:.1f} MB"]
     parts += [f"{counts[name]} {name}" for name in ("failed", "duplicate", "filtered") if counts[name]]
     terminal.note(", ".join(parts) + f" — in {finished.manifest.parent}")
     if finished.causes:
-        causes = list(finished.causes.items())
-        told = [f"{number} {cause}" for cause, number in causes[:_CAUSES_SHOWN]]
+        causes = [f"{number} {cause}" for cause, number in finished.causes.items()]
         more = len(causes) - _CAUSES_SHOWN
-        terminal.note("not pairs: " + ", ".join(told) + (f" and {more} more causes" if more > 0 else ""))
+        terminal.note(
+            "no pair: " + ", ".join(causes[:_CAUSES_SHOWN]) + (f" and {more} more causes" if more > 0 else "")
+        )
     if finished.dead:
         terminal.note(f"{finished.dead} links are dead (404 or 410)")
-    missing = {host: counts for host, counts in finished.hosts.items() if counts[1]}
-    for host, (ok, missed) in list(missing.items())[:_HOSTS_SHOWN]:
-        terminal.note(f"{host}: {ok} rows ok, {missed} not")
+    failing = [(host, ok, missed) for host, (ok, missed) in finished.hosts.items() if missed]
+    for host, ok, missed in failing[:_HOSTS_SHOWN]:
+        terminal.note(f"{host}: {ok} rows succeeded, {missed} did not")
     if counts["failed"]:
-        terminal.note(f"why each row failed stands in {errors or finished.status}")
+        terminal.note(f"the reason for each failed row is in {errors or finished.status}")
     elif counts["ok"] < counts["rows"]:
-        terminal.note(f"what became of each row stands in {finished.status}")
+        terminal.note(f"the status of each row is in {finished.status}")

@@ -1,4 +1,4 @@
-"""The ``covergen`` group: finds commands by name and imports only the one that is asked for."""
+"""The ``covergen`` command group, which imports only the command that runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from covergen_cli import __version__
 from covergen_cli.cli import errors
-from covergen_cli.cli.options import Session, global_options, logging_to
+from covergen_cli.cli.options import GlobalOptions, global_options, logging_to
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
@@ -24,18 +24,18 @@ COMMANDS = {
     "eval": "covergen_cli.cli.eval:evaluate",
     "models": "covergen_cli.cli.models:models",
 }
-"""Name → ``module:attribute`` of every command that works."""
+"""Name → ``module:attribute`` of every command."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are needed."""
+    """A group that imports its commands on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names, in the order of :data:`COMMANDS`."""
+        """Return the names in the order of :data:`COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one command."""
+        """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
@@ -50,27 +50,24 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line.
-
-    Args:
-        arguments: what follows the program's name; ``None`` takes it from the process.
+    """Run one command line, by default the one of the process, and report errors on stderr.
 
     Returns:
-        the exit code; every error was already reported on stderr.
+        the exit code.
     """
-    session = Session()
-    _tolerate_any_name()
-    with errors.sigterm_as_exception(), warnings.catch_warnings(), logging_to(session):
-        _hush_libraries()
+    options = GlobalOptions()
+    _accept_any_file_name()
+    with errors.sigterm_as_exception(), warnings.catch_warnings(), logging_to(options):
+        _silence_libraries()
         try:
-            code = cli.main(args=arguments, prog_name="covergen", standalone_mode=False, obj=session)
-        except BaseException as error:  # noqa: BLE001  # every way to end has its code
-            return errors.report(error, session)
+            code = cli.main(args=arguments, prog_name="covergen", standalone_mode=False, obj=options)
+        except BaseException as error:  # noqa: BLE001  # every exception has an exit code
+            return errors.report(error, options)
     return code if isinstance(code, int) else errors.DONE
 
 
-def _tolerate_any_name() -> None:
-    """Let file names that are not valid text pass through stdin and stdout unharmed."""
+def _accept_any_file_name() -> None:
+    """Let stdin and stdout pass file names that are not valid Unicode unchanged."""
     escape = "backslashreplace" if sys.platform == "win32" else "surrogateescape"
     for stream, how in ((sys.stdin, "surrogateescape"), (sys.stdout, escape), (sys.stderr, "backslashreplace")):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -78,8 +75,8 @@ def _tolerate_any_name() -> None:
             reconfigure(errors=how)
 
 
-def _hush_libraries() -> None:
-    """Keep the chatter of libraries off the user's screen; ``PYTHONWARNINGS`` and their own variables still work."""
+def _silence_libraries() -> None:
+    """Hide warnings and log messages of libraries, unless ``PYTHONWARNINGS`` or their own variables are set."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     for variable, value in (

@@ -1,4 +1,4 @@
-"""``covergen models``: what models there are, where they are, and whether they are complete."""
+"""``covergen models``: list, download, locate, verify and remove models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED
-from covergen_cli.cli.options import Command, GlobalOptions, global_options
-from covergen_cli.cli.transfer import size_text, transfer
+from covergen_cli.cli.options import Command, global_options, terminal_of
+from covergen_cli.cli.progress import size_text
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ SCHEMA = 1
 """Version of the objects that ``--json`` writes."""
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object per model on stdout.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 
 
 @click.group()
 @global_options
 def models() -> None:
-    """Look after models: list, fetch, find, check and remove them.
+    """List, download, locate, verify and remove models.
 
-    NAME is one that covergen models list shows, or the hub id of a base or an adapter, OWNER/NAME.
+    NAME is a name from covergen models list, or the hub id OWNER/NAME of a base or an adapter.
     """
 
 
@@ -44,11 +44,11 @@ def _subcommand(function: Callable[..., int]) -> click.Command:
 @_subcommand
 @_JSON
 def _list(context: click.Context, /, as_json: bool) -> int:
-    """List every model that has a name: what for, how large, licence, complete or not, where."""
+    """List the known models with status, size, licence, purpose and path."""
     from covergen_cli.weights import catalogue
 
     states = [catalogue.inspect(name) for name in catalogue.CATALOGUE]
-    _write(states, _terminal(context), as_json=as_json)
+    _write(states, terminal_of(context), as_json=as_json)
     return DONE
 
 
@@ -56,19 +56,20 @@ def _list(context: click.Context, /, as_json: bool) -> int:
 @_NAMES
 @_JSON
 def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
-    """Fetch models into the cache, so that they can be used offline.
+    """Download models to the cache, for use offline.
 
-    An interrupted download goes on where it stopped. What came is checked before it is used. The path of each model
-    goes to stdout, also of one that was here already.
+    An interrupted download is resumed, and every file is verified. The path of each model is printed on stdout,
+    including models that were already there.
     """
+    from covergen_cli.cli.transfer import transfer
     from covergen_cli.weights import catalogue
 
-    terminal = _terminal(context)
+    terminal = terminal_of(context)
     for name in names:
         before = catalogue.inspect(name)
         if before.status != "complete":
             size = f", about {size_text(before.model.about_bytes)}" if before.model.about_bytes else ""
-            terminal.note(f"fetching {name} from {before.model.source}{size}; licence {before.model.licence}")
+            terminal.note(f"downloading {name} from {before.model.source}{size}; licence {before.model.licence}")
         with transfer(terminal, before.model.about_bytes) as show:
             catalogue.pull(name, show)
         _result(catalogue.inspect(name), terminal, as_json=as_json)
@@ -79,7 +80,7 @@ def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
 @_NAMES
 @_JSON
 def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
-    """Say where models are on this machine; one that is not here, or not complete, is an error."""
+    """Print the paths of models; a model that is missing or incomplete is an error."""
     from covergen_cli.weights import catalogue
 
     for name in names:
@@ -87,7 +88,7 @@ def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
         if state.status != "complete":
             problem = state.problem or f"{name} is not on this machine"
             raise ModelError(problem, hint=f"Run: covergen models pull {name}")
-        _result(state, _terminal(context), as_json=as_json)
+        _result(state, terminal_of(context), as_json=as_json)
     return DONE
 
 
@@ -95,20 +96,20 @@ def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @_JSON
 def _verify(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> int:
-    """Read models through and compare every file with its hash; without a name, all that are here.
+    """Compare every file of models with its hash; without NAME, of all models on this machine.
 
-    Damage, and a model that was named and is not here, end with exit code 1.
+    The exit code is 1 if a model is damaged, or if NAME is missing.
     """
     from covergen_cli.weights import catalogue
 
-    terminal = _terminal(context)
+    terminal = terminal_of(context)
     states = [catalogue.inspect(name, verify=True) for name in names or catalogue.CATALOGUE]
     if not names:
         states = [state for state in states if state.status != "missing"]
     _write(states, terminal, as_json=as_json)
     bad = [state for state in states if state.status != "complete"]
     if len(states) > len(bad):
-        terminal.note(f"read through and as published: {', '.join(s.model.name for s in states if s not in bad)}")
+        terminal.note(f"verified: {', '.join(s.model.name for s in states if s not in bad)}")
     for state in bad:
         name = state.model.name
         hint = "reinstall covergen-cli" if name == "starter" else f"run: covergen models pull {name}"
@@ -118,35 +119,33 @@ def _verify(context: click.Context, /, names: tuple[str, ...], as_json: bool) ->
 
 @_subcommand
 @_NAMES
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Remove without confirmation.")
 def _rm(context: click.Context, /, names: tuple[str, ...], yes: bool) -> int:
-    """Remove models from this machine; asks first. What ships with the package stays."""
+    """Remove models from this machine, after a confirmation. The starter cannot be removed."""
     from covergen_cli.weights import catalogue
 
-    terminal = _terminal(context)
+    terminal = terminal_of(context)
     states = [catalogue.inspect(name) for name in names]
     if any(state.model.name == "starter" for state in states):
-        raise ModelError("the starter is part of the package", hint="remove it with the package: pip uninstall")
+        raise ModelError(
+            "the starter is part of the package and cannot be removed", hint="uninstall covergen-cli instead"
+        )
     here = [state for state in states if state.status != "missing"]
     if here and not yes:
         _ask(here, context)
     for state in states:
         if state in here:
-            terminal.note(f"removed {state.model.name}, {size_text(catalogue.remove(state.model.name))} are free again")
+            terminal.note(f"removed {state.model.name}, {size_text(catalogue.remove(state.model.name))} freed")
         else:
-            terminal.note(f"{state.model.name} was not here")
+            terminal.note(f"{state.model.name} is not on this machine")
     return DONE
 
 
 def _ask(states: Sequence[ModelState], context: click.Context) -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError("rm asks first, and there is nobody to ask; give --yes", context)
+        raise click.UsageError("rm needs a confirmation, but stdin is not a terminal; use --yes", context)
     listed = ", ".join(f"{state.model.name} ({size_text(state.size_bytes)})" for state in states)
     click.confirm(f"Remove {listed}?", abort=True, err=True)
-
-
-def _terminal(context: click.Context) -> Terminal:
-    return context.ensure_object(GlobalOptions).terminal()
 
 
 def _record(state: ModelState) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def _result(state: ModelState, terminal: Terminal, *, as_json: bool) -> None:
 
 
 def _write(states: Sequence[ModelState], terminal: Terminal, *, as_json: bool) -> None:
-    """One line per model: a JSON object, or columns."""
+    """Write one line per model: a JSON object, or the columns of a table."""
     if as_json:
         for state in states:
             terminal.result(json.dumps(_record(state)))

@@ -1,45 +1,35 @@
-"""Options: the global ones, and those that are made from the fields of a settings class."""
+"""Global options, options made from the fields of a settings class, and help with headings."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import os
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from click.core import ParameterSource
 
 from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.config.coerce import coerce
-from covergen_cli.config.resolve import load_preset, preset_names
+from covergen_cli.config.resolve import field_types, load_preset, preset_names
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
 
-Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
-if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
 else:
     _ParamType = click.ParamType
+Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
 GLOBAL_NAMES = ("quiet", "verbose", "debug", "no_color", "offline")
 
 
 @dataclasses.dataclass
-class Session:
-    """What the global options say; one for the whole run.
-
-    Args:
-        quiet: only errors on stderr.
-        verbose: how many times ``-v`` was given.
-        debug: show tracebacks.
-        no_color: plain text even on a terminal.
-        offline: never use the network.
-    """
+class GlobalOptions:
+    """Values of the global options; one object per run of the program."""
 
     quiet: bool = False
     verbose: int = 0
@@ -49,7 +39,7 @@ class Session:
     _terminal: Terminal | None = dataclasses.field(default=None, init=False, repr=False)
 
     def terminal(self) -> Terminal:
-        """The terminal of this run, which keeps to these options."""
+        """Return the terminal of this run, which follows these options."""
         if self._terminal is None:
             from covergen_cli.cli.terminal import Terminal
 
@@ -57,27 +47,34 @@ class Session:
         return self._terminal
 
 
-class _Log(logging.Handler):
-    """Shows what the library logs; tracebacks only with ``--debug``."""
+def terminal_of(context: click.Context) -> Terminal:
+    """Return the terminal of the run that a command belongs to."""
+    return context.ensure_object(GlobalOptions).terminal()
 
-    def __init__(self, session: Session) -> None:
+
+class _LogHandler(logging.Handler):
+    """Writes what the library logs above the live display; tracebacks only with ``--debug``."""
+
+    def __init__(self, options: GlobalOptions) -> None:
         super().__init__()
-        self._session = session
+        self._options = options
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record above the live display."""
+        """Write one record."""
+        import traceback
+
         text = f"{record.name}: {record.getMessage()}"
-        if record.exc_info and record.exc_info[1] and self._session.debug:
+        if record.exc_info and record.exc_info[1] and self._options.debug:
             text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
-        self._session.terminal().raw(text)
+        self._options.terminal().raw(text)
 
 
 @contextmanager
-def logging_to(session: Session) -> Iterator[None]:
-    """While the body runs, what is logged goes to the session's terminal if ``-v`` or ``--debug`` asks for it."""
-    root, ours, handler = logging.getLogger(), logging.getLogger("covergen_cli"), _Log(session)
+def logging_to(options: GlobalOptions) -> Iterator[None]:
+    """Write log records to the run's terminal while the body runs, if ``-v`` or ``--debug`` is given."""
+    root, ours, handler = logging.getLogger(), logging.getLogger("covergen_cli"), _LogHandler(options)
     level = ours.level
-    handler.addFilter(lambda _record: session.debug or session.verbose > 0)
+    handler.addFilter(lambda _record: options.debug or options.verbose > 0)
     root.addHandler(handler)
     try:
         yield
@@ -86,13 +83,12 @@ def logging_to(session: Session) -> Iterator[None]:
         ours.setLevel(level)
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Keep a global option, wherever on the line it stood; one that was not given changes nothing."""
+def _store_global(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Store a global option, wherever on the command line it is; one that is not given changes nothing."""
     name = parameter.name or ""
     if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
         return
-    session = context.ensure_object(Session)
-    setattr(session, name, value)
+    setattr(context.ensure_object(GlobalOptions), name, value)
     if name == "offline":
         os.environ["HF_HUB_OFFLINE"] = "1"
     elif name == "verbose":
@@ -100,53 +96,61 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 
 def global_options(function: Decorated) -> Decorated:
-    """Add the global options; they stand before the command's name or after it."""
+    """Add the global options, which are accepted before and after the command's name."""
+    common: dict[str, Any] = {"callback": _store_global, "expose_value": False, "is_eager": True}
     for option in (
-        click.option("--offline", is_flag=True, help="Never use the network (also HF_HUB_OFFLINE=1)."),
-        click.option("--no-color", is_flag=True, help="Plain text even on a terminal (also NO_COLOR)."),
-        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
-        click.option("-v", "--verbose", count=True, help="Say more; twice for still more."),
-        click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+        click.option("--offline", is_flag=True, help="Never use the network (also HF_HUB_OFFLINE=1).", **common),
+        click.option("--no-color", is_flag=True, help="Turn colours off (also NO_COLOR).", **common),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error.", **common),
+        click.option("-v", "--verbose", count=True, help="Show more messages; -vv shows even more.", **common),
+        click.option("-q", "--quiet", is_flag=True, help="Show only errors on stderr.", **common),
     ):
         function = option(function)
-    for parameter in getattr(function, "__click_params__", []):
-        if parameter.name in GLOBAL_NAMES:
-            parameter.callback, parameter.expose_value, parameter.is_eager = _remember, False, True
     return function
 
 
 class Command(click.Command):
-    """A command whose help lists the global options apart."""
+    """A command whose help lists the options under headings.
+
+    Args:
+        groups: heading → names of its parameters, in order. Options in no group are listed under ``Advanced``, or
+            under ``Options`` if there are no groups.
+    """
+
+    def __init__(self, *args: Any, groups: Mapping[str, Sequence[str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._groups = groups or {}
+
+    def option_groups(self, ctx: click.Context) -> dict[str, list[click.Option]]:
+        """Return heading → options, the global ones last."""
+        options = {option.name: option for option in self.get_params(ctx) if isinstance(option, click.Option)}
+        everyone = [option for option in options.values() if option.is_eager]
+        groups = {heading: [options[name] for name in names] for heading, names in self._groups.items()}
+        placed = [*everyone, *(option for members in groups.values() for option in members)]
+        rest = [option for option in options.values() if option not in placed]
+        return groups | {"Advanced" if groups else "Options": rest, "Global options": everyone}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write ``Options`` and ``Global options``."""
-        for title, wanted in (("Options", False), ("Global options", True)):
-            records = [
-                record
-                for parameter in self.get_params(ctx)
-                if isinstance(parameter, click.Option)
-                and (parameter.name in GLOBAL_NAMES) is wanted
-                and (record := parameter.get_help_record(ctx))
-            ]
-            if records:
-                with formatter.section(title):
+        """Write one section per heading."""
+        for heading, options in self.option_groups(ctx).items():
+            if records := [record for option in options if (record := option.get_help_record(ctx))]:
+                with formatter.section(heading):
                     formatter.write_dl(records)
 
 
 class SettingType(_ParamType):
-    """Reads a value as the field's annotation demands, with the rules that config files and the environment share."""
+    """Reads a value as the field's annotation demands, by the rules of config files and the environment."""
 
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
         bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-        choice = next((kind for kind in (bare, *get_args(bare)) if get_origin(kind) is Literal), None)
-        self.choices = get_args(choice)
+        parts = (bare, *get_args(bare))
+        self.choices = next((get_args(part) for part in parts if get_origin(part) is Literal), ())
         words = {int: "integer", float: "float", str: "text", bool: "boolean"}
-        kinds = [part for part in get_args(bare) if part in words]
-        self.name = words.get(bare) or (words[kinds[0]] if kinds else "start-end")
+        self.name = next((words[part] for part in parts if part in words), "start-end")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002
-        """``[png|jpg]`` for a choice."""
+        """Return ``[png|jpg]`` for a choice."""
         return f"[{'|'.join(self.choices)}]" if self.choices else None
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
@@ -160,14 +164,14 @@ class SettingType(_ParamType):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[click.shell_completion.CompletionItem]:
-        """Offer the choices of a ``Literal``."""
+        """Return the matching choices of a ``Literal``."""
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(choice) for choice in self.choices if choice.startswith(incomplete)]
 
 
 class SettingOption(click.Option):
-    """An option made from one field: its type, help, bounds and default are those of the field.
+    """An option whose type, help, bounds and default are those of one field of a settings class.
 
     Args:
         kind: the settings class.
@@ -175,41 +179,36 @@ class SettingOption(click.Option):
         flags: the option's names.
     """
 
-    def __init__(self, kind: type, field: str, flags: tuple[str, ...]) -> None:
-        annotation = get_type_hints(kind, include_extras=True)[field]
-        self.kind, self.field, self.annotation = kind, field, annotation
-        text = field_docs(kind).get(field, "")
+    def __init__(self, kind: type, field: str, flags: Sequence[str]) -> None:
+        annotation = field_types(kind)[field]
+        self.kind, self.field = kind, field
+        self._limits = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
         how: dict[str, Any] = {"is_flag": True} if annotation is bool else {"type": SettingType(annotation)}
-        super().__init__([*flags, field], help=text[:1].upper() + text[1:], **how)
+        super().__init__([*flags, field], help=field_docs(kind).get(field), **how)
 
     def default_text(self) -> str:
-        """The default and what presets make of it, e.g. ``30; 16 with the preset starter``."""
-        default = next(field.default for field in dataclasses.fields(self.kind) if field.name == self.field)
+        """Return the default and its values in presets, e.g. ``30; 16 with the preset starter``."""
+        default = getattr(self.kind, self.field)
         parts = [] if default is None or isinstance(default, bool) else [f"{default}"]
         for name in preset_names():
             settings = load_preset(name).get(stage_of(self.kind), {})
             if self.field in settings:
-                parts.append(f"{settings[self.field]} with the preset {name}")
+                value = settings[self.field]
+                parts.append(f"{'on' if value is True else value} with the preset {name}")
         return "; ".join(parts)
 
     def values_text(self) -> str:
-        """What the option takes: choices, bounds or form; empty where anything goes."""
+        """Return the accepted values: choices, bounds or format; empty if everything is accepted."""
         if isinstance(self.type, SettingType) and self.type.choices:
             return ", ".join(self.type.choices)
-        extras = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
-        return ", ".join(str(extra) for extra in extras)
-
-    def bounds_text(self) -> str:
-        """The bounds, e.g. ``1 to 1000``; empty where there are none."""
-        extras = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
-        return ", ".join(str(extra) for extra in extras if isinstance(extra, Between))
+        return ", ".join(str(limit) for limit in self._limits)
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Default and bounds for the brackets after the help text."""
+        """Return the default and the bounds, for the brackets after the help text."""
         extra = super().get_help_extra(ctx)
         if default := self.default_text():
             extra["default"] = default
-        if bounds := self.bounds_text():
+        if bounds := ", ".join(str(limit) for limit in self._limits if isinstance(limit, Between)):
             extra["range"] = bounds
         return extra
 
@@ -219,23 +218,23 @@ def setting_options(kind: type, short: Mapping[str, str] | None = None) -> Calla
 
     Args:
         kind: the settings class.
-        short: field → short option, e.g. ``{"variations": "-n"}``.
+        short: field → additional name of its option, e.g. ``{"variations": "-n"}``.
     """
 
     def add(function: Decorated) -> Decorated:
-        for field in reversed(dataclasses.fields(kind)):
-            flags = (*filter(None, [(short or {}).get(field.name)]), f"--{field.name.replace('_', '-')}")
-            parameters = function.__dict__.setdefault("__click_params__", [])
-            parameters.append(SettingOption(kind, field.name, flags))
+        parameters = function.__dict__.setdefault("__click_params__", [])
+        for name in reversed(field_types(kind)):
+            flags = [*filter(None, [(short or {}).get(name)]), f"--{name.replace('_', '-')}"]
+            parameters.append(SettingOption(kind, name, flags))
         return function
 
     return add
 
 
 def given_settings(context: click.Context, kind: type) -> dict[str, Any]:
-    """The fields of a settings class that stood on the command line, with their values."""
+    """Return the fields of a settings class that are given on the command line, with their values."""
     return {
-        field.name: context.params[field.name]
-        for field in dataclasses.fields(kind)
-        if context.get_parameter_source(field.name) is ParameterSource.COMMANDLINE
+        name: context.params[name]
+        for name in field_types(kind)
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }

@@ -1,4 +1,4 @@
-"""What scripts read: one record per cover, on stdout or in a file of failures."""
+"""Machine-readable results: one record per cover, on stdout or in a file of failures."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from covergen_cli.cli.progress import Throttle
 from covergen_cli.errors import ConfigError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
+    from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import Event
 
 SCHEMA = 1
-"""Version of the records; grows when a key changes its meaning or goes."""
+"""Version of the records; incremented when a key changes its meaning or is removed."""
 
 KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "seconds", "error")
 """The keys of every record, in order."""
 
-_FORMS = (".jsonl", ".ndjson", ".csv")
+_FORMATS = (".jsonl", ".ndjson", ".csv")
 _COLUMNS = ("input", "output", "seed", "error")
-_EVERY_SECONDS = 1.0
 
 
 def record(event: Event) -> dict[str, Any] | None:
-    """Return what became of a cover, JSON-able, with all of :data:`KEYS`; ``None`` for other events."""
+    """Return the JSON-serialisable record of a cover, with all of :data:`KEYS`, or ``None`` for other events."""
     if not isinstance(event, (CoverFinished, CoverSkipped, CoverPlanned, CoverFailed)):
         return None
     statuses = {CoverFinished: "ok", CoverSkipped: "skipped", CoverPlanned: "planned", CoverFailed: "failed"}
@@ -47,64 +48,94 @@ def record(event: Event) -> dict[str, Any] | None:
     }
 
 
-class ErrorFile:
-    """A file that holds the records of what failed in this run: JSON lines, or a table where it is called ``.csv``.
+class Recorder:
+    """Writes the result of every cover to stdout, and the failures to a file.
 
-    It is whole at every moment. It is there from the beginning, so that the failures of an earlier run are not taken
-    for those of this one, and is written anew at most once a second while failures come.
+    Args:
+        terminal: where the results go.
+        errors: the file of failures, see :class:`ErrorFile`; ``None`` for none.
+        as_json: write the record of a cover instead of its path.
+        dry_run: write the paths of planned covers only.
+    """
+
+    def __init__(self, terminal: Terminal, errors: Path | None, *, as_json: bool, dry_run: bool) -> None:
+        self._terminal, self._as_json = terminal, as_json
+        self._with_path = (CoverPlanned,) if dry_run else (CoverFinished, CoverSkipped)
+        self._errors = None if errors is None else ErrorFile(errors)
+
+    def add(self, event: Event) -> None:
+        """Write one event; those that settle no cover write nothing."""
+        if self._as_json:
+            if found := record(event):
+                self._terminal.result(json.dumps(found))  # ASCII, which every console can show
+        elif isinstance(event, self._with_path):
+            self._terminal.result(str(event.output))
+        if self._errors:
+            self._errors.add(event)
+
+    def close(self) -> None:
+        """Write the failures that are not in the file yet."""
+        if self._errors:
+            self._errors.close()
+
+
+class ErrorFile:
+    """A file with the records of this run's failures: JSON lines, or a table if its name ends in ``.csv``.
+
+    The file exists from the beginning and is replaced atomically, at most once a second, while failures arrive.
 
     Args:
         path: ends in ``.jsonl``, ``.ndjson`` or ``.csv``.
         now: a clock in seconds.
 
     Raises:
-        ConfigError: the name has another ending, or is that of a file of another kind.
-        OutputError: the place cannot be written to.
+        ConfigError: the name has another ending, or belongs to a file of another kind.
+        OutputError: the file cannot be written.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
-        if path.suffix.lower() not in _FORMS:
+        if path.suffix.lower() not in _FORMATS:
             raise ConfigError(
-                f"{path} is no name for a list of errors", hint=f"End it in {', '.join(_FORMS)}; it would be replaced."
+                f"{path} is no name for a list of errors",
+                hint=f"Use a name that ends in {', '.join(_FORMATS)}; the file is replaced.",
             )
-        if not _is_ours(path):
-            raise ConfigError(f"{path} exists and is no list of errors of covergen", hint="Name another file.")
-        self._path, self._now = path, now
+        if not _is_replaceable(path):
+            raise ConfigError(f"{path} exists and is not a list of errors from covergen", hint="Choose another name.")
+        self._path, self._throttle = path, Throttle(1.0, now)
         self._records: list[dict[str, Any]] = []
-        self._unwritten = False
         self._write()
 
     def add(self, event: Event) -> None:
-        """Take note of a failure; other events only give time to write."""
+        """Add a failure; other events only write what is pending."""
         if isinstance(event, CoverFailed) and (failed := record(event)):
             self._records.append(failed)
-            self._unwritten = True
-        if self._unwritten and self._now() - self._written >= _EVERY_SECONDS:
+            self._pending = True
+        if self._pending and self._throttle.ready():
             self._write()
 
     def close(self) -> None:
-        """Write what has not been written yet."""
-        if self._unwritten:
+        """Write what is pending."""
+        if self._pending:
             self._write()
 
     def _write(self) -> None:
-        table = self._path.suffix.lower() == ".csv"
-        write_text(self._path, _table(self._records) if table else "".join(map(_line, self._records)))
-        self._written, self._unwritten = self._now(), False
+        if self._path.suffix.lower() == ".csv":
+            text = _table(self._records)
+        else:
+            text = "".join(json.dumps(failed) + "\n" for failed in self._records)
+        write_text(self._path, text)
+        self._throttle.restart()
+        self._pending = False
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether a file may be replaced: there is none, it is empty, or it begins as these files do."""
+def _is_replaceable(path: Path) -> bool:
+    """Return whether the file is missing, empty, or begins like an earlier list of errors."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
     except OSError:
-        return True  # what is wrong with the place is said when it is written to
+        return True  # writing reports what is wrong with the path
     return not start or start.startswith((b'{"schema": ', ",".join(_COLUMNS).encode()))
-
-
-def _line(failed: dict[str, Any]) -> str:
-    return json.dumps(failed) + "\n"
 
 
 def _table(records: list[dict[str, Any]]) -> str:

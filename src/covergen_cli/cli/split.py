@@ -1,23 +1,21 @@
-"""``covergen split``: train, val and test."""
+"""``covergen split``: a dataset in, its train, val and test parts out."""
 
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen_cli.cli.errors import DONE
-from covergen_cli.cli.options import Command, Session, given_settings, global_options, setting_options
-from covergen_cli.cli.terminal import Tally
+from covergen_cli.cli.errors import DONE, FAILED
+from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import SplitConfig
 from covergen_cli.config.resolve import resolve
-from covergen_cli.events import SplitFinished
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
+    from covergen_cli.events import SplitFinished
 
 SCHEMA = 1
 """Version of the object that ``--json`` writes."""
@@ -28,20 +26,27 @@ _PARTS = ("train", "val", "test")
 @click.command(cls=Command)
 @click.argument("folder", metavar="DATA", type=click.Path(path_type=Path))
 @setting_options(SplitConfig)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of a path.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def split(context: click.Context, /, folder: Path, as_json: bool, **_settings: Any) -> int:
-    """Divide a dataset into train, val and test, so that nothing of the test is seen in training.
+    """Split a dataset into train, val and test.
 
-    DATA is a dataset folder with pairs.csv, which covergen embed writes. Every pair goes to one of
-    DATA/splits/train.csv, val.csv and test.csv, all pairs of one group to the same. When pairs were added, run the
-    same line again: what has a place keeps it. The path of splits/split.json goes to stdout.
+    DATA is a dataset folder with pairs.csv, written by covergen embed. Every pair is assigned to one of
+    DATA/splits/train.csv, val.csv and test.csv, all pairs of a group to the same. When the command is run again after
+    pairs were added, earlier pairs keep their part.
+
+    The path of splits/split.json is printed on stdout.
     """
-    config = resolve(SplitConfig, overrides=given_settings(context, SplitConfig))
-    terminal = context.ensure_object(Session).terminal()
-    finished = _divide(folder, config, terminal)
-    _tell(finished, config, folder, terminal)
+    from covergen_cli.cli.terminal import Tally
+    from covergen_cli.dataset.split import split_dataset
+    from covergen_cli.events import SplitFinished
+
+    config, terminal = resolve(SplitConfig, overrides=given_settings(context, SplitConfig)), terminal_of(context)
+    finished = terminal.run(split_dataset(folder, config), Tally(noun="pair"))
+    if not isinstance(finished, SplitFinished):
+        return FAILED
+    _summarize(finished, config, folder, terminal)
     if as_json:
         record = {
             "schema": SCHEMA,
@@ -58,25 +63,14 @@ def split(context: click.Context, /, folder: Path, as_json: bool, **_settings: A
     return DONE
 
 
-def _divide(folder: Path, config: SplitConfig, terminal: Terminal) -> SplitFinished:
-    """Run the library's generator to its end, which always is its last event."""
-    from covergen_cli.dataset.split import split_dataset
-
-    tally = Tally(noun="pair")
-    with terminal.live(tally), closing(split_dataset(folder, config)) as events:
-        for event in events:
-            terminal.show(event, tally)
-            if isinstance(event, SplitFinished):
-                return event
-    raise AssertionError("the split did not finish")
-
-
-def _tell(finished: SplitFinished, config: SplitConfig, folder: Path, terminal: Terminal) -> None:
+def _summarize(finished: SplitFinished, config: SplitConfig, folder: Path, terminal: Terminal) -> None:
     parts = [f"{rows} {name}" for rows, name in zip(finished.rows, _PARTS, strict=True)]
     groups = "" if config.group == "none" else f", {sum(finished.groups)} groups by {config.group}"
     terminal.note(f"{' / '.join(parts)}{groups}")
     if finished.kept:
-        terminal.note(f"{finished.kept} pairs stayed where an earlier run had put them")
+        terminal.note(f"{finished.kept} pairs kept the part of an earlier run")
     if finished.moved:
-        terminal.warn(f"{finished.moved} pairs changed sides, because their group has grown together with another")
+        terminal.warn(
+            f"{finished.moved} pairs moved to another part, because their group was merged with another group"
+        )
     terminal.note(f"next: covergen train {folder} -o RUN")

@@ -1,58 +1,37 @@
-"""How a download looks: a bar on a terminal, else a line now and then."""
+"""The progress of a download: a bar on a terminal, otherwise a line every 10 seconds."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from covergen_cli.cli.progress import size_text
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import Progress
 
-_LINE_SECONDS = 10.0
-
-
-def size_text(size: int) -> str:
-    """``19234567`` → ``19.2 MB``, in powers of ten; nothing is ``–``."""
-    if not size:
-        return "–"
-    amount, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{amount:.0f} {unit}" if unit in {"B", "kB"} else f"{amount:.1f} {unit}"
-
 
 @contextmanager
 def transfer(terminal: Terminal, about_bytes: int) -> Iterator[Callable[[Progress], None]]:
-    """Give a function that shows how far a download has come.
+    """Yield a function that shows the progress of a download; quiet, it shows nothing.
 
     Args:
-        terminal: where to show it; a quiet one shows nothing.
-        about_bytes: the whole, roughly, for when the events do not say; 0 when that is not known.
+        terminal: where to show it.
+        about_bytes: approximate size, for events without a total; 0 if it is not known.
     """
-    if terminal.quiet:
-        yield lambda _: None
-    elif terminal.interactive:
+    if terminal.interactive and not terminal.quiet:
         yield from _bar(terminal, about_bytes)
-    else:
-        yield _lines(terminal)
+        return
+    terminal.throttle.restart()
 
+    def write_line(event: Progress) -> None:
+        if event.done and terminal.throttle.ready():
+            total = f" of {size_text(event.total)}" if event.total else ""
+            terminal.note(f"{event.detail}: {size_text(event.done)}{total}")
 
-def _lines(terminal: Terminal) -> Callable[[Progress], None]:
-    last = time.monotonic()
-
-    def show(event: Progress) -> None:
-        nonlocal last
-        if event.done and time.monotonic() - last >= _LINE_SECONDS:
-            last = time.monotonic()
-            of = f" of {size_text(event.total)}" if event.total else ""
-            terminal.note(f"{event.detail}: {size_text(event.done)}{of}")
-
-    return show
+    yield write_line
 
 
 def _bar(terminal: Terminal, about_bytes: int) -> Iterator[Callable[[Progress], None]]:
@@ -69,7 +48,7 @@ def _bar(terminal: Terminal, about_bytes: int) -> Iterator[Callable[[Progress], 
         console=Console(stderr=True, no_color=terminal.color is False or None, highlight=False),
         transient=True,
     )
-    task = bars.add_task("fetching", total=about_bytes or None)
+    task = bars.add_task("downloading", total=about_bytes or None)
 
     def show(event: Progress) -> None:
         total = event.total or (max(about_bytes, event.done) if about_bytes else None)

@@ -1,30 +1,33 @@
-"""Settings of judging an adapter."""
+"""Settings of the evaluation of an adapter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from covergen_cli.config.fields import Between, Matches
+from covergen_cli.config.fields import Between, Device, Seed
 
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """How an adapter is judged (§3.3.2, §4).
+    """Settings of the evaluation of an adapter (§3.3.2, §4).
 
     Args:
-        budget: minutes that the measuring may take; from it follow the numbers below that are not given. The report
-            tells them, so that the same line with them gives the same figures.
-        pairs: test pairs whose loss is measured; without it, as many as the budget allows.
-        draws: draws of noise and time for each of them, a multiple of 5; without it, what the budget allows.
-        songs: songs that each cover's own is looked for among; without it, what the budget allows.
-        song_draws: draws of noise and time for each combination of cover and song; without it, what the budget allows.
-        covers: test songs whose covers are drawn and measured; without it, as many as the budget allows.
-        by: column of the manifest, such as genre; every figure is also given for each of its values.
-        controls: songs of a survey that are shown with another song's cover.
-        seed: of everything that is drawn at random.
-        batch_size: draws that the image model computes at once; without it, what suits its size and the device.
-        device: where to compute; ``auto`` takes a GPU where there is one.
+        budget: Time budget in minutes. Sample sizes that are not given are chosen to fit it, and listed in the report.
+        pairs: Number of test pairs whose loss is measured. By default, as many as fit the budget.
+        draws: Number of random noises and timesteps per test pair, a multiple of 5. By default, as many as fit the
+            budget.
+        songs: Number of songs in the retrieval test, which looks for each cover's song among all of them. By default,
+            as many as fit the budget.
+        song_draws: Number of random noises and timesteps per combination of cover and song in the retrieval test. By
+            default, as many as fit the budget.
+        covers: Number of test songs for which covers are generated and measured. By default, as many as fit the
+            budget.
+        by: Manifest column, such as genre; every figure is also reported for each of its values.
+        controls: Number of survey songs that are shown with another song's cover, as a control.
+        seed: Random seed of the evaluation.
+        batch_size: Number of draws that the image model processes at once. By default it suits the model and device.
+        device: Device to run on; ``auto`` uses a GPU if there is one.
     """
 
     budget: Annotated[float, Between(0.01, 100_000)] = 5.0
@@ -35,6 +38,6 @@ class EvalConfig:
     covers: Annotated[int | None, Between(2)] = None
     by: str | None = None
     controls: Annotated[int, Between(2, 1000)] = 5
-    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    seed: Seed = 0
     batch_size: Annotated[int | None, Between(1, 4096)] = None
-    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
+    device: Device = "auto"

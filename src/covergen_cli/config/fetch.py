@@ -5,40 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from covergen_cli.config.fields import Between
+from covergen_cli.config.fields import Between, Seed
 
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """How pairs are fetched, checked and cleaned (§3.1).
+    """Settings of the download, check and cleaning of pairs (§3.1).
 
     Args:
-        audio_column: column of a table with the URL of the music.
-        image_column: column of a table with the URL of the cover.
-        id_column: column of a table that names the pairs; a table without it, and rows that leave it empty, get ids
-            made of their URLs.
-        limit: look at the first so many rows only.
-        sample: look at so many rows only, drawn by their ids, so that the same ones are drawn again.
-        seed: which sample is drawn; which songs ``synthetic:N`` makes.
-        concurrency: pairs that are downloaded at once.
-        per_host: files that are downloaded from one host at once.
-        timeout_seconds: how long a host may take to answer or to go on.
-        file_seconds: how long one file may take, from its first byte to its last.
-        tries: how often a file is asked for before its row fails.
-        backoff_seconds: pause before the second try; each further one is twice as long, give or take half.
-        wait_seconds: longest pause that a host may ask for (``Retry-After``); a longer one fails the row for now.
-        largest_mb: megabytes that a file may have.
-        allow_private_hosts: also fetch from private, loopback and link-local addresses.
-        ignore_noai: also keep what its host marks with ``X-Robots-Tag: noai``.
-        retry: which rows a further run tries again: those that failed for a ``passing`` reason, ``all`` that gave no
-            pair, or ``none``.
-        dedupe: what to do with covers that occur more than once: ``mark`` them with one cover_id, ``drop`` all but the
-            first, or ``none``.
-        dedupe_distance: bits, of 64, in which the perceptual hashes of covers that look alike may differ.
-        lettering: what to do with covers that are heavy with lettering: ``keep`` them, ``flag`` them in a column, or
-            ``drop`` them.
-        copy: copy the music of a folder, cut to its salient part, rather than refer to it.
-        workers: processes that check music and clean images; without it, one per core; with 1, none is started.
+        audio_column: Table column with the URL of the music.
+        image_column: Table column with the URL of the cover.
+        id_column: Table column with the id of the pair. Rows without an id get one derived from their URLs.
+        limit: Use only the first N rows.
+        sample: Use a random sample of N rows. The sample depends only on the ids and the seed.
+        seed: Random seed of the sample, and of the songs of ``synthetic:N``.
+        concurrency: Number of pairs to download at once.
+        per_host: Maximum number of simultaneous downloads from one host.
+        timeout_seconds: Seconds to wait for a host to answer or to send more data.
+        file_seconds: Maximum seconds for the download of one file.
+        tries: Maximum number of attempts per file.
+        backoff_seconds: Seconds to wait before the second attempt. The wait doubles for each further attempt and
+            varies randomly by up to half.
+        wait_seconds: Longest wait in seconds to accept from a host (``Retry-After``). If a host asks for more, the row
+            fails for now.
+        largest_mb: Maximum file size in megabytes.
+        allow_private_hosts: Allow downloads from private, loopback and link-local addresses.
+        ignore_noai: Also keep files that their host marks with ``X-Robots-Tag: noai``.
+        retry: Rows to retry when the command is run again: ``passing`` retries rows with a temporary error, ``all``
+            retries all rows without a pair, ``none`` retries no row.
+        dedupe: Handling of duplicate covers: ``mark`` gives them the same cover_id, ``drop`` keeps only the first,
+            ``none`` does not look for them.
+        dedupe_distance: Maximum number of different bits, of 64, between the perceptual hashes of duplicate covers.
+        lettering: Handling of covers with much text: ``keep`` them, ``flag`` them in a column, or ``drop`` them.
+        copy: Copy the music of a folder source into the dataset, cut to its salient segment, instead of referring to
+            it.
+        workers: Number of processes that check music and clean images. Defaults to one per core; with 1, no extra
+            process is started.
     """
 
     audio_column: str = "preview"
@@ -46,7 +48,7 @@ class FetchConfig:
     id_column: str = "spotify_id"
     limit: Annotated[int | None, Between(1)] = None
     sample: Annotated[int | None, Between(1)] = None
-    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    seed: Seed = 0
     concurrency: Annotated[int, Between(1, 1024)] = 32
     per_host: Annotated[int, Between(1, 1024)] = 16
     timeout_seconds: Annotated[float, Between(0.1, 3600)] = 20.0

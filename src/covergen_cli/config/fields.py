@@ -1,20 +1,17 @@
-"""What the fields of the settings classes are made of: bounds, forms, and help texts read from docstrings."""
+"""Bounds and formats of settings, and their help texts, which are read from docstrings."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
 
 
 @dataclass(frozen=True)
 class Between:
-    """Bounds of a number, both included.
-
-    Args:
-        low: smallest value allowed.
-        high: largest value allowed; ``None`` for no upper bound.
-    """
+    """Bounds of a number, both included; ``high=None`` for no upper bound."""
 
     low: float
     high: float | None = None
@@ -28,11 +25,11 @@ class Between:
 
 @dataclass(frozen=True)
 class Matches:
-    """Form of a text.
+    """Format of a string.
 
     Args:
-        pattern: regular expression that the whole text has to match.
-        words: the same for people, e.g. ``"auto, cpu or cuda"``.
+        pattern: regular expression that the full string has to match.
+        words: the format as error messages name it, e.g. ``"auto, cpu or cuda"``.
     """
 
     pattern: str
@@ -45,29 +42,27 @@ class Matches:
         return re.fullmatch(self.pattern, value) is not None
 
 
+Device = Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")]
+Seed = Annotated[int, Between(0, 2**32 - 1)]
+
+
 def stage_of(kind: type) -> str:
-    """Name of a stage in presets, config file and environment: ``GenerateConfig`` → ``generate``."""
+    """Return the name of a stage in presets, config file and environment: ``GenerateConfig`` → ``generate``."""
     return kind.__name__.removesuffix("Config").lower()
 
 
+@cache
 def field_docs(kind: type) -> dict[str, str]:
-    """Help text of every field, read from the ``Args`` section of the class's docstring.
+    """Return the help text of every field of a dataclass, read from the ``Args`` section of its docstring.
 
-    Args:
-        kind: one of the dataclasses of this module.
-
-    Returns:
-        field name → text on one line, without the double backticks of the docstring.
+    Each text is on one line, without the double backticks of the docstring.
     """
-    lines = (inspect.getdoc(kind) or "").partition("Args:\n")[2].splitlines()
     docs: dict[str, str] = {}
     name = ""
-    for line in lines:
-        if not line.startswith("    "):
-            break
+    for line in (inspect.getdoc(kind) or "").partition("Args:\n")[2].splitlines():
         if start := re.match(r" {4}(\w+): (.+)", line):
-            name, text = start.groups()
-            docs[name] = text
+            name = start[1]
+            docs[name] = start[2]
         else:
             docs[name] += " " + line.strip()
     return {name: text.replace("``", "") for name, text in docs.items()}

@@ -1,68 +1,67 @@
-"""Settings of drawing covers."""
+"""Settings of generating covers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from covergen_cli.config.fields import Between, Matches
+from covergen_cli.config.fields import Between, Device, Seed
 
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """How covers are drawn (§3.4).
+    """Settings of the generation of covers (§3.4).
 
     Args:
-        adapter: which adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: which image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id; without it,
-            the one that the adapter was trained for.
-        variations: covers per song; each has its own seed.
-        seed: first seed; variation ``i`` (from 0) is drawn with ``seed + i``.
-        steps: denoising steps.
-        guidance: weight of classifier-free guidance; 1 switches it off.
-        scheduler: which sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, a diffusers scheduler class, or ``own`` for
-            the one that the base names.
-        prompt: words that say more than the song; only for bases with a text encoder, such as ``sd15``.
-        negative: words for what shall not be seen; only for bases with a text encoder. Empty for none.
-        audio_scale: how much the song counts beside the prompt; 0 leaves it out, 1 is as trained.
-        no_audio: draw without the song, to see what it changes.
-        shuffle: give every song the sound of another one of this run, to see whether covers follow their own.
-        refine: work over every picture with a second, larger model, the refiner.
-        refiner: which refiner: ``sdxl-refiner``, a folder, or a hub id.
-        refine_prompt: words that the refiner is given.
-        refine_strength: how far the refiner may go from the picture.
-        refine_steps: steps of the refiner's schedule; it takes the share of them that the strength says.
-        refine_guidance: weight of the refiner's guidance.
-        size: pixels per side of the file.
-        format: file format of the cover.
-        grain: strength of the film grain that finishes an enlarged cover.
-        tone: strength of a tone curve that deepens the shadows and lifts the lights.
-        raw: leave the picture as the model drew it: enlarged by a plain filter, with no upscaler, sharpening, tone or
-            grain.
-        segment: start and end of the part to listen to, seconds or m:ss; without it, the salient part is found.
-        save_segment: also write the part that was listened to, as mp3 beside the cover.
-        device: where to compute; ``auto`` takes a GPU where there is one.
-        dtype: precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
-        batch_size: covers drawn at once; without it, what a GPU has room for, and one on other devices.
-        low_memory: keep little on the GPU at a time; slower.
-        overwrite: what to do with a cover that exists: ``changed`` redraws it when the settings or the model changed,
-            and leaves one that was made from another song; ``skip`` never touches it, ``force`` always redraws.
-        per: what gets a cover: every ``song``, or every ``album``, whose songs are then heard together.
-        title: title to set on the cover.
-        artist: name of the artist to set on the cover.
-        text: where title and artist come from: ``given`` for what was given, ``tags`` for the song's tags, over which
-            what was given goes.
-        layout: how they are set: ``corner``, the calmest of four; ``centre``, in the middle, above or below it;
-            ``poster``, as wide as the cover; ``line``, one small line at an edge.
-        font: font file to set them in; without it, the bundled Inter Display.
-        store: what the cover is for; gives it the size, format and weight that this place takes.
-        explain: also draw what was heard and where the model listened, beside the cover.
+        adapter: Adapter: ``starter``, a run folder, an adapter folder, or a hub id.
+        base: Image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id. Defaults to the one that
+            the adapter was trained for.
+        variations: Number of covers per song, each with its own seed.
+        seed: Random seed of the first cover. Variation ``i``, counted from 0, uses ``seed + i``.
+        steps: Number of denoising steps.
+        guidance: Classifier-free guidance scale; 1 turns guidance off.
+        scheduler: Sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, the name of a diffusers scheduler class, or
+            ``own`` for the base's own scheduler.
+        prompt: Text prompt in addition to the song. Only for bases with a text encoder, such as ``sd15``.
+        negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
+        audio_scale: Weight of the song beside the prompt: 0 ignores the song, 1 is the weight used in training.
+        no_audio: Ignore the song, to see its influence on the cover.
+        shuffle: Give every song the audio of another song of this run, to check whether covers follow their song.
+        refine: Refine every cover with a second, larger model.
+        refiner: Refiner model: ``sdxl-refiner``, a folder, or a hub id.
+        refine_prompt: Text prompt of the refiner.
+        refine_strength: Strength of the refinement: 0 keeps the picture, 1 replaces it.
+        refine_steps: Number of denoising steps of the refiner at strength 1; a lower strength skips the first of them.
+        refine_guidance: Classifier-free guidance scale of the refiner.
+        size: Width and height of the cover in pixels.
+        format: File format of the cover.
+        grain: Strength of the film grain on an enlarged cover.
+        tone: Strength of the tone curve, which deepens the shadows and lifts the highlights.
+        raw: Enlarge the model's picture with a plain filter, without upscaler, sharpening, tone curve and grain.
+        segment: Part of the song to use, in seconds or m:ss. Defaults to the salient segment, which is searched for.
+        save_segment: Also save the segment as an MP3 file beside the cover.
+        device: Device to run on; ``auto`` uses a GPU if there is one.
+        dtype: Precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
+        batch_size: Number of covers to generate at once. Defaults to what fits on the GPU, and to 1 on other devices.
+        low_memory: Use less GPU memory, by loading the models onto it piece by piece; slower.
+        overwrite: When to replace an existing cover: ``changed`` if the settings or the model changed, but not if it
+            was made from another song; ``skip`` never; ``force`` always.
+        per: Make one cover per ``song``, or one per ``album`` from all of its songs.
+        title: Title to print on the cover.
+        artist: Artist name to print on the cover.
+        text: Source of title and artist: ``given`` uses the given ones only, ``tags`` reads missing ones from the
+            song's tags.
+        layout: Position of the text: in the calmest ``corner``; in the ``centre``, or above or below it; as a
+            ``poster`` across the full width; or as one small ``line`` at an edge.
+        font: Font file of the text. Defaults to the bundled Inter Display.
+        store: Store that the cover is for. Sets the size, format and maximum file size that the store accepts.
+        explain: Also save a picture of the song's measured features and of the model's attention over time.
     """
 
     adapter: str = "starter"
     base: str | None = None
     variations: Annotated[int, Between(1, 1000)] = 1
-    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    seed: Seed = 0
     steps: Annotated[int, Between(1, 1000)] = 30
     guidance: Annotated[float, Between(0, 50)] = 7.5
     scheduler: str = "dpm++"
@@ -84,7 +83,7 @@ class GenerateConfig:
     raw: bool = False
     segment: tuple[float, float] | None = None
     save_segment: bool = False
-    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
+    device: Device = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: Annotated[int | None, Between(1, 64)] = None
     low_memory: bool = False
@@ -99,17 +98,15 @@ class GenerateConfig:
     explain: bool = False
 
     def without_effect(self, given: dict[str, Any]) -> dict[str, str]:
-        """Tell which settings of those that were ``given`` change nothing beside the others, and why not."""
-        unlettered = "no title or artist is set" if not (self.title or self.artist or self.text == "tags") else None
-        unheard = "the song is left out (no_audio)" if self.no_audio else None
-        unrefined = None if self.refine else "nothing is refined without refine"
-        untouched = "the picture is left as it is (raw)" if self.raw else None
-        reasons = {
-            "layout": unlettered,
-            "font": unlettered,
-            "audio_scale": unheard,
-            "tone": untouched,
-            "grain": untouched,
-        }
-        reasons |= {name: unrefined for name in vars(self) if name.startswith("refine_") or name == "refiner"}
-        return {name: reason for name, reason in reasons.items() if reason and name in given}
+        """Return those of the ``given`` settings that have no effect beside the others, with the reason."""
+        reasons = {}
+        if not (self.title or self.artist or self.text == "tags"):
+            reasons |= dict.fromkeys(("layout", "font"), "no title or artist is given")
+        if self.no_audio:
+            reasons["audio_scale"] = "no_audio ignores the song"
+        if self.raw:
+            reasons |= dict.fromkeys(("tone", "grain"), "raw skips them")
+        if not self.refine:
+            unused = [name for name in vars(self) if name.startswith("refine_") or name == "refiner"]
+            reasons |= dict.fromkeys(unused, "refine is off")
+        return {name: reason for name, reason in reasons.items() if name in given}

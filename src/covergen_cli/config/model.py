@@ -10,20 +10,20 @@ from covergen_cli.config.fields import Between
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """Shape of the adapter: embedding ``(T, embedding_dim)`` → conditioning tokens ``(tokens, output_dim)`` (§3.2).
+    """Architecture of the adapter (§3.2): embedding ``(T, embedding_dim)`` → tokens ``(tokens, output_dim)``.
 
     Args:
-        pooling: ``"resampler"`` gives ``tokens`` distinct tokens (learned queries attend over time);
-            ``"attention"`` is the paper's attention pooling, one token.
-        tokens: number of conditioning tokens; must be 1 with ``"attention"``.
-        embedding_dim: width of the audio embedding.
-        hidden_dim: width inside the mapper (the paper's 1024).
-        output_dim: the base's ``cross_attention_dim`` (768 for Stable Diffusion 1.5).
-        blocks: residual blocks in the mapper (the paper's N, which it leaves open).
-        rank: LoRA rank r (left open by the paper).
-        alpha: LoRA scale α (left open by the paper).
-        dropout: dropout inside the residual blocks (left open by the paper).
-        heads: attention heads of the resampler.
+        pooling: Pooling over time: ``resampler`` gives several tokens by attention of learned queries, ``attention`` is
+            the paper's attention pooling and gives one token.
+        tokens: Number of conditioning tokens; must be 1 with ``attention``.
+        embedding_dim: Width of the audio embedding.
+        hidden_dim: Width of the mapper's hidden layers (1024 in the paper).
+        output_dim: Width of a token, the base's ``cross_attention_dim`` (768 for Stable Diffusion 1.5).
+        blocks: Number of residual blocks in the mapper (N, not given in the paper).
+        rank: LoRA rank r (not given in the paper).
+        alpha: LoRA scale α (not given in the paper).
+        dropout: Dropout probability in the residual blocks (not given in the paper).
+        heads: Number of attention heads of the resampler.
     """
 
     pooling: Literal["resampler", "attention"] = "resampler"

@@ -1,16 +1,14 @@
-"""Where a setting comes from: defaults < preset < user config file < ``COVERGEN_*`` environment < flag."""
+"""Resolve settings from their sources: defaults < preset < user config file < ``COVERGEN_*`` environment < flag."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
-
-import yaml
-from platformdirs import user_config_path
 
 from covergen_cli import config as configuration
 from covergen_cli.config import GenerateConfig, stage_of
@@ -26,40 +24,47 @@ _FOLDER = Path(__file__).parent / "presets"
 Config = TypeVar("Config")
 
 
+@cache
 def stages() -> dict[str, type[Any]]:
-    """Every stage that can be configured: its name → its dataclass."""
+    """Return every stage that can be configured: name → dataclass."""
     kinds = [
         kind for kind in vars(configuration).values() if isinstance(kind, type) and kind.__name__.endswith("Config")
     ]
     return {stage_of(kind): kind for kind in kinds}
 
 
+@cache
+def field_types(kind: type) -> dict[str, Any]:
+    """Return the annotation of every field of a settings class, bounds and formats included."""
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
 def preset_names() -> list[str]:
-    """Names that ``--preset`` takes, ``default`` first."""
+    """Return the names that ``--preset`` accepts, ``default`` first."""
     return [BUILT_IN, *sorted(path.stem for path in _FOLDER.glob("*.yaml"))]
 
 
 def user_config_file() -> Path:
-    """The user's config file (which need not exist): ``covergen/config.yaml`` where the system keeps such files."""
+    """Return the path of the user's config file, ``covergen/config.yaml`` in the config folder; it may not exist."""
+    from platformdirs import user_config_path  # here, so that --help does not import it
+
     return user_config_path("covergen", appauthor=False) / "config.yaml"
 
 
 def environment_name(stage: str, field: str) -> str:
-    """Variable that sets one field: ``("generate", "steps")`` → ``COVERGEN_GENERATE_STEPS``."""
+    """Return the variable that sets one field: ``("generate", "steps")`` → ``COVERGEN_GENERATE_STEPS``."""
     return f"{_PREFIX}{stage}_{field}".upper()
 
 
 def load_preset(name: str) -> dict[str, dict[str, Any]]:
-    """Read a preset.
+    """Load a preset: stage → field → value, with types and bounds checked.
 
     Args:
-        name: a name from :func:`preset_names`, or the path of a file that ends in ``.yaml`` or ``.yml``.
-
-    Returns:
-        stage → field → value, types and bounds checked.
+        name: a name from :func:`preset_names`, or the path of a ``.yaml`` or ``.yml`` file.
 
     Raises:
-        ConfigError: when there is no such preset, or it holds an unknown key or a value that makes no sense.
+        ConfigError: there is no such preset, or it holds an unknown key or an invalid value.
     """
     if name == BUILT_IN:
         return {}
@@ -70,23 +75,25 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
         return _read(path)
     if name not in preset_names():
         raise ConfigError(f"there is no preset {name!r}", hint=nearest(name, preset_names(), "presets"))
+    return _built_in(name)
+
+
+@cache
+def _built_in(name: str) -> dict[str, dict[str, Any]]:
     return _read(_FOLDER / f"{name}.yaml")
 
 
 def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping[str, object] | None = None) -> Config:
-    """Settle every field of one stage.
+    """Return the settings of one stage, each of its declared type and inside its bounds.
 
     Args:
         kind: the stage's dataclass.
-        preset: name or file of a preset; ``None`` takes those that belong to the models: ``starter`` when covers are
-            drawn with the starter's base, ``refine`` when they are refined.
-        overrides: field → value that the user gave on the command line; they win over everything.
-
-    Returns:
-        the settings, each coerced to its declared type and inside its bounds.
+        preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` if covers are
+            generated with the starter's base, ``refine`` if they are refined.
+        overrides: field → value from the command line; they override all other sources.
 
     Raises:
-        ConfigError: for an unknown key, naming the nearest one, and for a value that makes no sense.
+        ConfigError: a key is unknown (the hint names the nearest one), or a value is invalid.
     """
     stage = stage_of(kind)
     given: dict[str, Any] = {}
@@ -95,22 +102,22 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
         given |= _read(file).get(stage, {})
     given |= _environment().get(stage, {})
     given |= _settings(stage, overrides or {}, lambda field: f"--{field.replace('_', '-')}")
-    settled: dict[str, Any] = {}
-    for name in _own_presets(kind, given) if preset is None else [preset]:
-        settled |= load_preset(name).get(stage, {})
-    return kind(**{**settled, **given})
+    from_presets: dict[str, Any] = {}
+    for name in _model_presets(kind, given) if preset is None else [preset]:
+        from_presets |= load_preset(name).get(stage, {})
+    return kind(**{**from_presets, **given})
 
 
-def _own_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
+def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
     if kind is not GenerateConfig:
         return []
     adapter, base = given.get("adapter", GenerateConfig.adapter), given.get("base", GenerateConfig.base)
-    with_starter = (base or _trained_for(adapter)) == "starter"
+    with_starter = (base or _base_of(adapter)) == "starter"
     return ["starter"] * with_starter + ["refine"] * bool(given.get("refine", GenerateConfig.refine))
 
 
-def _trained_for(adapter: str) -> str | None:
-    """Say which base an adapter was trained for, if that can be read without fetching anything."""
+def _base_of(adapter: str) -> str | None:
+    """Return the base that an adapter was trained for, or ``None`` if that would need a download."""
     if adapter == "starter":
         return adapter
     for place in (Path(adapter), Path(adapter) / "adapter"):
@@ -120,6 +127,8 @@ def _trained_for(adapter: str) -> str | None:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
+    import yaml  # here, so that --help of the command group does not import it
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -139,18 +148,17 @@ def _mapping(content: object, name: str) -> dict[Any, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{name}: holds {content!r} where names and values should be", hint="write name: value")
+        raise ConfigError(f"{name}: expected names and values, found {content!r}", hint="write name: value")
     return content
 
 
-def _settings(stage: str, values: Mapping[Any, object], label: Any) -> dict[str, Any]:
-    hints = get_type_hints(stages()[stage], include_extras=True)
-    known = [field.name for field in dataclasses.fields(stages()[stage])]
+def _settings(stage: str, values: Mapping[Any, object], label: Callable[..., str]) -> dict[str, Any]:
+    types = field_types(stages()[stage])
     result = {}
     for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"unknown setting {label(str(key))}", hint=nearest(str(key), known, "settings"))
-        result[key] = coerce(value, hints[key], label(key))
+        if key not in types:
+            raise ConfigError(f"unknown setting {label(str(key))}", hint=nearest(str(key), [*types], "settings"))
+        result[key] = coerce(value, types[key], label(key))
     return result
 
 

@@ -5,34 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from covergen_cli.config.fields import Between, Matches
+from covergen_cli.config.fields import Between, Device, Seed
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How an adapter is trained (§3.3).
+    """Settings of the training of an adapter (§3.3).
 
     Args:
-        base: which frozen image model: ``starter``, ``sd15``, a folder in Stable-Diffusion layout, or a hub id.
-        epochs: times that every pair is seen, at most.
-        patience: epochs without a lower validation loss after which training ends.
-        batch_size: pairs per step and process.
-        optimizer: ``adamw``, or the paper's ``adam``.
-        learning_rate: the highest.
-        weight_decay: of ``adamw``.
-        schedule: of the learning rate: ``cosine`` warms up and falls to nothing in the last epoch, ``plateau`` halves
-            it when the validation loss has not improved for two epochs, as the paper does.
-        warmup: share of all steps in which ``cosine`` rises.
-        clip_norm: gradients longer than this are shortened to it.
-        timesteps: ``uniform`` as in the paper, or ``weighted``: noisy times count more, where the music decides.
-        ema_decay: the adapter that is kept is a running mean over the steps with this decay; 0 keeps the last step's.
-        validation_draws: noises per validation pair; each has its own part of the timesteps.
-        samples: covers that are drawn for songs of the validation part after every epoch.
-        seed: decides the first weights, the order of the pairs, noise and timesteps.
-        device: where to compute; ``auto`` takes a GPU where there is one.
-        precision: of the image model and the activations; ``auto`` is ``bf16`` on CUDA, else ``fp32``.
-        compile: compile the U-Net first; takes minutes, and pays on a GPU in long runs.
-        checkpoint_minutes: longest time between two checkpoints; there is one after every epoch too.
+        base: Frozen image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id.
+        epochs: Maximum number of epochs.
+        patience: Number of epochs without a lower validation loss after which training stops.
+        batch_size: Number of pairs per step and process.
+        optimizer: Optimizer; the paper uses ``adam``.
+        learning_rate: Peak learning rate.
+        weight_decay: Weight decay (AdamW only).
+        schedule: Learning rate schedule: ``cosine`` warms up and decays to zero in the last epoch, ``plateau`` halves
+            the rate when the validation loss has not improved for two epochs, as in the paper.
+        warmup: Fraction of all steps used for warmup (``cosine`` only).
+        clip_norm: Maximum gradient norm; larger gradients are clipped.
+        timesteps: Sampling of timesteps: ``uniform`` as in the paper, or ``weighted`` towards noisy timesteps, where
+            the music has most influence.
+        ema_decay: Decay of the exponential moving average (EMA) of the adapter's weights, which is what is saved. 0
+            saves the weights of the last step.
+        validation_draws: Number of random noises per validation pair, each at timesteps of its own range.
+        samples: Number of sample covers to generate after every epoch, for songs of the validation part.
+        seed: Random seed of the initial weights, the order of the pairs, the noise and the timesteps.
+        device: Device to run on; ``auto`` uses a GPU if there is one.
+        precision: Precision of the image model and the activations; ``auto`` is ``bf16`` on CUDA and ``fp32``
+            elsewhere.
+        compile: Compile the U-Net first. This takes minutes and pays off in long runs on a GPU.
+        checkpoint_minutes: Maximum minutes between two checkpoints. One is also saved after every epoch.
     """
 
     base: str = "starter"
@@ -49,8 +52,8 @@ class TrainConfig:
     ema_decay: Annotated[float, Between(0, 0.999999)] = 0.99
     validation_draws: Annotated[int, Between(1, 1000)] = 4
     samples: Annotated[int, Between(0, 64)] = 4
-    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
-    device: Annotated[str, Matches(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps")] = "auto"
+    seed: Seed = 0
+    device: Device = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
     checkpoint_minutes: Annotated[float, Between(0)] = 10.0
