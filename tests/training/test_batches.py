@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.training.array_cache import Packed
 from covergen_cli.training.batches import Batches
 from covergen_cli.training.embedding_cache import Embeddings
 from covergen_cli.training.latent_cache import Latents
@@ -22,12 +21,12 @@ def make(size=4, *, spread=True, stratified=True, **settings):
     latents[:, 0] = np.arange(COUNT)[:, None, None, None]
     latents[:, 1:] = 0.5
     frames = np.arange(COUNT, dtype=np.float32)[:, None].repeat(512, axis=1)
-    rows = {key: (latents, index, index + 1) for index, key in enumerate(keys)}
-    clips = {key: (frames, index, min(COUNT, index + 2)) for index, key in enumerate(keys)}
+    rows = {key: latents[index : index + 1] for index, key in enumerate(keys)}
+    clips = {key: frames[index : index + 2] for index, key in enumerate(keys)}
     weights = settings.pop("weights", torch.ones(COUNT))
     return Batches(
-        Embeddings(Packed(clips), keys),
-        Latents(Packed(rows), keys),
+        Embeddings(clips, keys),
+        Latents(rows, keys),
         weights,
         size,
         seed=settings.pop("seed", 0),

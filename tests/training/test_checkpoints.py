@@ -55,7 +55,7 @@ def test_damage_is_found(tmp_path, name, damage):
 def test_a_missing_file_and_a_damaged_manifest_are_found(tmp_path):
     first, second = save(tmp_path, 1, 2)
     (first / "state.json").unlink()
-    with pytest.raises(ModelError, match="no whole checkpoint"):
+    with pytest.raises(ModelError, match="not a complete checkpoint"):
         load_checkpoint(first)
     (second / "manifest.json").write_text("[]")
     with pytest.raises(ModelError, match="is damaged"):

@@ -49,7 +49,7 @@ def test_mean_and_spread_are_those_of_the_autoencoder(data, base, pairs):
     assert torch.allclose(latents.mean(range(10)), mean, rtol=1e-3, atol=1e-3)
     noise = torch.randn(3, *latents.shape)
     wanted = mean[[4, 0, 7]] + deviation[[4, 0, 7]] * noise
-    assert latents.spread
+    assert latents.random
     assert latents.shape == base.latent_shape
     assert torch.allclose(latents.sample([4, 0, 7], noise), wanted, atol=3e-3)
 
@@ -99,7 +99,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(data, base, pairs, encoded,
 def test_an_autoencoder_without_a_spread_gives_the_same_latent_every_time(data, base, pairs, monkeypatch):
     monkeypatch.setattr(Base, "posterior", lambda _, images: (torch.ones(len(images), 4, 8, 8), None))
     latents = prepare(data, base, pairs)
-    assert not latents.spread
+    assert not latents.random
     assert torch.equal(latents.sample([1], torch.full((1, 4, 8, 8), 9.0)), torch.ones(1, 4, 8, 8))
 
 

@@ -21,7 +21,7 @@ from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinis
 from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.training import load, loop
+from covergen_cli.training import loop, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
@@ -89,7 +89,7 @@ def test_the_base_is_the_same_bit_for_bit_and_gets_no_gradient(train, monkeypatc
         return {f"{part}.{name}": value for part, model in parts.items() for name, value in model.state_dict().items()}
 
     before = []
-    monkeypatch.setattr(load, "load_base", keeping)
+    monkeypatch.setattr(setup, "load_base", keeping)
     train()
     after = weights(bases[0])
     assert before[0].keys() == after.keys()
@@ -145,7 +145,7 @@ def test_the_weight_of_a_pair_counts(train, data):
 
 def test_a_loss_that_is_no_number_ends_it_with_advice(train, monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "denoising_loss", lambda *arguments: denoising_loss(*arguments) * math.nan)
-    with pytest.raises(ModelError, match="no longer a number after step 3") as caught:
+    with pytest.raises(ModelError, match="no longer finite after step 3") as caught:
         train()
     assert "--learning-rate" in caught.value.hint
     assert not (tmp_path / "RUN" / "adapter").exists()

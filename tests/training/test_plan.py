@@ -11,7 +11,8 @@ import yaml
 from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.training.checkpoints import save_checkpoint
-from covergen_cli.training.plan import begin_run, make_plan
+from covergen_cli.training.plan import make_plan
+from covergen_cli.training.run_folder import begin_run
 from tiny import WIDTH, tiny_base, write_json
 
 
@@ -24,6 +25,10 @@ def plan(data, base_folder, tmp_path):
         return make_plan(data, tmp_path / run, config, shape or AdapterConfig(), resume=resume, processes=processes)
 
     return make
+
+
+def begin(plan):
+    begin_run(plan.run, plan.record, fresh=plan.fresh)
 
 
 def test_the_adapter_gets_the_widths_of_base_and_embeddings(plan, tmp_path):
@@ -49,7 +54,7 @@ def test_a_dataset_that_lacks_something_is_refused(plan, data):
 
 def test_a_pair_on_both_sides_is_refused(plan, data):
     shutil.copy(data / "splits" / "train.csv", data / "splits" / "val.csv")
-    with pytest.raises(InputError, match=r"stands both in train\.csv and in val\.csv"):
+    with pytest.raises(InputError, match=r"is both in train\.csv and in val\.csv"):
         plan()
 
 
@@ -67,14 +72,14 @@ def test_a_folder_of_something_else_is_left_alone(plan, tmp_path):
     (tmp_path / "RUN").mkdir()
     (tmp_path / "RUN" / "thesis.txt").write_text("years of work")
     for resume in ("auto", "never"):
-        with pytest.raises(ConfigError, match="no run folder"):
+        with pytest.raises(ConfigError, match="not a run folder"):
             plan(resume=resume)
     with pytest.raises(ConfigError, match="is a file"):
         plan("RUN/thesis.txt")
 
 
 def test_other_settings_are_named(plan, data):
-    begin_run(plan())
+    begin(plan())
     with pytest.raises(ConfigError) as caught:
         plan(learning_rate=0.5, shape=AdapterConfig(tokens=3))
     assert f"train.learning_rate was {TrainConfig.learning_rate}, is 0.5" in caught.value.message
@@ -90,36 +95,37 @@ def test_other_settings_are_named(plan, data):
 
 
 def test_what_changes_nothing_that_is_learned_may_change(plan, tmp_path, base_folder):
-    begin_run(plan())
+    begin(plan())
     moved = shutil.copytree(base_folder, tmp_path / "moved")
     plan(base=str(moved), device="cpu", samples=0, checkpoint_minutes=1.0)
 
 
 def test_never_removes_what_a_run_left_and_nothing_else(plan, tmp_path):
-    begin_run(plan())
+    begin(plan())
     run = tmp_path / "RUN"
     save_checkpoint(run, 3, {}, {})
     for name in ("metrics.jsonl", "curves.png", "notes.txt"):
         (run / name).write_text("x")
     assert len(plan().checkpoints) == 1
-    begin_run(plan(resume="never", learning_rate=0.5))
-    assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "notes.txt"]
+    begin(plan(resume="never", learning_rate=0.5))
+    assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "metrics.jsonl", "notes.txt"]
+    assert (run / "metrics.jsonl").read_text() == ""
     assert yaml.safe_load((run / "config.yaml").read_text())["train"]["learning_rate"] == 0.5
 
 
 def test_a_checkpoint_can_be_named_also_of_another_run(plan, tmp_path):
-    begin_run(plan("first"))
+    begin(plan("first"))
     folder = save_checkpoint(tmp_path / "first", 3, {}, {})
     assert plan("second", resume=folder).checkpoints == [folder]
-    with pytest.raises(ConfigError, match="first was begun with other settings"):
+    with pytest.raises(ConfigError, match="first was started with other settings"):
         plan("second", resume=folder, seed=7)
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="not a checkpoint"):
         plan("second", resume=tmp_path)
 
 
 def test_the_config_says_everything(plan, tmp_path):
     made = plan()
-    begin_run(made)
+    begin(made)
     written = yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())
     assert written["train"] == dataclasses.asdict(made.config)
     assert written["adapter"] == dataclasses.asdict(made.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from covergen_cli.errors import OutputError
-from covergen_cli.training.run_folder import append_record, keep_records, only_one_in, read_records
+from covergen_cli.training.run_folder import append_record, begin_run, lock_run, read_records
 
 RECORDS = [
     {"kind": "step", "epoch": 1, "step": 10, "loss": 0.5},
@@ -32,14 +32,14 @@ def test_a_line_that_was_cut_off_is_left_out(run):
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "ep')
     assert read_records(run) == RECORDS
-    keep_records(run, 20, 1)
+    begin_run(run, {}, fresh=False, step=20, epoch=1)
     append_record(run, {**RECORDS[3], "step": 24})
     assert [record["step"] for record in read_records(run)] == [10, 12, 12, 20, 24]
 
 
 @pytest.mark.parametrize(("step", "epoch", "kept"), [(20, 1, 4), (19, 1, 3), (12, 1, 3), (12, 0, 2), (0, 0, 0)])
 def test_the_log_is_cut_back_to_a_state(run, step, epoch, kept):
-    keep_records(run, step, epoch)
+    begin_run(run, {}, fresh=False, step=step, epoch=epoch)
     assert read_records(run) == RECORDS[:kept]
 
 
@@ -50,8 +50,8 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_only_one_training_gets_into_a_run_folder(tmp_path):
-    run, refused = tmp_path / "RUN", pytest.raises(OutputError, match="another covergen train is at work")
-    with only_one_in(run), refused, only_one_in(run):
+    run, refused = tmp_path / "RUN", pytest.raises(OutputError, match="another covergen train is running")
+    with lock_run(run), refused, lock_run(run):
         pass
-    with only_one_in(tmp_path / "RUN"):
+    with lock_run(tmp_path / "RUN"):
         pass

@@ -9,26 +9,26 @@ import torch
 
 from covergen_cli.config import TrainConfig
 from covergen_cli.errors import ModelError
-from covergen_cli.training.state import Counters, State, cosine_rate
+from covergen_cli.training.state import Counters, TrainingState, cosine_schedule
 from tiny import tiny_adapter_config
 
 CPU = torch.device("cpu")
 
 
 def make(config=None, **shape):
-    return State(tiny_adapter_config(**shape), config or TrainConfig(), CPU)
+    return TrainingState(tiny_adapter_config(**shape), config or TrainConfig(), CPU)
 
 
 def step(state):
     """One step on tokens that should be zero."""
     generator = torch.Generator().manual_seed(state.counters.step)
     embeddings = torch.randn(3, 4, 512, generator=generator)
-    state.set_rate(20)
+    state.set_learning_rate(20)
     state.adapter(embeddings).square().mean().backward()
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.counters.step += 1
-    state.follow()
+    state.update_ema()
 
 
 def snapshot(state):
@@ -57,28 +57,28 @@ def test_a_state_that_was_put_away_goes_on_as_if_it_had_not_been(settings, pooli
     for state in (straight, first):
         for number in range(4):
             step(state)
-            state.judge(1.0 if number != 1 else 0.5)
+            state.update_best(1.0 if number != 1 else 0.5)
     second = make(config, dropout=0.0, **pooling)
-    second.restore(snapshot(first), json.loads(json.dumps(first.facts(), allow_nan=False)))
+    second.restore(snapshot(first), json.loads(json.dumps(first.scalars(), allow_nan=False)))
     for state in (straight, second):
         for _ in range(4):
             step(state)
-            state.judge(1.0)
+            state.update_best(1.0)
     assert same(straight.tensors(), second.tensors())
-    assert straight.facts() == second.facts()
+    assert straight.scalars() == second.scalars()
 
 
 def test_a_state_that_was_put_away_before_the_first_step_is_json_too():
     state = make()
-    facts = json.loads(json.dumps(state.facts(), allow_nan=False))
+    scalars = json.loads(json.dumps(state.scalars(), allow_nan=False))
     other = make(TrainConfig(seed=1))
-    other.restore(snapshot(state), facts)
+    other.restore(snapshot(state), scalars)
     assert same(other.tensors(), state.tensors())
 
 
 def test_another_shape_is_refused():
     with pytest.raises(ModelError, match="another adapter"):
-        make(hidden_dim=8).restore(make().tensors(), make().facts())
+        make(hidden_dim=8).restore(make().tensors(), make().scalars())
 
 
 def test_frozen_weights_of_the_adapter_never_move():
@@ -87,7 +87,7 @@ def test_frozen_weights_of_the_adapter_never_move():
     start = snapshot(state)
     for _ in range(3):
         step(state)
-    for adapter in (state.adapter, state.average):
+    for adapter in (state.adapter, state.ema):
         assert all(torch.equal(adapter.state_dict()[name], value) for name, value in frozen.items())
     moved = {name for name, value in state.tensors().items() if name in start and not torch.equal(value, start[name])}
     trained = {f"adapter.{name}" for name, value in state.adapter.named_parameters() if value.requires_grad}
@@ -104,19 +104,19 @@ def test_the_running_mean_follows_and_without_decay_is_the_last_step():
         for _ in range(3):
             step(state)
     weight = "mapper.final.lora_a"
-    assert torch.equal(last.average.state_dict()[weight], last.adapter.state_dict()[weight])
-    assert not torch.equal(mean.average.state_dict()[weight], mean.adapter.state_dict()[weight])
+    assert torch.equal(last.ema.state_dict()[weight], last.adapter.state_dict()[weight])
+    assert not torch.equal(mean.ema.state_dict()[weight], mean.adapter.state_dict()[weight])
 
 
 def test_the_best_is_kept_though_the_adapter_moves_on():
     state = make()
     step(state)
-    assert state.judge(0.5)
-    best = {name: value.clone() for name, value in state.average.state_dict().items()}
+    assert state.update_best(0.5)
+    best = {name: value.clone() for name, value in state.ema.state_dict().items()}
     step(state)
-    assert not state.judge(0.6)
+    assert not state.update_best(0.6)
     assert same(state.best_adapter().state_dict(), best)
-    assert not same(state.average.state_dict(), best)
+    assert not same(state.ema.state_dict(), best)
 
 
 def test_counters_tell_the_best_epoch_and_how_long_ago_it_was():
@@ -124,7 +124,7 @@ def test_counters_tell_the_best_epoch_and_how_long_ago_it_was():
     judged = []
     for loss in (0.5, 0.4, 0.4, 0.45):
         counters.step += 10
-        judged.append(counters.judge(loss))
+        judged.append(counters.update_best(loss))
     assert judged == [True, True, False, False]
     assert (counters.epoch, counters.best_epoch, counters.best_step, counters.best_loss) == (4, 2, 20, 0.4)
     assert counters.stale == 2
@@ -134,17 +134,17 @@ def test_the_plateau_halves_the_rate_after_two_epochs_without_progress():
     state = make(TrainConfig(schedule="plateau", optimizer="adam", learning_rate=1e-4))
     rates = []
     for loss in (0.5, 0.5, 0.5, 0.5, 0.4, 0.4):
-        state.judge(loss)
-        state.set_rate(100)
+        state.update_best(loss)
+        state.set_learning_rate(100)
         rates.append(state.learning_rate)
     assert rates == [1e-4, 1e-4, 1e-4, 5e-5, 5e-5, 5e-5]
 
 
 def test_the_cosine_rises_and_falls_to_nothing():
-    rates = [cosine_rate(step, 100, 0.1) for step in range(101)]
+    rates = [cosine_schedule(step, 100, 0.1) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == pytest.approx(1)
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert cosine_rate(0, 1, 0.05) == 1
+    assert cosine_schedule(0, 1, 0.05) == 1

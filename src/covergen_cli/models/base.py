@@ -125,8 +125,8 @@ class Base:
     def _shift(self) -> float:
         return float(getattr(self.vae.config, "shift_factor", None) or 0.0)
 
-    def facts(self) -> dict[str, object]:
-        """What an adapter remembers about the base that it was trained for; JSON-able."""
+    def metadata(self) -> dict[str, object]:
+        """Return what an adapter records about its base; JSON-able."""
         return {
             "reference": self.reference,
             "revision": self.revision,

@@ -75,6 +75,6 @@ def write_bundle(
         with atomic_path(folder / UPSCALER_WEIGHTS) as temporary:
             save_file({k: v.detach().half().contiguous() for k, v in upscaler.state_dict().items()}, temporary)
     if adapter is not None:
-        facts = load_base(str(folder)).facts() | {"reference": "starter"}
+        facts = load_base(str(folder)).metadata() | {"reference": "starter"}
         save_adapter(folder / "adapter", adapter, get_encoder("mel").spec(), facts, training or {}, dtype=torch.float16)
     seal(folder)

@@ -1,19 +1,18 @@
-"""Many small arrays in a few large files, mapped into memory: read without opening a file per item.
+"""A cache of many small arrays in a few large files, memory-mapped, so that reading an item opens no file.
 
 ::
 
     FOLDER/index.json         {"schema": 1, "facts": {…}, "parts": [{"file": …, "keys": […], "rows": […]}, …]}
-    FOLDER/NAME-DIGEST.npy    one array; each key owns as many rows of it as the index says, in that order
+    FOLDER/NAME-DIGEST.npy    one array; each key owns as many of its rows as the index says, in the same order
 
-The index alone says what there is. A part gets its name when it is whole and is named by its keys; then the index is
-replaced. Parts are never changed, so whoever has one open keeps reading it.
+``facts`` describes what the arrays were made with. A part is written under a temporary name, renamed when it is
+complete, and then added to the index. Parts are never changed, so a process that has one open can keep reading it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,107 +27,92 @@ if TYPE_CHECKING:
 INDEX = "index.json"
 
 
-@dataclass(frozen=True)
-class Packed:
-    """What a folder of packed arrays holds.
+class ArrayCache(Mapping[str, "npt.NDArray[Any]"]):
+    """The arrays of one folder by key, as views into the mapped files.
+
+    Parts that are missing, truncated or made with other metadata are ignored, and so is all of a damaged index.
 
     Args:
-        places: key → the array that holds it, first row, and row after the last.
+        folder: need not exist.
+        metadata: JSON-able; what the arrays are made with.
     """
 
-    places: dict[str, tuple[npt.NDArray[Any], int, int]]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.places
+    def __init__(self, folder: Path, metadata: Mapping[str, object]) -> None:
+        self.folder, self.metadata = folder, dict(metadata)
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+        for part in self._parts():
+            self._map(part)
 
     def __getitem__(self, key: str) -> npt.NDArray[Any]:
-        """Return the rows of a key, a view into the mapped file."""
-        array, first, end = self.places[key]
-        return array[first:end]
+        return self._arrays[key]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
 
-def open_packed(folder: Path, facts: Mapping[str, object]) -> Packed:
-    """Map a folder's parts into memory.
+    def __len__(self) -> int:
+        return len(self._arrays)
 
-    Args:
-        folder: need not be there.
-        facts: JSON-able; what the arrays were made with.
+    def add(
+        self,
+        name: str,
+        rows: Mapping[str, int],
+        arrays: Iterable[npt.NDArray[Any]],
+        row_shape: Sequence[int],
+        dtype: npt.DTypeLike,
+    ) -> None:
+        """Write one more part; delete the parts that were made with other metadata.
 
-    Returns:
-        What is there and was made with these facts; parts that are missing, cut off, or not as the index describes them
-        are left out, and so is everything if the index is damaged.
-    """
-    places: dict[str, tuple[npt.NDArray[Any], int, int]] = {}
-    for part in _parts(folder, facts):
-        array = _open(folder / part["file"], sum(part["rows"]))
-        if array is not None:
-            ends = list(itertools.accumulate(part["rows"]))
-            starts = [0, *ends[:-1]]
-            places |= {key: (array, start, end) for key, start, end in zip(part["keys"], starts, ends, strict=True)}
-    return Packed(places)
+        Args:
+            name: first part of the file name, before the digest of the keys.
+            rows: key → number of rows.
+            arrays: one per key, in the same order, ``(rows, *row_shape)``.
+            row_shape: shape of one row.
+            dtype: of the file.
 
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        digest = sha256_bytes("\n".join([str(self.metadata), *rows]).encode())[:16]
+        path = self.folder / f"{name}-{digest}.npy"
+        with atomic_path(path) as temporary:
+            try:
+                shape = (sum(rows.values()), *row_shape)
+                file = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=shape)
+                start = 0
+                for count, array in zip(rows.values(), arrays, strict=True):
+                    file[start : start + count] = array
+                    start += count
+                file.flush()
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+            del file
+        part = {"file": path.name, "keys": list(rows), "rows": list(rows.values())}
+        parts = [*(other for other in self._parts() if other["file"] != path.name), part]
+        write_json(self.folder / INDEX, {"schema": SCHEMA, "facts": self.metadata, "parts": parts})
+        for stale in {file.name for file in self.folder.glob("*.npy")} - {part["file"] for part in parts}:
+            # Temporary files, perhaps of another process, start with a dot.
+            if not stale.startswith("."):
+                (self.folder / stale).unlink(missing_ok=True)
+        self._map(part)
 
-def _parts(folder: Path, facts: Mapping[str, object]) -> list[dict[str, Any]]:
-    try:
-        index = read_json(folder / INDEX)
-        if index["schema"] != SCHEMA or index["facts"] != facts:
-            return []
-        return [part for part in index["parts"] if "/" not in part["file"] and len(part["keys"]) == len(part["rows"])]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _open(path: Path, rows: int) -> npt.NDArray[Any] | None:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if isinstance(array, np.ndarray) and array.ndim > 1 and len(array) == rows else None
-
-
-def add_part(
-    folder: Path,
-    name: str,
-    facts: Mapping[str, object],
-    rows: Mapping[str, int],
-    arrays: Iterable[npt.NDArray[Any]],
-    row_shape: Sequence[int],
-    dtype: npt.DTypeLike,
-) -> None:
-    """Write one more part and name it in the index; parts made with other facts are given up.
-
-    Args:
-        folder: made when missing.
-        name: what the part's file is called, before its digest.
-        facts: JSON-able; what the arrays were made with.
-        rows: key → number of its rows.
-        arrays: one per key, in that order, ``(rows, *row_shape)``.
-        row_shape: shape of one row.
-        dtype: of the file.
-
-    Raises:
-        OutputError: the folder cannot be written to.
-    """
-    digest = sha256_bytes("\n".join([str(dict(facts)), *rows]).encode())[:16]
-    path = folder / f"{name}-{digest}.npy"
-    with atomic_path(path) as temporary:
+    def _parts(self) -> list[dict[str, Any]]:
+        """Return the index's entries for parts made with this metadata."""
         try:
-            whole = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.dtype(dtype), shape=(sum(rows.values()), *row_shape)
-            )
-            start = 0
-            for count, array in zip(rows.values(), arrays, strict=True):
-                whole[start : start + count] = array
-                start += count
-            whole.flush()
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        del whole
-    part = {"file": path.name, "keys": list(rows), "rows": list(rows.values())}
-    others = [other for other in _parts(folder, facts) if other["file"] != path.name]
-    write_json(folder / INDEX, {"schema": SCHEMA, "facts": dict(facts), "parts": [*others, part]})
-    named = {part["file"] for part in [*others, part]}
-    for stale in folder.glob("*.npy"):
-        # A name that starts with a dot is someone's temporary file.
-        if stale.name not in named and not stale.name.startswith("."):
-            stale.unlink(missing_ok=True)
+            index = read_json(self.folder / INDEX)
+            if index["schema"] != SCHEMA or index["facts"] != self.metadata:
+                return []
+            return [
+                part for part in index["parts"] if "/" not in part["file"] and len(part["keys"]) == len(part["rows"])
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def _map(self, part: dict[str, Any]) -> None:
+        try:
+            array = np.load(self.folder / part["file"], mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return
+        ends = list(itertools.accumulate(part["rows"]))
+        if isinstance(array, np.ndarray) and array.ndim > 1 and len(array) == sum(part["rows"]):
+            rows = zip(part["keys"], [0, *ends], ends, strict=False)
+            self._arrays |= {key: array[start:end] for key, start, end in rows}

@@ -1,13 +1,14 @@
-"""What every step learns from: pairs, noise and times, all settled by the seed and the number of the step.
+"""The batches of a training: pairs, noise and times, which follow from the seed and the number of the step alone.
 
-Nothing is carried from one batch to the next, so a run that goes on from step ``n`` sees what it would have seen. An
-item's noise belongs to its place in the batch of all processes together, so two processes with half a batch each see
-what one with a whole batch sees.
+No state passes from one batch to the next, so a run that continues from step ``n`` sees what it would have seen without
+the interruption. The noise of an item belongs to its place in the batch of all processes together, so two processes
+with half the batch each see what one with the full batch sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class Batch:
         latents: float32 ``(B, C, h, w)``.
         noise: float32 ``(B, C, h, w)``.
         times: float32 ``(B,)`` in [0, 1].
-        weights: float32 ``(B,)``, how much each pair counts.
+        weights: float32 ``(B,)``, the weight of each pair's loss.
     """
 
     embeddings: Tensor
@@ -43,7 +44,7 @@ class Batch:
     weights: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Move it; pictures in the memory layout that convolutions like."""
+        """Return the batch on a device, latents and noise in channels-last memory format."""
         if device.type == "cuda":
             parts = {name: value.pin_memory().to(device, non_blocking=True) for name, value in vars(self).items()}
         else:
@@ -58,15 +59,16 @@ class Batches:
     """The batches of a run.
 
     Args:
-        embeddings: of the pairs to learn from.
+        embeddings: of the training pairs.
         latents: of the same pairs.
-        weights: float32 ``(N,)``, above 0; their mean does not matter.
+        weights: float32 ``(N,)``, above 0; only their ratios matter.
         size: pairs per step and process.
         seed: of order, noise and times.
         times_of: maps uniform numbers ``(B,)`` in [0, 1) to times; see :func:`.objective.times_at`.
-        stratified: a batch's times fall one in each of as many equal parts as it has pairs, rather than anywhere.
-        rank: which process this is.
-        processes: how many there are.
+        stratified: draw one time in each of as many equal parts of [0, 1) as the batch has pairs, rather than all
+            independently.
+        rank: number of this process.
+        processes: number of processes.
     """
 
     embeddings: Embeddings
@@ -90,10 +92,9 @@ class Batches:
         return -(-len(self.latents) // self.per_step)
 
     def pairs_of(self, step: int) -> list[int]:
-        """Say which pairs this process sees in a step, counted from 0.
+        """Return the indices of the pairs that this process sees in a step, counted from 0.
 
-        Every epoch has its own order. Where the last batch of an epoch has room left, it begins again with the epoch's
-        first pairs.
+        Every epoch has its own order. The last batch of an epoch is filled up with the epoch's first pairs.
         """
         count = len(self.latents)
         epoch, within = divmod(step, self.per_epoch)
@@ -102,7 +103,7 @@ class Batches:
         return [order[place % count] for place in range(first, first + self.size)]
 
     def at(self, step: int) -> Batch:
-        """Put the batch of a step together, on the CPU."""
+        """Return the batch of a step, on the CPU."""
         pairs = self.pairs_of(step)
         noise, latent_noise, uniform = [], [], []
         for place in range(self.rank * self.size, (self.rank + 1) * self.size):
@@ -110,10 +111,19 @@ class Batches:
             noise.append(torch.randn(self.latents.shape, generator=generator))
             offset = torch.rand((), generator=generator)
             uniform.append((place + offset) / self.per_step if self.stratified else offset)
-            if self.latents.spread:
+            if self.latents.random:
                 latent_noise.append(torch.randn(self.latents.shape, generator=generator))
         embeddings, lengths = self.embeddings.batch(pairs)
         latents = self.latents.sample(pairs, torch.stack(latent_noise)) if latent_noise else self.latents.mean(pairs)
         times = self.times_of(torch.stack(uniform))
         weights = (self.weights / self.weights.mean())[pairs]
         return Batch(embeddings, lengths, latents, torch.stack(noise), times, weights)
+
+    def load(self, steps: range, device: torch.device) -> Iterator[Batch]:
+        """Yield the batches of some steps on a device; a thread prepares the next one in the meantime."""
+        with ThreadPoolExecutor(1) as thread:
+            loading = (thread.submit(lambda step: self.at(step).to(device), step) for step in steps)
+            ahead = next(loading, None)
+            while ahead is not None:
+                batch, ahead = ahead.result(), next(loading, None)
+                yield batch

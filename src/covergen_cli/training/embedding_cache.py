@@ -1,15 +1,15 @@
-"""The embeddings of a list of pairs, packed beside their files, so that a batch is put together without opening any.
+"""The embeddings of a list of pairs, packed into a few files beside their own, so that a batch opens none.
 
-``DATA/embeddings/NAME/packed/`` holds float32 rows as :mod:`covergen_cli.training.array_cache` stores them. The key of an
-embedding is its name with the size and the time of its file, so one that was made anew is packed anew.
+``DATA/embeddings/NAME/packed/`` holds float32 rows, see :mod:`covergen_cli.training.array_cache`. The key of an
+embedding is its name with the size and modification time of its file, so a file that was written again is packed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
 from covergen_cli.files import require_space
-from covergen_cli.training.array_cache import Packed, add_part, open_packed
+from covergen_cli.training.array_cache import ArrayCache
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 _PART = 2000
-_FACTS: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}
+_METADATA: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,20 @@ class Embeddings:
     """The embeddings of pairs, in the order of the pairs.
 
     Args:
-        packed: where the rows are.
+        arrays: key → float32 ``(T, 512)``.
         keys: one per pair.
     """
 
-    packed: Packed
+    arrays: Mapping[str, npt.NDArray[Any]]
     keys: list[str]
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Put some together, padded at the end with zeros.
-
-        Args:
-            indices: places in the list of pairs.
+        """Return the embeddings of the pairs at ``indices``, padded at the end with zeros.
 
         Returns:
             float32 ``(B, T, 512)`` with the ``T`` of the longest, and int64 ``(B,)``, the real frames of each.
         """
-        found = [self.packed[self.keys[index]] for index in indices]
+        found = [self.arrays[self.keys[index]] for index in indices]
         padded = np.zeros((len(found), max(map(len, found)), EMBEDDING_DIM), dtype=np.float32)
         for row, embedding in zip(padded, found, strict=True):
             row[: len(embedding)] = embedding
@@ -63,10 +57,10 @@ class Embeddings:
 
 
 def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddings]:
-    """Pack what is not packed yet.
+    """Pack the embeddings that are not packed yet, and return all of them.
 
     Args:
-        pairs: whose embeddings all lie in one folder; see :func:`covergen_cli.dataset.pairs.check_files`.
+        pairs: their embeddings lie in one folder; see :func:`covergen_cli.dataset.pairs.check_files`.
 
     Yields:
         ``Progress`` of the task ``packing embeddings``.
@@ -75,21 +69,19 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
         InputError: an embedding cannot be read, or holds numbers that are not finite.
         OutputError: the folder cannot be written to.
     """
-    folder = pairs[0].embedding.parent / "packed"
     keys = [_key(pair.embedding) for pair in pairs]
-    packed = open_packed(folder, _FACTS)
-    missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in packed}
+    cache = ArrayCache(pairs[0].embedding.parent / "packed", _METADATA)
+    missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in cache}
     if missing:
         size = sum(path.stat().st_size for path in missing.values())
-        require_space(folder, size, f"{len(missing)} packed embeddings")
+        require_space(cache.folder, size, f"{len(missing)} packed embeddings")
         yield Progress("packing embeddings", 0, len(missing))
-        for start in range(0, len(missing), _PART):
-            part = dict(list(missing.items())[start : start + _PART])
-            rows = {key: len(_map(path)) for key, path in part.items()}
-            add_part(folder, "embeddings", _FACTS, rows, _read(part.values()), (EMBEDDING_DIM,), "<f4")
-            yield Progress("packing embeddings", start + len(part), len(missing))
-        packed = open_packed(folder, _FACTS)
-    return Embeddings(packed, keys)
+    for start in range(0, len(missing), _PART):
+        part = dict(list(missing.items())[start : start + _PART])
+        rows = {key: len(_map(path)) for key, path in part.items()}
+        cache.add("embeddings", rows, _read(part.values()), (EMBEDDING_DIM,), "<f4")
+        yield Progress("packing embeddings", start + len(part), len(missing))
+    return Embeddings(cache, keys)
 
 
 def _key(path: Path) -> str:

@@ -1,9 +1,9 @@
-"""The latent cache: every cover goes through the autoencoder once, for all epochs, runs and reports.
+"""The latent cache: each cover is encoded by the autoencoder once, for all epochs, runs and reports.
 
-``DATA/latents/BASE/`` holds mean and standard deviation of each cover's scaled latent, float16, as
-:mod:`covergen_cli.training.array_cache` stores them; ``BASE`` is the base's name and the start of its fingerprint. The key
-of a cover is the SHA-256 of its file: a cover that was replaced is encoded anew, one that two songs share once. While a
-part is being made, its pieces lie in ``building/``; a run that was stopped goes on from them.
+``DATA/latents/BASE/`` holds mean and standard deviation of each cover's scaled latent as float16, see
+:mod:`covergen_cli.training.array_cache`; ``BASE`` is the base's name and the start of its fingerprint. The key of a
+cover is the SHA-256 of its file, so a replaced cover is encoded again and a shared one is encoded once. Until all are
+encoded, the results lie in ``building/``, from which an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import itertools
 import math
 import re
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, require_space, sha256_bytes, sha256_file
-from covergen_cli.training.array_cache import Packed, add_part, open_packed
+from covergen_cli.training.array_cache import ArrayCache
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,12 +46,12 @@ class Latents:
     """The latents of pairs' covers, in the order of the pairs.
 
     Args:
-        packed: per key one row, float16 ``(2, C, h, w)``: mean and standard deviation, or ``(1, C, h, w)`` for an
-            autoencoder whose latent has no spread.
+        arrays: key → float16 ``(1, 2, C, h, w)``, mean and standard deviation; ``(1, 1, C, h, w)`` where the
+            autoencoder gives one latent per image.
         keys: one per pair.
     """
 
-    packed: Packed
+    arrays: Mapping[str, npt.NDArray[Any]]
     keys: list[str]
 
     def __len__(self) -> int:
@@ -60,65 +60,66 @@ class Latents:
     @property
     def shape(self) -> tuple[int, int, int]:
         """``(C, h, w)`` of one latent."""
-        channels, height, width = self.packed[self.keys[0]].shape[2:]
+        channels, height, width = self.arrays[self.keys[0]].shape[2:]
         return channels, height, width
 
     @property
-    def spread(self) -> bool:
-        """Whether a latent is drawn anew from its distribution every time, or is always the same."""
-        return bool(self.packed[self.keys[0]].shape[1] == 2)
+    def random(self) -> bool:
+        """Whether a latent is drawn from a distribution each time rather than being always the same."""
+        return bool(self.arrays[self.keys[0]].shape[1] == 2)
 
     def mean(self, indices: Sequence[int]) -> Tensor:
         """Return the means, float32 ``(B, C, h, w)``."""
-        return torch.from_numpy(np.stack([self.packed[self.keys[index]][0, 0] for index in indices])).float()
+        return torch.from_numpy(np.stack([self.arrays[self.keys[index]][0, 0] for index in indices])).float()
 
     def sample(self, indices: Sequence[int], noise: Tensor) -> Tensor:
-        """Draw latents: mean plus standard deviation times noise, float32 ``(B, C, h, w)``; the noise is shaped so."""
-        if not self.spread:
+        """Return mean + standard deviation · noise, float32 ``(B, C, h, w)``; ``noise`` has the same shape."""
+        if not self.random:
             return self.mean(indices)
-        both = torch.from_numpy(np.stack([self.packed[self.keys[index]][0] for index in indices])).float()
+        both = torch.from_numpy(np.stack([self.arrays[self.keys[index]][0] for index in indices])).float()
         return both[:, 0] + both[:, 1] * noise
 
 
 def latent_folder(data: Path, base: Base) -> Path:
-    """Return where a dataset folder keeps the latents of a base."""
+    """Return the folder in a dataset folder that holds the latents of a base."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(base.reference).name).strip("-")[:40] or "base"
     return data / "latents" / f"{name}-{base.fingerprint[:12]}"
 
 
 def prepare_latents(data: Path, base: Base, pairs: Sequence[Pair]) -> Generator[Event, None, Latents]:
-    """Encode the covers that are not in the cache yet.
+    """Encode the covers that are not in the cache yet, and return the latents of all.
 
     Args:
         data: the dataset folder.
-        base: the frozen image model; its autoencoder computes where and in which precision it is.
-        pairs: whose covers.
+        base: the frozen image model; its autoencoder computes on its own device, in its own precision.
+        pairs: the pairs whose covers are encoded.
 
     Yields:
         ``Progress`` of the tasks ``reading covers`` and ``encoding covers``.
 
     Raises:
-        InputError: a cover is missing or is no JPEG, PNG or WebP picture.
+        InputError: a cover is missing, or is not a JPEG, PNG or WebP image.
         OutputError: the cache cannot be written to.
     """
-    folder = latent_folder(data, base)
-    facts: dict[str, object] = {"base": base.fingerprint, "size": base.native_size, "shape": list(base.latent_shape)}
+    metadata = {"base": base.fingerprint, "size": base.native_size, "shape": list(base.latent_shape)}
+    cache = ArrayCache(latent_folder(data, base), metadata)
     keys = yield from _hash_covers(pairs)
-    packed = open_packed(folder, facts)
-    missing = {key: pair.image for key, pair in zip(keys, pairs, strict=True) if key not in packed}
+    missing = {key: pair.image for key, pair in zip(keys, pairs, strict=True) if key not in cache}
     if missing:
-        # Mean and spread, two bytes each; once in pieces and once packed.
-        require_space(folder, len(missing) * math.prod(base.latent_shape) * 8, f"the latents of {len(missing)} covers")
-        pieces = yield from _encode_pieces(folder / "building", base, missing)
-        with contextlib.suppress(FileNotFoundError):  # another run had the same to do, and was faster
+        # Two float16 values per element, and twice on the disk: in pieces and packed.
+        size = len(missing) * math.prod(base.latent_shape) * 8
+        require_space(cache.folder, size, f"the latents of {len(missing)} covers")
+        pieces = yield from _encode_pieces(cache.folder / "building", base, missing)
+        with contextlib.suppress(FileNotFoundError):  # another run packed the same pieces first
             arrays = [np.load(piece, mmap_mode="r", allow_pickle=False) for piece in pieces]
             each = (row[None] for array in arrays for row in array)
-            add_part(folder, "latents", facts, dict.fromkeys(missing, 1), each, arrays[0].shape[1:], "<f2")
-        shutil.rmtree(folder / "building", ignore_errors=True)
-        packed = open_packed(folder, facts)
-        if any(key not in packed for key in keys):
-            raise OutputError(f"{folder} was changed by another run", hint="Run the same line again.")
-    return Latents(packed, keys)
+            cache.add("latents", dict.fromkeys(missing, 1), each, arrays[0].shape[1:], "<f2")
+        shutil.rmtree(cache.folder / "building", ignore_errors=True)
+        if not all(key in cache for key in keys):
+            cache = ArrayCache(cache.folder, metadata)
+        if not all(key in cache for key in keys):
+            raise OutputError(f"{cache.folder} was changed by another run", hint="Run the same command again.")
+    return Latents(cache, keys)
 
 
 def _hash_covers(pairs: Sequence[Pair]) -> Generator[Event, None, list[str]]:
@@ -139,7 +140,7 @@ def _hash(path: Path) -> str:
 
 
 def _encode_pieces(building: Path, base: Base, missing: dict[str, Path]) -> Generator[Event, None, list[Path]]:
-    """Encode so many covers at a time; what an earlier run has encoded of the same list is kept."""
+    """Encode the covers into files of ``_PIECE`` latents each; those that an earlier run wrote are reused."""
     keys = list(missing)
     pieces = []
     yield Progress("encoding covers", 0, len(keys))
@@ -163,7 +164,7 @@ def _save(path: Path, array: npt.NDArray[np.float16]) -> None:
 
 
 def _encode(base: Base, covers: Sequence[Path]) -> npt.NDArray[np.float16]:
-    """Encode covers to float16 ``(N, 2 or 1, C, h, w)``."""
+    """Return the encoded covers, float16 ``(N, 2 or 1, C, h, w)``."""
     encoded = []
     with ThreadPoolExecutor() as threads:
         pictures: Iterator[Tensor] = threads.map(lambda path: load_cover(path, base.native_size), covers)
@@ -176,13 +177,10 @@ def _encode(base: Base, covers: Sequence[Path]) -> npt.NDArray[np.float16]:
 
 
 def load_cover(path: Path, size: int) -> Tensor:
-    """Read a cover as the autoencoder takes it: cut square around its middle, scaled to ``size`` pixels per side.
-
-    Returns:
-        float32 ``(3, size, size)`` in [-1, 1].
+    """Return a cover, cropped to a centred square and resized: float32 ``(3, size, size)`` in [-1, 1].
 
     Raises:
-        InputError: the file is missing, damaged, too large, or no JPEG, PNG or WebP picture.
+        InputError: the file is missing, damaged, too large, or not a JPEG, PNG or WebP image.
     """
     try:
         with Image.open(path, formats=_FORMATS) as opened:
@@ -190,7 +188,8 @@ def load_cover(path: Path, size: int) -> Tensor:
                 raise InputError(f"the cover {path} has {opened.width} × {opened.height} pixels, which is too many")
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"the cover {path} cannot be read: {error}", hint="JPEG, PNG and WebP are.") from error
+        hint = "Covers are JPEG, PNG or WebP files."
+        raise InputError(f"the cover {path} cannot be read: {error}", hint=hint) from error
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     picture = picture.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)

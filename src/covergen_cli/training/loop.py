@@ -1,26 +1,19 @@
-"""The training of an adapter: phases around one state (§3.3).
+"""The training of an adapter (§3.3): plan → set up → (train an epoch → validate → checkpoint) … → the best adapter.
 
-load → (train_step … → validate → checkpoint) per epoch → the best adapter. Batches, noise and times follow from the
-seed and the number of the step (:mod:`covergen_cli.training.batches`), so a training that goes on from a checkpoint
-does what it would have done. Only the main process writes.
+Batches, noise and times follow from the seed and the number of the step (:mod:`covergen_cli.training.batches`), so a
+resumed training computes what an uninterrupted one would have computed. Only the main process writes files.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from datetime import timedelta
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from covergen_cli.config import GenerateConfig
-from covergen_cli.config.resolve import resolve
 from covergen_cli.diffusion.objective import denoising_loss, fixed_draws, generator_of, item_losses, time_weights
 from covergen_cli.errors import ModelError
 from covergen_cli.events import (
@@ -33,15 +26,12 @@ from covergen_cli.events import (
     TrainStopped,
     Warned,
 )
-from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.training.checkpoints import prune_checkpoints, save_checkpoint
-from covergen_cli.training.curves import draw_curves
-from covergen_cli.training.load import Session, load
+from covergen_cli.training.log import RunLog, have_tensorboard
 from covergen_cli.training.plan import make_plan
-from covergen_cli.training.run_folder import append_record, only_one_in
-from covergen_cli.training.samples import Gallery
-from covergen_cli.training.tensorboard import Board, have_tensorboard
-from covergen_cli.weights.device import choose_device
+from covergen_cli.training.run_folder import ADAPTER, SAMPLES, lock_run
+from covergen_cli.training.samples import draw_samples
+from covergen_cli.training.setup import TrainingSetup, make_accelerator, set_up
+from covergen_cli.training.state import check_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +41,7 @@ if TYPE_CHECKING:
     from covergen_cli.training.batches import Batch
 
 VALIDATION_SEED = 0
-"""Of the noise and times of validation: not the run's own, so that runs with other seeds can be compared too."""
+"""Seed of the noise and times of validation, the same in all runs, so that runs with other seeds can be compared."""
 
 _LOG_STEPS = 10
 
@@ -67,161 +57,132 @@ def train(
 ) -> Generator[Event, None, None]:
     """Train an adapter on a dataset folder.
 
-    Started by ``accelerate launch``, every process calls this with the same arguments.
+    Under ``accelerate launch`` every process calls this with the same arguments.
 
     Args:
         data: a dataset folder with embeddings and splits.
         run: the run folder.
         config: settings.
-        shape: of the adapter; its outer widths follow from embeddings and base.
-        resume: ``auto`` goes on from the newest whole checkpoint, ``never`` begins anew, a path is a checkpoint.
-        stop: asked between steps; when it says true, the state is saved and the training ends.
+        shape: of the adapter; ``embedding_dim`` and ``output_dim`` are replaced by those of embeddings and base.
+        resume: ``auto`` resumes from the newest checkpoint in ``run``, ``never`` starts over, a path names a
+            checkpoint to resume from.
+        stop: called after every step; when it returns true, the state is saved and the training ends.
 
     Yields:
-        ``ModelLoading``, ``ModelLoaded``, ``Progress`` and ``Warned`` while things are prepared; ``TrainPlanned``; then
-        ``Progress`` after each step, ``StepDone`` after every few, ``EpochDone`` and ``CheckpointSaved``; at last
+        ``ModelLoading``, ``ModelLoaded``, ``Progress`` and ``Warned`` during the set-up; ``TrainPlanned``; then
+        ``Progress`` after each step, ``StepDone`` after every few, ``EpochDone`` and ``CheckpointSaved``; at the end
         ``TrainFinished`` or ``TrainStopped``.
 
     Raises:
         InputError: the dataset folder lacks something.
-        ConfigError: the run folder belongs to a run with other settings, or a setting makes no sense.
-        ModelError: the base cannot be used, no checkpoint is whole, or the loss is no longer a number.
-        OutputError: the disk is full or cannot be written to, or another training is at work in the run folder.
+        ConfigError: the run folder belongs to a run with other settings, or a setting is invalid.
+        ModelError: the base cannot be used, all checkpoints are damaged, or the loss is no longer finite.
+        OutputError: the disk is full or cannot be written to, or another training is running in the run folder.
     """
     started = time.monotonic()
-    accelerator, device = _processes(config)
+    accelerator, device = make_accelerator(config)
     plan = make_plan(data, run, config, shape, resume=resume, processes=accelerator.num_processes)
     with ExitStack() as stack:
         if accelerator.is_main_process:
-            stack.enter_context(only_one_in(run))
-        session = yield from load(plan, accelerator, device)
-        trainer = Trainer(session, stop, stack)
+            stack.enter_context(lock_run(run))
+        setup = yield from set_up(plan, accelerator, device)
+        trainer = stack.enter_context(closing(Trainer(setup, stop)))
         yield from trainer.run()
-        if not trainer.finished:
-            return
-    counters = session.state.counters
-    yield TrainFinished(
-        run=run,
-        adapter=run / "adapter",
-        early=counters.epoch < config.epochs,
-        epochs=counters.epoch,
-        steps=counters.step,
-        best_epoch=counters.best_epoch,
-        validation_loss=counters.best_loss,
-        seconds=time.monotonic() - started,
-    )
-
-
-def _processes(config: TrainConfig) -> tuple[Any, torch.device]:
-    """Find out which process this is and where it computes."""
-    from accelerate import Accelerator
-    from accelerate.utils import InitProcessGroupKwargs
-
-    device = choose_device(config.device)
-    # While the first process encodes covers, the others wait: for hours, where a CPU does it.
-    patience = InitProcessGroupKwargs(timeout=timedelta(days=2))
-    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
-    return accelerator, device if accelerator.num_processes == 1 else accelerator.device
+    counters = setup.state.counters
+    if trainer.finished:
+        yield TrainFinished(
+            run=run,
+            adapter=run / ADAPTER,
+            early=counters.epoch < config.epochs,
+            epochs=counters.epoch,
+            steps=counters.step,
+            best_epoch=counters.best_epoch,
+            validation_loss=counters.best_loss,
+            seconds=time.monotonic() - started,
+        )
 
 
 class Trainer:
-    """The phases.
+    """The training loop.
 
     Args:
-        session: models, data and state.
+        setup: models, data and state.
         stop: see :func:`train`.
-        stack: closed when the training ends.
     """
 
-    def __init__(self, session: Session, stop: Callable[[], bool], stack: ExitStack) -> None:
-        self.session, self._stop = session, stop
-        self.plan, self.config, self.state = session.plan, session.plan.config, session.state
-        self.run_folder, self.main = session.plan.run, session.accelerator.is_main_process
-        self.steps = self.config.epochs * session.batches.per_epoch
-        self.draws = fixed_draws(
-            [pair.id for pair in self.plan.validation],
-            session.latents.shape,
-            self.config.validation_draws,
-            VALIDATION_SEED,
-        )
-        self._thread = stack.enter_context(ThreadPoolExecutor(1))
-        self._pending: list[Tensor] = []
-        self._norm: Tensor | None = None
-        self._board: Board | None = None
-        self._gallery: Gallery | None = None
-        if self.main:
-            self._board = Board(self.run_folder, self.state.counters.step)
-            stack.callback(self._board.close)
+    def __init__(self, setup: TrainingSetup, stop: Callable[[], bool]) -> None:
+        self.setup, self.plan, self.config = setup, setup.plan, setup.plan.config
+        self.state, self.counters = setup.state, setup.state.counters
+        self.steps = self.config.epochs * setup.batches.per_epoch
+        ids = [pair.id for pair in self.plan.validation]
+        self.draws = fixed_draws(ids, setup.latents.shape, self.config.validation_draws, VALIDATION_SEED)
+        self._stop = stop
+        self._log = RunLog(self.plan.run, self.counters.step) if setup.accelerator.is_main_process else None
+        self._gradient_norm = torch.zeros(())
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log:
+            self._log.close()
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        counters = self.state.counters
-        return counters.epoch >= self.config.epochs or counters.stale >= self.config.patience
+        """Whether the last epoch is done, or the validation loss has stopped falling."""
+        return self.counters.epoch >= self.config.epochs or self.counters.stale >= self.config.patience
 
     def run(self) -> Generator[Event, None, None]:
-        """Train until it is finished or someone asks to stop."""
-        counters = self.state.counters
-        if self.main and counters.best_epoch:
-            self._write_adapter()
-        yield from self._announce()
-        while not self.finished:
-            stopped = yield from self._epoch()
-            loss = None if stopped else (yield from self.validate())
-            if loss is None:
-                yield TrainStopped(self.run_folder, self.checkpoint(), counters.step)
-                return
-            yield from self._judge(loss)
-            yield CheckpointSaved(self.checkpoint(), counters.step)
-
-    def _announce(self) -> Generator[Event, None, None]:
-        if self.main and not have_tensorboard():
+        """Train until finished or stopped."""
+        if self._log and self.counters.best_epoch:
+            # A killed run may have saved a later adapter than its last checkpoint knows.
+            self.setup.save_best()
+        if self._log and not have_tensorboard():
             yield Warned("TensorBoard is not installed, so there is no log for it: pip install tensorboard")
         yield TrainPlanned(
-            run=self.run_folder,
+            run=self.plan.run,
             train_pairs=len(self.plan.train),
             validation_pairs=len(self.plan.validation),
             parameters=sum(parameter.numel() for parameter in self.state.adapter.trainable_parameters()),
             epochs=self.config.epochs,
             steps=self.steps,
-            step=self.state.counters.step,
-            resumed=self.session.resumed,
+            step=self.counters.step,
+            resumed=self.setup.resumed,
         )
+        while not self.finished:
+            stopped = yield from self._train_epoch()
+            loss = None if stopped else (yield from self.validate())
+            if loss is None:
+                yield TrainStopped(self.plan.run, self.setup.save_checkpoint(), self.counters.step)
+                return
+            yield from self._finish_epoch(loss)
+            yield CheckpointSaved(self.setup.save_checkpoint(), self.counters.step)
 
-    def _epoch(self) -> Generator[Event, None, bool]:
-        """Do the steps that the epoch under way still lacks; return whether someone asked to stop."""
-        counters, batches = self.state.counters, self.session.batches
+    def _train_epoch(self) -> Generator[Event, None, bool]:
+        """Take the remaining steps of the current epoch; return whether the training was stopped."""
+        counters, batches = self.counters, self.setup.batches
         end = (counters.epoch + 1) * batches.per_epoch
-        self.session.learner.train()
+        self.setup.learner.train()
         saved = logged = time.monotonic()
         first = counters.step
-        ahead = self._thread.submit(self._batch, counters.step)
-        while counters.step < end:
-            batch = ahead.result()
-            if counters.step + 1 < end:
-                ahead = self._thread.submit(self._batch, counters.step + 1)
+        for batch in batches.load(range(counters.step, end), self.setup.device):
             self.train_step(batch)
-            done = counters.step - (end - batches.per_epoch)
             detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
-            yield Progress("training", done, batches.per_epoch, detail)
+            yield Progress("training", batches.per_epoch - (end - counters.step), batches.per_epoch, detail)
             if counters.step % _LOG_STEPS == 0 or counters.step == end:
                 now = time.monotonic()
-                yield self._log((counters.step - first) * batches.per_step / (now - logged))
+                yield self._log_steps((counters.step - first) * batches.per_step / (now - logged))
                 logged, first = now, counters.step
-            stopping, due = self._signals(saved)
+            overdue = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
+            stopping, due = self.setup.any_process(self._stop(), overdue)
             if stopping:
                 return True
             if due and counters.step < end:
-                yield CheckpointSaved(self.checkpoint(), counters.step)
+                yield CheckpointSaved(self.setup.save_checkpoint(), counters.step)
                 saved = logged = time.monotonic()
                 first = counters.step
         return False
 
-    def _batch(self, step: int) -> Batch:
-        return self.session.batches.at(step).to(self.session.device)
-
     def train_step(self, batch: Batch) -> None:
-        """Take one step of the optimiser: §3.3.1, steps 2 to 5.
+        """Take one optimiser step (§3.3.1, steps 2 to 5).
 
         Args:
             batch: on the device.
@@ -229,195 +190,102 @@ class Trainer:
         Raises:
             ModelError: the GPU has too little memory.
         """
+        state = self.state
+        state.set_learning_rate(self.steps)
         try:
-            self._pending.append(self._learn(batch))
+            loss = self._loss(batch)
+            self.setup.accelerator.backward(loss)
+            parameters = state.adapter.trainable_parameters()
+            self._gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+            state.optimizer.step()
+            state.optimizer.zero_grad(set_to_none=True)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"the GPU has too little memory for batches of {self.config.batch_size}",
-                hint="Give it fewer pairs at a time with --batch-size.",
+                hint="Use a smaller --batch-size.",
             ) from error
-        self.state.counters.step += 1
-        self.state.follow()
+        self.counters.step += 1
+        state.update_ema()
+        state.add_loss(loss)
 
-    def _learn(self, batch: Batch) -> Tensor:
-        state, base = self.state, self.session.base
-        state.set_rate(self.steps)
+    def _loss(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch, with the weights of pairs and times."""
+        base = self.setup.base
         if self.plan.shape.dropout:
-            torch.manual_seed(
-                generator_of(self.config.seed, state.counters.step, self.session.batches.rank).initial_seed()
-            )
-        half = torch.autocast(self.session.device.type, torch.bfloat16, enabled=base.dtype == torch.bfloat16)
-        with half:
-            tokens = self.session.learner(batch.embeddings, batch.lengths)
+            key = (self.config.seed, self.counters.step, self.setup.batches.rank)
+            torch.manual_seed(generator_of(*key).initial_seed())
+        with torch.autocast(self.setup.device.type, torch.bfloat16, enabled=base.dtype == torch.bfloat16):
+            tokens = self.setup.learner(batch.embeddings, batch.lengths)
         losses = denoising_loss(base.unet, base.scheduler_config, batch.latents, tokens, batch.noise, batch.times)
         weights = batch.weights
         if self.config.timesteps == "weighted":
             weights = weights * time_weights(base.scheduler_config, batch.times)
-        loss = (losses * weights).mean()
-        self.session.accelerator.backward(loss)
-        self._norm = torch.nn.utils.clip_grad_norm_(state.adapter.trainable_parameters(), self.config.clip_norm)
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
+        return (losses * weights).mean()
 
     def validate(self) -> Generator[Event, None, float | None]:
-        """Measure the running mean on the validation part (§3.3.1 step 6), the same noise and times every time.
+        """Compute the EMA's mean loss over the validation split, with the same noise and times every time.
 
         Returns:
-            the mean loss; ``None`` when someone asked to stop.
+            The mean loss; ``None`` when the training was stopped.
         """
-        session, count = self.session, len(self.plan.validation)
-        processes, rank = session.accelerator.num_processes, session.accelerator.process_index
-        share = -(-count // processes)
-        mine = [place % count for place in range(rank * share, (rank + 1) * share)]
+        setup, base, count = self.setup, self.setup.base, len(self.plan.validation)
+        share = -(-count // setup.accelerator.num_processes)
+        first = setup.accelerator.process_index * share
+        places = [place % count for place in range(first, first + share)]
         chunk = max(1, self.config.batch_size // self.draws.count)
         losses = []
         for start in range(0, share, chunk):
-            items = mine[start : start + chunk]
-            losses.append(self._losses_of(items))
+            items = places[start : start + chunk]
+            embeddings, lengths = setup.embeddings.batch(items)
+            with torch.inference_mode():
+                tokens = self.state.ema(embeddings.to(base.device), lengths.to(base.device))
+            latents, draws = setup.latents.mean(items), self.draws.select(items)
+            size = self.config.batch_size
+            losses.append(item_losses(base.unet, base.scheduler_config, latents, tokens, draws, size))
             yield Progress("validating", min(start + chunk, share), share)
-            if self._signals(time.monotonic())[0]:
+            if setup.any_process(self._stop())[0]:
                 return None
-        measured = session.accelerator.gather(torch.cat(losses).to(session.device))[:count]
-        loss = float(measured.double().mean())
-        if not math.isfinite(loss):
-            raise self._lost()
-        return loss
+        gathered = setup.accelerator.gather(torch.cat(losses).to(setup.device))[:count]
+        return check_finite(float(gathered.double().mean()), self.counters.step)
 
-    def _losses_of(self, items: list[int]) -> Tensor:
-        base = self.session.base
-        with torch.inference_mode():
-            tokens = self.state.average(*(part.to(base.device) for part in self.session.embeddings.batch(items)))
-        return item_losses(
-            base.unet,
-            base.scheduler_config,
-            self.session.latents.mean(items),
-            tokens,
-            self.draws.select(items),
-            self.config.batch_size,
-        )
-
-    def _judge(self, loss: float) -> Generator[Event, None, None]:
-        """Take note of a validation: the log, the adapter if it is the best, curves and samples."""
-        counters, rate = self.state.counters, self.state.learning_rate
-        train_loss = counters.epoch_loss / self.session.batches.per_epoch
+    def _finish_epoch(self, loss: float) -> Generator[Event, None, None]:
+        """Record a validation: the log, the adapter if it is the best so far, and sample covers."""
+        counters, rate, samples = self.counters, self.state.learning_rate, None
+        train_loss = counters.epoch_loss / self.setup.batches.per_epoch
         counters.epoch_loss = 0.0
-        best = self.state.judge(loss)
-        sheet = None
-        if self.main:
+        best = self.state.update_best(loss)
+        if self._log:
             record = {"kind": "epoch", "epoch": counters.epoch, "step": counters.step, "train_loss": train_loss}
-            self._record({**record, "validation_loss": loss, "best": best, "learning_rate": rate})
+            self._log.record({**record, "validation_loss": loss, "best": best, "learning_rate": rate})
             if best:
-                self._write_adapter()
-            draw_curves(self.run_folder)
-            sheet = yield from self._sample()
-        yield EpochDone(counters.epoch, self.config.epochs, counters.step, train_loss, loss, best, sheet)
+                self.setup.save_best()
+            if self.config.samples:
+                pairs = self.plan.validation[: self.config.samples]
+                yield Progress("drawing samples", 0, len(pairs))
+                samples = self.plan.run / SAMPLES / f"epoch-{counters.epoch:03d}.jpg"
+                draw_samples(samples, self.setup.base, self.state.ema, pairs, self.setup.embeddings)
+                self._log.image(samples, counters.step)
+                yield Progress("drawing samples", len(pairs), len(pairs))
+        yield EpochDone(counters.epoch, self.config.epochs, counters.step, train_loss, loss, best, samples)
 
-    def _sample(self) -> Generator[Event, None, Path | None]:
-        if not self.config.samples:
-            return None
-        if self._gallery is None:
-            settings = resolve(GenerateConfig, overrides={"adapter": str(self.run_folder), "base": self.config.base})
-            pairs = self.plan.validation[: self.config.samples]
-            self._gallery = Gallery(self.session.base, pairs, self.session.embeddings, settings)
-        drawing = self._gallery.draw(self.state.average, self.run_folder, self.state.counters.epoch)
-        sheet = yield from _told("drawing samples", drawing)
-        if self._board:
-            self._board.picture(sheet, self.state.counters.step)
-        return sheet
-
-    def checkpoint(self) -> Path:
-        """Save the whole state; remove checkpoints that are no longer needed."""
-        self._settle()
-        counters = self.state.counters
-        folder = self.run_folder / "checkpoints" / f"step-{counters.step:06d}"
-        if self.main:
-            save_checkpoint(self.run_folder, counters.step, self.state.tensors(), self.state.facts())
-            prune_checkpoints(self.run_folder, counters.best_step)
-        return folder
-
-    def _log(self, pairs_per_second: float) -> StepDone:
-        self._settle()
-        counters, session = self.state.counters, self.session
-        loss, counters.window_loss = counters.window_loss / max(1, counters.window_steps), 0.0
-        counters.window_steps = 0
-        epoch = counters.epoch + 1
-        norm = float(self._norm) if self._norm is not None else 0.0
-        rate = self.state.learning_rate
-        record = {"kind": "step", "epoch": epoch, "step": counters.step, "loss": loss, "learning_rate": rate}
-        self._record({**record, "gradient_norm": norm, "pairs_per_second": pairs_per_second})
-        memory = torch.cuda.max_memory_allocated(session.device) if session.device.type == "cuda" else None
-        left = (self.steps - counters.step) * session.batches.per_step / pairs_per_second
-        return StepDone(
-            epoch, self.config.epochs, counters.step, self.steps, loss, rate, norm, pairs_per_second, left, memory
+    def _log_steps(self, pairs_per_second: float) -> StepDone:
+        """Record the steps since the last record."""
+        counters, device = self.counters, self.setup.device
+        self.state.collect_losses(self.setup.accelerator)
+        done = StepDone(
+            epoch=counters.epoch + 1,
+            epochs=self.config.epochs,
+            step=counters.step,
+            steps=self.steps,
+            loss=counters.window_loss / max(1, counters.window_steps),
+            learning_rate=self.state.learning_rate,
+            gradient_norm=float(self._gradient_norm),
+            pairs_per_second=pairs_per_second,
+            seconds_left=(self.steps - counters.step) * self.setup.batches.per_step / pairs_per_second,
+            memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         )
-
-    def _settle(self) -> None:
-        """Fetch the losses of the steps since the last time from the device, and see that they are numbers."""
-        if not self._pending:
-            return
-        losses = (
-            torch.stack(self._pending).double() if self.session.device.type != "mps" else torch.stack(self._pending)
-        )
-        total = float(self.session.accelerator.reduce(losses.sum(), reduction="mean"))
-        if not math.isfinite(total):
-            raise self._lost()
-        counters = self.state.counters
-        counters.window_loss += total
-        counters.window_steps += len(self._pending)
-        counters.epoch_loss += total
-        self._pending = []
-
-    def _lost(self) -> ModelError:
-        return ModelError(
-            f"the loss is no longer a number after step {self.state.counters.step}",
-            hint="Try a lower --learning-rate, or --precision fp32, and begin anew with --resume never.",
-        )
-
-    def _signals(self, saved: float) -> tuple[bool, bool]:
-        """Whether to stop, and whether a checkpoint is due; all processes get the same answer."""
-        due = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
-        accelerator = self.session.accelerator
-        if accelerator.num_processes == 1:
-            return self._stop(), due
-        flags = torch.tensor([float(self._stop()), float(due)], device=self.session.device)
-        stopping, due_somewhere = accelerator.reduce(flags, reduction="sum").tolist()
-        return stopping > 0, due_somewhere > 0
-
-    def _record(self, record: dict[str, Any]) -> None:
-        if self.main:
-            append_record(self.run_folder, record)
-        if self._board:
-            self._board.record(record)
-
-    def _write_adapter(self) -> None:
-        counters, plan = self.state.counters, self.plan
-        facts = {
-            "epoch": counters.best_epoch,
-            "step": counters.best_step,
-            "validation_loss": counters.best_loss,
-            "train_pairs": len(plan.train),
-            "validation_pairs": len(plan.validation),
-            "settings": {
-                name: value
-                for name, value in dataclasses.asdict(self.config).items()
-                if name not in {"device", "checkpoint_minutes", "samples"}
-            },
-        }
-        save_adapter(
-            self.run_folder / "adapter", self.state.best_adapter(), plan.encoder, self.session.base.facts(), facts
-        )
-
-
-def _told(task: str, work: Generator[tuple[int, int], None, Path]) -> Generator[Event, None, Path]:
-    """Turn the steps of some work into events; return what it returns."""
-
-    def events() -> Generator[Event, None, Path]:
-        while True:
-            try:
-                done, total = next(work)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            yield Progress(task, done, total)
-
-    return (yield from events())
+        counters.window_loss, counters.window_steps = 0.0, 0
+        if self._log:
+            names = ("epoch", "step", "loss", "learning_rate", "gradient_norm", "pairs_per_second")
+            self._log.record({"kind": "step", **{name: getattr(done, name) for name in names}})
+        return done

@@ -1,31 +1,31 @@
-"""The run folder: what ``train`` leaves behind, and what others may read of it.
+"""The run folder: what ``train`` writes, and how it is read.
 
 ::
 
-    RUN/config.yaml          schema, train, adapter (settings), and what was trained on: base, encoder, data
+    RUN/config.yaml          schema, train, adapter (settings), and base, encoder and data that were trained on
     RUN/adapter/             adapter.safetensors, adapter.json: the best by validation loss
-    RUN/checkpoints/         step-NNNNNN/: whole states of the training; see covergen_cli.training.checkpoints
+    RUN/checkpoints/         step-NNNNNN/: complete states of the training; see covergen_cli.training.checkpoints
     RUN/metrics.jsonl        one record per line; see below
     RUN/curves.png           the losses of all epochs
-    RUN/samples/             epoch-NNN.jpg: above, covers of the validation part; below, covers drawn for their songs
-    RUN/tensorboard/         the same figures and pictures for TensorBoard, where it is installed
+    RUN/samples/             epoch-NNN.jpg: top row, covers of the validation split; bottom row, generated covers
+    RUN/tensorboard/         the same metrics and images for TensorBoard, where it is installed
 
-Two kinds of records stand in ``metrics.jsonl``, in the order of their steps, none twice. Steps and epochs count from 1;
+``metrics.jsonl`` holds two kinds of records, in the order of their steps, none twice. Steps and epochs count from 1;
 losses are means of the squared error per element of the latent.
 
 ``"kind": "step"``, one for every few optimiser steps:
 
-- ``epoch``, ``step``: of the last step in it;
-- ``loss``: what training minimised, weights included, mean of the steps since the record before;
+- ``epoch``, ``step``: of the last of these steps;
+- ``loss``: what training minimised, weights included, mean of the steps since the previous record;
 - ``learning_rate``: of that step;
 - ``gradient_norm``: before clipping, of that step;
-- ``pairs_per_second``: of all processes together, since the record before.
+- ``pairs_per_second``: of all processes together, since the previous record.
 
 ``"kind": "epoch"``, one after every validation:
 
 - ``epoch``, ``step``;
 - ``train_loss``: as ``loss`` above, mean of the epoch's steps;
-- ``validation_loss``: mean over the validation part of :func:`covergen_cli.diffusion.objective.item_losses`;
+- ``validation_loss``: mean over the validation split of :func:`covergen_cli.diffusion.objective.item_losses`;
 - ``best``: whether it is the lowest so far;
 - ``learning_rate``: of the epoch's last step.
 """
@@ -33,16 +33,20 @@ losses are means of the squared error per element of the latent.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from filelock import FileLock, Timeout
 
 from covergen_cli.errors import OutputError
 from covergen_cli.files import write_text
+from covergen_cli.training.checkpoints import CHECKPOINTS, drop_later
 
+ADAPTER = "adapter"
 CONFIG = "config.yaml"
 CURVES = "curves.png"
 LOCK = ".lock"
@@ -52,11 +56,11 @@ TENSORBOARD = "tensorboard"
 
 
 @contextmanager
-def only_one_in(run: Path) -> Iterator[None]:
-    """While the body runs, no other training gets into the run folder; a process that dies lets go of it.
+def lock_run(run: Path) -> Iterator[None]:
+    """Create the run folder and lock it against other trainings; the lock of a process that dies is released.
 
     Raises:
-        OutputError: another training is at work in it, or it cannot be made.
+        OutputError: another training holds the lock, or the folder cannot be created.
     """
     lock = FileLock(run / LOCK)
     try:
@@ -64,7 +68,7 @@ def only_one_in(run: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise OutputError(
-            f"another covergen train is at work in {run}", hint="Wait until it is done, or name another folder with -o."
+            f"another covergen train is running in {run}", hint="Wait until it is done, or name another folder with -o."
         ) from error
     except OSError as error:
         raise OutputError(f"cannot write {run}: {error.strerror or error}", hint="Choose another folder.") from error
@@ -74,16 +78,35 @@ def only_one_in(run: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_records(run: Path, kind: Literal["step", "epoch"] | None = None) -> list[dict[str, Any]]:
-    """Read what was logged; lines that are cut off are left out.
+def begin_run(run: Path, config: dict[str, Any], *, fresh: bool, step: int = 0, epoch: int = 0) -> None:
+    """Write ``config.yaml``, and cut the run folder back to the state that the training continues from.
 
     Args:
         run: the run folder.
-        kind: only these records.
+        config: content of ``config.yaml``.
+        fresh: delete everything that an earlier run wrote, and nothing else.
+        step: checkpoints and records of later steps are deleted.
+        epoch: epochs validated by then; records of later validations are deleted.
 
-    Returns:
-        the records in order; none when there is no log.
+    Raises:
+        OutputError: the folder cannot be written to.
     """
+    if fresh:
+        for name in (ADAPTER, CHECKPOINTS, SAMPLES, TENSORBOARD):
+            shutil.rmtree(run / name, ignore_errors=True)
+        (run / CURVES).unlink(missing_ok=True)
+    write_text(run / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    drop_later(run, step)
+    kept = [
+        record
+        for record in read_records(run)
+        if record["step"] <= step and (record["kind"] == "step" or record["epoch"] <= epoch)
+    ]
+    write_text(run / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def read_records(run: Path, kind: Literal["step", "epoch"] | None = None) -> list[dict[str, Any]]:
+    """Return the records of ``metrics.jsonl``, of one kind or all; truncated lines and a missing file are skipped."""
     records: list[dict[str, Any]] = []
     with suppress(OSError, UnicodeDecodeError):
         for line in (run / METRICS).read_text(encoding="utf-8").splitlines():
@@ -95,7 +118,7 @@ def read_records(run: Path, kind: Literal["step", "epoch"] | None = None) -> lis
 
 
 def append_record(run: Path, record: dict[str, Any]) -> None:
-    """Write one record at the end of the log.
+    """Append one record to ``metrics.jsonl``.
 
     Raises:
         OutputError: the file cannot be written to.
@@ -105,22 +128,3 @@ def append_record(run: Path, record: dict[str, Any]) -> None:
             file.write(json.dumps(record, allow_nan=False) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write {run / METRICS}: {error.strerror or error}") from error
-
-
-def keep_records(run: Path, step: int, epoch: int) -> None:
-    """Cut the log back to a state that the training goes on from.
-
-    Args:
-        run: the run folder.
-        step: records of later steps are dropped.
-        epoch: epochs that had been validated by then; records of later validations are dropped.
-
-    Raises:
-        OutputError: the file cannot be written to.
-    """
-    kept = [
-        record
-        for record in read_records(run)
-        if record["step"] <= step and (record["kind"] == "step" or record["epoch"] <= epoch)
-    ]
-    write_text(run / METRICS, "".join(json.dumps(record) + "\n" for record in kept))

@@ -1,4 +1,4 @@
-"""Everything that a training carries from step to step, and how it is put away and taken up again."""
+"""The state of a training, carried from step to step, and how it is saved and restored."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig, TrainConfig
 
 _PLATEAU_FACTOR, _PLATEAU_PATIENCE = 0.5, 2
-"""§3.3: half the learning rate when two epochs have brought nothing."""
+"""§3.3: half the learning rate; ReduceLROnPlateau applies it at the third epoch in a row without improvement."""
 
 
 @dataclass
 class Counters:
-    """Where a training is; JSON-able.
+    """The progress of a training; JSON-able.
 
     Args:
         step: steps done.
         epoch: epochs done and validated.
         best_epoch: the epoch with the lowest validation loss; 0 before the first validation.
-        best_step: the step after which it was measured.
+        best_step: the step after which it was validated.
         best_loss: that loss.
         stale: validations since then.
-        epoch_loss: sum of the losses of the steps of the epoch under way.
-        window_loss: sum of those since the last record.
-        window_steps: how many they are.
+        epoch_loss: sum of the losses of the current epoch's steps.
+        window_loss: sum of the losses of the steps since the last record.
+        window_steps: number of these steps.
     """
 
     step: int = 0
@@ -50,8 +50,8 @@ class Counters:
     window_loss: float = 0.0
     window_steps: int = 0
 
-    def judge(self, loss: float) -> bool:
-        """Take note of a validation loss; return whether it is the lowest so far."""
+    def update_best(self, loss: float) -> bool:
+        """Count a validation; return whether its loss is the lowest so far."""
         self.epoch += 1
         if self.best_epoch and loss >= self.best_loss:
             self.stale += 1
@@ -60,85 +60,107 @@ class Counters:
         return True
 
 
-class State:
-    """Adapter, running mean, optimiser, learning rate and counters.
+class TrainingState:
+    """Adapter, its exponential moving average (EMA), optimiser, learning rate and counters.
 
     Args:
-        shape: of the adapter; its first weights are drawn from the seed.
+        shape: of the adapter, whose first weights are drawn from the seed.
         config: settings.
-        device: where it computes.
+        device: where to compute.
     """
 
     def __init__(self, shape: AdapterConfig, config: TrainConfig, device: torch.device) -> None:
         self.config = config
-        # The caller's random numbers stay what they were.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.adapter = Adapter(shape).to(device)
-        self.average = copy.deepcopy(self.adapter).requires_grad_(requires_grad=False).eval()
+        self.ema = copy.deepcopy(self.adapter).requires_grad_(requires_grad=False).eval()
         self.best: dict[str, Tensor] = {}
-        self.optimizer = _optimizer(self.adapter, config)
+        parameters = self.adapter.trainable_parameters()
+        self.optimizer: torch.optim.Optimizer
+        if config.optimizer == "adam":
+            self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
+        else:
+            self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.plateau = ReduceLROnPlateau(self.optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
         self.counters = Counters()
+        self._losses: list[Tensor] = []
 
     @property
     def learning_rate(self) -> float:
-        """Of the step to come."""
+        """Learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def set_rate(self, steps: int) -> None:
-        """Set the learning rate of the step to come, where it follows the steps.
+    def set_learning_rate(self, steps: int) -> None:
+        """Set the learning rate of the next step, where the schedule depends on the step.
 
         Args:
-            steps: of the whole training.
+            steps: of the complete training.
         """
         if self.config.schedule == "cosine":
-            share = cosine_rate(self.counters.step, steps, self.config.warmup)
+            share = cosine_schedule(self.counters.step, steps, self.config.warmup)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * share
 
-    def follow(self) -> None:
-        """Move the running mean towards the adapter; early on faster, so that it forgets the first weights."""
+    def update_ema(self) -> None:
+        """Move the EMA towards the adapter; early on with a smaller decay, so that the first weights fade quickly."""
         step = self.counters.step
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.adapter.parameters(), strict=True):
+            for mean, value in zip(self.ema.parameters(), self.adapter.parameters(), strict=True):
                 if value.requires_grad:
                     mean.lerp_(value, 1 - decay)
 
-    def judge(self, loss: float) -> bool:
-        """Take note of a validation loss; keep the running mean if it is the best so far, and say whether it is."""
-        best = self.counters.judge(loss)
+    def add_loss(self, loss: Tensor) -> None:
+        """Keep the loss of a step; it stays on the device, as fetching it would wait for the step to end."""
+        self._losses.append(loss.detach())
+
+    def collect_losses(self, accelerator: Any) -> None:
+        """Add the losses since the last call, averaged over the processes, to the counters.
+
+        Raises:
+            ModelError: a loss is not finite.
+        """
+        if not self._losses:
+            return
+        losses = torch.stack(self._losses)
+        losses = losses if losses.device.type == "mps" else losses.double()  # MPS lacks float64
+        counters = self.counters
+        total = check_finite(float(accelerator.reduce(losses.sum(), reduction="mean")), counters.step)
+        counters.window_loss += total
+        counters.window_steps += len(self._losses)
+        counters.epoch_loss += total
+        self._losses = []
+
+    def update_best(self, loss: float) -> bool:
+        """Count a validation and keep the EMA's weights if its loss is the lowest so far; return whether it is."""
+        best = self.counters.update_best(loss)
         if best:
-            self.best = {name: value.clone() for name, value in self._trained(self.average).items()}
+            self.best = {name: value.clone() for name, value in self._trained(self.ema).items()}
         if self.config.schedule == "plateau":
             self.plateau.step(loss)
         return best
 
     def best_adapter(self) -> Adapter:
         """Return a copy of the adapter with the best weights."""
-        adapter = copy.deepcopy(self.average)
+        adapter = copy.deepcopy(self.ema)
         adapter.load_state_dict({**adapter.state_dict(), **self.best})
         return adapter
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name."""
-        groups = {
-            "adapter": self.adapter.state_dict(),
-            "average": self._trained(self.average),
-            "best": self.best,
-        }
+        groups = {"adapter": self.adapter.state_dict(), "average": self._trained(self.ema), "best": self.best}
         named = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             named |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
         return named
 
-    def facts(self) -> dict[str, Any]:
-        """Return everything else, JSON-able."""
+    def scalars(self) -> dict[str, Any]:
+        """Return everything that is not a tensor, JSON-able."""
         plateau = {
             name: value
             for name, value in self.plateau.state_dict().items()
-            # Before the first validation its best is infinite, which JSON cannot say; it is so from the start anyway.
+            # Before the first validation the best loss is infinite, which JSON lacks; it is the initial value anyway.
             if isinstance(value, (int, float)) and math.isfinite(value)
         }
         return {
@@ -147,8 +169,8 @@ class State:
             "plateau": plateau,
         }
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Become the state that :meth:`tensors` and :meth:`facts` told of.
+    def restore(self, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
+        """Restore what :meth:`tensors` and :meth:`scalars` returned.
 
         Raises:
             ModelError: it is the state of another adapter.
@@ -159,8 +181,8 @@ class State:
             groups[group][rest] = value
         try:
             self.adapter.load_state_dict(groups["adapter"])
-            self.average.load_state_dict({**groups["adapter"], **groups["average"]})
-            self.counters = Counters(**facts["counters"])
+            self.ema.load_state_dict({**groups["adapter"], **groups["average"]})
+            self.counters = Counters(**scalars["counters"])
         except (RuntimeError, KeyError, TypeError) as error:
             raise ModelError(f"the checkpoint is of another adapter: {str(error).splitlines()[0]}") from error
         device = next(self.adapter.parameters()).device
@@ -171,9 +193,9 @@ class State:
             states.setdefault(int(index), {})[rest] = value
         settings = self.optimizer.state_dict()["param_groups"]
         for group in settings:
-            group["lr"] = facts["learning_rate"]
+            group["lr"] = scalars["learning_rate"]
         self.optimizer.load_state_dict({"state": states, "param_groups": settings})
-        self.plateau.load_state_dict({**self.plateau.state_dict(), **facts["plateau"]})
+        self.plateau.load_state_dict({**self.plateau.state_dict(), **scalars["plateau"]})
 
     @staticmethod
     def _trained(adapter: Adapter) -> dict[str, Tensor]:
@@ -181,20 +203,27 @@ class State:
         return {name: value for name, value in adapter.state_dict().items() if name not in frozen}
 
 
-def _optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = adapter.trainable_parameters()
-    if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate)
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+def check_finite(loss: float, step: int) -> float:
+    """Return ``loss`` if it is finite.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"the loss is no longer finite after step {step}",
+            hint="Try a lower --learning-rate, or --precision fp32, and start over with --resume never.",
+        )
+    return loss
 
 
-def cosine_rate(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the highest learning rate at a step: a straight rise, then half a cosine down to nothing.
+def cosine_schedule(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero.
 
     Args:
         step: from 0.
-        steps: in all.
-        warmup: share of them in which it rises.
+        steps: of the complete training.
+        warmup: share of them in the warm-up, 0 to 1.
     """
     rising = max(1, round(warmup * steps))
     if step < rising:

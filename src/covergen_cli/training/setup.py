@@ -1,0 +1,200 @@
+"""The first phase of a training: load the models, prepare the data and restore the state."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from covergen_cli.diffusion.objective import times_at
+from covergen_cli.errors import ModelError
+from covergen_cli.events import ModelLoaded, ModelLoading, Warned
+from covergen_cli.files import require_space
+from covergen_cli.models.base import load_base
+from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.training.batches import Batches
+from covergen_cli.training.checkpoints import checkpoint_folder, load_checkpoint, prune_checkpoints, save_checkpoint
+from covergen_cli.training.embedding_cache import Embeddings, prepare_embeddings
+from covergen_cli.training.latent_cache import Latents, prepare_latents
+from covergen_cli.training.run_folder import ADAPTER, begin_run
+from covergen_cli.training.state import TrainingState
+from covergen_cli.weights.device import choose_device
+
+if TYPE_CHECKING:
+    from covergen_cli.config import TrainConfig
+    from covergen_cli.events import Event
+    from covergen_cli.models.base import Base
+    from covergen_cli.training.plan import Plan
+
+_NOT_RECORDED = {"device", "checkpoint_minutes", "samples"}
+_CHECKPOINTS_AT_ONCE = 4
+_GROWTH = 4
+"""A later state is larger than the first one, which has neither the optimiser's moments nor the best weights."""
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """Everything that the training loop works with, and how it is saved.
+
+    Args:
+        plan: pairs, settings and folders.
+        accelerator: an ``accelerate.Accelerator``.
+        device: where this process computes.
+        base: frozen, in the precision of the training.
+        state: what is trained.
+        learner: the state's adapter, wrapped so that the processes average their gradients.
+        batches: of the training pairs.
+        embeddings: of the validation pairs.
+        latents: of the validation pairs.
+        resumed: the checkpoint that was restored.
+    """
+
+    plan: Plan
+    accelerator: Any
+    device: torch.device
+    base: Base
+    state: TrainingState
+    learner: torch.nn.Module
+    batches: Batches
+    embeddings: Embeddings
+    latents: Latents
+    resumed: Path | None
+
+    def any_process(self, *flags: bool) -> list[bool]:
+        """Return for each flag whether it is true in any process."""
+        if self.accelerator.num_processes == 1:
+            return list(flags)
+        numbers = torch.tensor([float(flag) for flag in flags], device=self.device)
+        return [count > 0 for count in self.accelerator.reduce(numbers, reduction="sum").tolist()]
+
+    def save_checkpoint(self) -> Path:
+        """Save the complete state, delete checkpoints that are no longer needed, and return the new one."""
+        run, state, counters = self.plan.run, self.state, self.state.counters
+        state.collect_losses(self.accelerator)
+        if self.accelerator.is_main_process:
+            save_checkpoint(run, counters.step, state.tensors(), state.scalars())
+            prune_checkpoints(run, counters.best_step)
+        return checkpoint_folder(run, counters.step)
+
+    def save_best(self) -> None:
+        """Save the adapter with the lowest validation loss so far."""
+        plan, counters, settings = self.plan, self.state.counters, dataclasses.asdict(self.plan.config)
+        training = {
+            "epoch": counters.best_epoch,
+            "step": counters.best_step,
+            "validation_loss": counters.best_loss,
+            "train_pairs": len(plan.train),
+            "validation_pairs": len(plan.validation),
+            "settings": {name: value for name, value in settings.items() if name not in _NOT_RECORDED},
+        }
+        save_adapter(plan.run / ADAPTER, self.state.best_adapter(), plan.encoder, self.base.metadata(), training)
+
+
+def make_accelerator(config: TrainConfig) -> tuple[Any, torch.device]:
+    """Return accelerate's view of the processes, and the device of this one."""
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    device = choose_device(config.device)
+    # The other processes wait while the first one encodes the covers, which takes hours on a CPU.
+    timeout = InitProcessGroupKwargs(timeout=timedelta(days=2))
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[timeout])
+    return accelerator, device if accelerator.num_processes == 1 else accelerator.device
+
+
+def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Event, None, TrainingSetup]:
+    """Load the base, prepare latents and embeddings, and restore the state of an earlier run.
+
+    Covers are encoded in full precision, whatever the training computes in, so that all runs can share the cache.
+
+    Raises:
+        ModelError: the base cannot be used, or the requested checkpoint cannot.
+        InputError: a cover or an embedding cannot be read.
+        OutputError: the disk is full or cannot be written to.
+    """
+    config = plan.config
+    yield ModelLoading(config.base)
+    started = time.monotonic()
+    base = load_base(config.base, device)
+    yield ModelLoaded(config.base, time.monotonic() - started)
+    pairs, count = [*plan.train, *plan.validation], len(plan.train)
+    with accelerator.main_process_first():
+        latents = yield from prepare_latents(plan.data, base, pairs)
+        embeddings = yield from prepare_embeddings(pairs)
+    base = _optimize(base, device, config.precision)
+    state = TrainingState(plan.shape, config, device)
+    size = sum(tensor.nbytes for tensor in state.tensors().values())
+    require_space(plan.run, _CHECKPOINTS_AT_ONCE * _GROWTH * size, f"checkpoints in {plan.run}")
+    resumed = yield from _restore(plan, state)
+    if accelerator.is_main_process:
+        counters = state.counters
+        begin_run(plan.run, plan.record, fresh=plan.fresh, step=counters.step, epoch=counters.epoch)
+    if config.compile:
+        base.unet.compile()
+    return TrainingSetup(
+        plan=plan,
+        accelerator=accelerator,
+        device=device,
+        base=base,
+        state=state,
+        learner=accelerator.prepare_model(state.adapter, device_placement=False),
+        batches=_batches(plan, base, accelerator, embeddings, latents),
+        embeddings=Embeddings(embeddings.arrays, embeddings.keys[count:]),
+        latents=Latents(latents.arrays, latents.keys[count:]),
+        resumed=resumed,
+    )
+
+
+def _batches(plan: Plan, base: Base, accelerator: Any, embeddings: Embeddings, latents: Latents) -> Batches:
+    """Return the batches of the training pairs, whose embeddings and latents come first."""
+    count, weighted = len(plan.train), plan.config.timesteps == "weighted"
+    return Batches(
+        Embeddings(embeddings.arrays, embeddings.keys[:count]),
+        Latents(latents.arrays, latents.keys[:count]),
+        torch.tensor([pair.weight for pair in plan.train]),
+        plan.config.batch_size,
+        plan.config.seed,
+        lambda uniform: times_at(base.scheduler_config, uniform, weighted=weighted),
+        stratified=weighted,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+
+
+def _optimize(base: Base, device: torch.device, precision: str) -> Base:
+    """Return the base in the precision and memory format in which training is fastest."""
+    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
+        base = base.in_precision(torch.bfloat16)
+    base.unet.to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        from diffusers.models.attention_processor import AttnProcessor
+
+        # On a CPU the backward pass of fused attention is several times slower than that of plain products.
+        base.unet.set_attn_processor(AttnProcessor())
+    return base
+
+
+def _restore(plan: Plan, state: TrainingState) -> Generator[Event, None, Path | None]:
+    """Restore the newest checkpoint that is intact and return its path; warn about each damaged one.
+
+    Raises:
+        ModelError: there are checkpoints, and all are damaged.
+    """
+    for path, older in zip(plan.checkpoints, [*plan.checkpoints, None][1:], strict=True):
+        try:
+            state.restore(*load_checkpoint(path))
+        except ModelError as error:
+            if older is None:
+                hint = error.hint or "No older one is intact; start over with --resume never."
+                raise ModelError(error.message, hint=hint) from error
+            message = f"{error.message}; trying {older}"
+        else:
+            return path
+        yield Warned(message)
+    return None
