@@ -1,1 +1,1 @@
-"""Measures of images, and rank correlations between what is heard and what is seen."""
+"""Measures of images, and rank correlations of music and images."""

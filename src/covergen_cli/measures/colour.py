@@ -1,4 +1,4 @@
-"""OKLab colour: the space in which palettes are chosen and covers are measured.
+"""Convert between sRGB and OKLab, the colour space of palettes and measures.
 
 Formulas and matrices: Björn Ottosson, "A perceptual color space for image processing" (2020); the sRGB transfer
 curve: IEC 61966-2-1.
@@ -32,7 +32,7 @@ _LMS_FROM_LAB = np.linalg.inv(_LAB_FROM_LMS).astype(np.float32)
 
 
 def srgb_to_oklab(image: npt.NDArray[np.uint8]) -> Array:
-    """Turn sRGB bytes ``(…, 3)`` into OKLab float32 ``(…, 3)``: L in [0, 1], a and b about ±0.3."""
+    """Convert sRGB bytes ``(…, 3)`` to OKLab float32 ``(…, 3)``: L in [0, 1], a and b about ±0.3."""
     levels = np.arange(256, dtype=np.float32) / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4).astype(np.float32)[image]
     lab: Array = np.cbrt(linear @ _LMS_FROM_LINEAR.T) @ _LAB_FROM_LMS.T
@@ -45,14 +45,14 @@ def _oklab_to_linear(lab: Array) -> Array:
 
 
 def oklab_to_srgb(lab: Array) -> npt.NDArray[np.uint8]:
-    """Turn OKLab ``(…, 3)`` into sRGB bytes ``(…, 3)``; colours outside sRGB are clipped."""
+    """Convert OKLab ``(…, 3)`` to sRGB bytes ``(…, 3)``; colours outside sRGB are clipped."""
     linear = np.clip(_oklab_to_linear(lab.astype(np.float32)), 0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(srgb * 255), dtype=np.uint8)
 
 
 def oklch(lightness: float, chroma: float, hue_degrees: float) -> Array:
-    """Return the OKLab colour ``(3,)`` of a lightness, chroma and hue, its chroma lowered until sRGB can show it."""
+    """Return an OKLab colour ``(3,)``, with the chroma reduced until it is inside sRGB."""
     angle = np.deg2rad(hue_degrees)
     direction = np.array([0, np.cos(angle), np.sin(angle)], dtype=np.float32)
     grey = np.array([lightness, 0, 0], dtype=np.float32)

@@ -1,6 +1,6 @@
-"""How well what is seen follows what was heard: rank correlation, with an interval and a control.
+"""Rank correlations of music and images, with confidence intervals and a control.
 
-Spearman's ρ, because the question is whether a busier song gets a busier cover, not whether in proportion.
+Spearman's ρ asks whether a denser song gets a busier cover, not whether in proportion.
 """
 
 from __future__ import annotations
@@ -21,13 +21,7 @@ Values = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation and where it may lie.
-
-    Args:
-        rho: Spearman's ρ, [−1, 1].
-        low: lower end of the 95 % interval.
-        high: upper end.
-    """
+    """Spearman's ρ, in [−1, 1], and the ends of its 95 % interval."""
 
     rho: float
     low: float
@@ -35,24 +29,24 @@ class Correlation:
 
 
 def ranks(values: Values) -> npt.NDArray[np.float64]:
-    """Rank values ``(…, N)`` along the last axis from 1 up; equal ones share the mean of their ranks."""
+    """Return the ranks of ``(…, N)`` along the last axis, from 1; equal values share their mean rank."""
     ranked: npt.NDArray[np.float64] = rankdata(values, axis=-1)
     return ranked
 
 
 def spearman(heard: Values, seen: Values) -> float:
-    """Correlate the ranks of two series ``(N,)``; 0 where one of them is constant and so has no order.
+    """Return the rank correlation of two series ``(N,)``; 0 if one of them is constant.
 
     Raises:
-        ValueError: the series are not of one length.
+        ValueError: the series differ in length.
     """
     if heard.shape != seen.shape or heard.ndim != 1:
-        raise ValueError(f"series of one length are needed, not {heard.shape} and {seen.shape}")
+        raise ValueError(f"two series of equal length are needed, not {heard.shape} and {seen.shape}")
     return float(_spearman(heard, seen))
 
 
 def _spearman(heard: Values, seen: Values) -> npt.NDArray[np.float64]:
-    """Correlate many pairs of series at once, ``(…, N)``."""
+    """Correlate many pairs of series ``(…, N)`` at once."""
     a, b = ranks(heard), ranks(seen)
     a, b = a - a.mean(axis=-1, keepdims=True), b - b.mean(axis=-1, keepdims=True)
     scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
@@ -60,13 +54,9 @@ def _spearman(heard: Values, seen: Values) -> npt.NDArray[np.float64]:
 
 
 def correlate(heard: Values, seen: Values, *, seed: int = 0, resamples: int = 2000) -> Correlation:
-    """Correlate two series ``(N,)``, with a 95 % interval by the bootstrap (Efron, 1979).
+    """Correlate songs and their covers ``(N,)``, with a 95 % interval by the bootstrap (Efron, 1979).
 
-    Args:
-        heard: one number for each song.
-        seen: one number for each song's cover.
-        seed: of the resampling.
-        resamples: how many; the interval goes from the 2.5th to the 97.5th percentile of their ρ.
+    The interval spans the 2.5th to the 97.5th percentile of ρ over the resamples.
     """
     rng = np.random.default_rng([seed, 1])
     drawn = rng.integers(len(heard), size=(resamples, len(heard)))
@@ -75,11 +65,7 @@ def correlate(heard: Values, seen: Values, *, seed: int = 0, resamples: int = 20
 
 
 def shuffled(heard: Values, seen: Values, *, seed: int = 0, shuffles: int = 1000) -> Correlation:
-    """Correlate songs with covers of other songs, drawn at random: what chance gives.
-
-    Returns:
-        The mean ρ of all shuffles, which is about 0, and between which values 95 % of them lie.
-    """
+    """Correlate songs with randomly permuted covers: the mean ρ, about 0, and the range of 95 % of the shuffles."""
     rng = np.random.default_rng([seed, 2])
     found = _spearman(heard, np.stack([rng.permutation(seen) for _ in range(shuffles)]))
     low, high = np.percentile(found, (2.5, 97.5))
@@ -87,22 +73,22 @@ def shuffled(heard: Values, seen: Values, *, seed: int = 0, shuffles: int = 1000
 
 
 def agreement_table(heard: Values, seen: Mapping[str, Values], *, seed: int) -> list[dict[str, Any]]:
-    """Correlate what was heard with what is seen, for every pair that should rise together.
+    """Correlate descriptors and qualities, for every pair of :data:`covergen_cli.measures.qualities.EXPECTED`.
 
     Args:
         heard: descriptors ``(N, 7)`` of the songs.
-        seen: name → qualities ``(N, 5)`` of their pictures, the first being those that are judged.
-        seed: of the resampling.
+        seen: name → qualities ``(N, 7)`` of their images.
+        seed: seed of the resampling.
 
     Returns:
         JSON-able, one entry per pair: ``heard``, ``seen``, a correlation (``rho``, ``low``, ``high``) under each name,
-        and ``shuffled``: the judged pictures dealt out to other songs.
+        and ``shuffled``, the control for the first name.
     """
     table: list[dict[str, Any]] = []
     for name, quality in EXPECTED:
         sound = heard[:, NAMES.index(name)]
-        looks = {key: values[:, FIELDS.index(quality)] for key, values in seen.items()}
-        entry = {key: correlate(sound, look, seed=seed) for key, look in looks.items()}
-        entry["shuffled"] = shuffled(sound, next(iter(looks.values())), seed=seed)
+        images = {key: values[:, FIELDS.index(quality)] for key, values in seen.items()}
+        entry = {key: correlate(sound, image, seed=seed) for key, image in images.items()}
+        entry["shuffled"] = shuffled(sound, next(iter(images.values())), seed=seed)
         table.append({"heard": name, "seen": quality} | {key: asdict(value) for key, value in entry.items()})
     return table

@@ -1,4 +1,4 @@
-"""How unlike pictures are, as colours in places: distances between small OKLab versions of them."""
+"""Measure how different images are, as distances between small OKLab versions of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from covergen_cli.measures.colour import Array, srgb_to_oklab
 THUMBNAIL_SIDE = 32
 
 NEAR_COPY = 0.04
-"""Two pictures nearer than this count as copies: twice the difference of two colours that is just noticeable
-(0.02 in OKLab, as CSS Color 4 has it), in the mean over the picture."""
+"""Images closer than this count as near copies: twice the just noticeable difference of two colours (0.02 in OKLab,
+CSS Color 4), in the mean over the image."""
 
 
 def thumbnail(image: npt.NDArray[np.uint8]) -> Array:
-    """Average a square sRGB image ``(H, H, 3)``, H at least 32, to OKLab float32 ``(32, 32, 3)``."""
+    """Reduce a square sRGB image ``(H, H, 3)``, H at least 32, to OKLab float32 ``(32, 32, 3)``."""
     edges = np.linspace(0, image.shape[0], THUMBNAIL_SIDE + 1).round().astype(int)
     lab = srgb_to_oklab(image)
     rows = np.add.reduceat(lab, edges[:-1], axis=0) / np.diff(edges)[:, None, None]
@@ -24,22 +24,21 @@ def thumbnail(image: npt.NDArray[np.uint8]) -> Array:
 
 
 def distance(a: Array, b: Array) -> float:
-    """Return the mean colour difference (Euclidean, OKLab) between two thumbnails, pixel by pixel; 0 for equal ones."""
+    """Return the mean colour difference (Euclidean, OKLab) of two thumbnails."""
     return float(np.linalg.norm(a - b, axis=-1).mean())
 
 
 def distances_between(thumbnails: Array) -> npt.NDArray[np.float64]:
-    """Return the distance of every pair of ``(N, 32, 32, 3)``: ``(N · (N − 1) / 2,)``."""
+    """Return the distances ``(N · (N − 1) / 2,)`` of all pairs of thumbnails ``(N, 32, 32, 3)``."""
     found = [np.linalg.norm(thumbnails[i + 1 :] - one, axis=-1).mean(axis=(1, 2)) for i, one in enumerate(thumbnails)]
     return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
 
 
 def spread_of(thumbnails: Array) -> dict[str, float]:
-    """Summarise how unlike pictures of different songs are, ``(N, 32, 32, 3)``.
+    """Summarise the distances of thumbnails ``(N, 32, 32, 3)`` of different songs.
 
     Returns:
-        ``between_songs``, the mean distance; ``smallest`` between two songs; ``pairs`` of songs; ``near_copies`` among
-        them.
+        ``between_songs`` (mean distance), ``smallest`` (distance), ``pairs`` and ``near_copies`` (numbers of pairs).
     """
     between = distances_between(thumbnails)
     return {

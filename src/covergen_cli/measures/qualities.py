@@ -1,9 +1,9 @@
-"""What can be measured on a cover, so that "it follows the music" is a number and not an opinion.
+"""Measure the qualities of a cover that should follow the music.
 
-Each quality is the visible counterpart of something heard. Louder and harsher with more saturated and more contrast,
-major with warmer, and higher with lighter come from what people match (Palmer, Schloss, Xu and Prado-León, PNAS 2013;
-Whiteford et al., i-Perception 2018); busier with more forms, percussive with harder edges and quicker with steeper
-lines are this project's own choice, made so that each descriptor has a quality to itself.
+Each quality corresponds to a descriptor of the music. Louder and harsher with more saturation and contrast, major with
+warmer, and higher with lighter are what people match (Palmer, Schloss, Xu and Prado-León, PNAS 2013; Whiteford et al.,
+i-Perception 2018). Denser with more forms, percussive with harder edges and faster with steeper lines are our choice,
+so that every descriptor has a quality of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Qualities:
-    """Measured on one image.
+    """The qualities of one image.
 
     Args:
         lightness: mean OKLab L, [0, 1].
@@ -31,10 +31,9 @@ class Qualities:
         contrast: standard deviation of OKLab L, about [0, 0.4].
         warmth: chroma-weighted mean sine of the hue angle, [−1, 1]; −1 is blue, 1 is yellow, violet, red and teal
             lie between.
-        busyness: how many forms there are, whatever their contrast; see :func:`busyness`.
-        uprightness: from lines that lie (0) to lines that stand (1); see :func:`uprightness`.
-        hardness: from soft transitions (0) to sharp edges (1): the share of squared slopes that a blur of 1.6 % of the
-            side takes away, which depends neither on how many edges there are nor on their contrast.
+        busyness: number of forms, independent of their contrast; see :func:`busyness`.
+        uprightness: horizontal (0) to vertical lines (1); see :func:`uprightness`.
+        hardness: soft transitions (0) to sharp edges (1); see :func:`hardness`.
     """
 
     lightness: float
@@ -46,12 +45,12 @@ class Qualities:
     hardness: float
 
     def as_array(self) -> npt.NDArray[np.float32]:
-        """Return the numbers, in the order of the fields, as float32 ``(7,)``."""
+        """Return the values in the order of the fields, float32 ``(7,)``."""
         return np.array(astuple(self), dtype=np.float32)
 
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Qualities))
-"""Names of the qualities, in their order."""
+"""Names of the qualities, in order."""
 
 EXPECTED: tuple[tuple[str, str], ...] = (
     ("energy", "saturation"),
@@ -65,46 +64,43 @@ EXPECTED: tuple[tuple[str, str], ...] = (
 """(descriptor, quality) pairs that should rise together."""
 
 _SIDE = 128
-"""Pixels per side at which edges are measured: grain and the model's own noise are averaged out there."""
+"""Pixels per side at which images are measured, which averages out grain and noise."""
 
 
 def _slopes(lab: Array) -> tuple[Array, Array]:
-    """Absolute steps of colour, summed over L, a and b: to the right and down, each ``(H − 1, W − 1)``."""
+    """Return absolute differences, summed over L, a and b, to the right and down, each ``(H − 1, W − 1)``."""
     right = np.abs(np.diff(lab, axis=1))[:-1].sum(axis=-1)
     down = np.abs(np.diff(lab, axis=0))[:, :-1].sum(axis=-1)
     return right, down
 
 
 def busyness(lab: Array) -> float:
-    """Measure how many forms an OKLab picture ``(H, W, 3)`` has.
-
-    The path of colour from one side to the other, in standard deviations of the picture's colour.
-    """
+    """Return the total variation across an OKLab image ``(H, W, 3)``, in standard deviations of its colour."""
     right, down = _slopes(lab)
     return float((right + down).mean() * len(lab) / max(float(lab.std(axis=(0, 1)).sum()), 0.01))
 
 
 def uprightness(lab: Array) -> float:
-    """Measure whether the lines of an OKLab picture ``(H, W, 3)`` lie (0) or stand (1).
-
-    The share of all steps that go sideways; circles and diagonals give 0.5.
-    """
+    """Return the share of horizontal differences in an OKLab image ``(H, W, 3)``; circles and diagonals give 0.5."""
     right, down = _slopes(lab)
     return float(right.sum() / max(float(right.sum() + down.sum()), 1e-6))
 
 
 def hardness(lab: Array) -> float:
-    """Measure whether the edges of an OKLab picture ``(H, W, 3)`` are soft (0) or hard (1), at its own resolution."""
+    """Return the share of squared slopes of an OKLab image ``(H, W, 3)`` that a blur of 1.6 % of the side removes.
 
-    def energy(picture: Array) -> float:
-        return float(sum((np.diff(picture, axis=axis) ** 2).sum() for axis in (0, 1)))
+    It depends neither on the number of edges nor on their contrast.
+    """
+
+    def energy(image: Array) -> float:
+        return float(sum((np.diff(image, axis=axis) ** 2).sum() for axis in (0, 1)))
 
     blurred = gaussian_filter(lab, (0.016 * len(lab), 0.016 * len(lab), 0), mode="nearest")
     return 1 - energy(blurred) / max(energy(lab), 1e-9)
 
 
 def measure(image: npt.NDArray[np.uint8]) -> Qualities:
-    """Measure a square sRGB image ``(H, H, 3)``; from 256 pixels on it is averaged down to about 128 first."""
+    """Return the qualities of a square sRGB image ``(H, H, 3)``; large ones are reduced to about 128 pixels first."""
     factor = max(1, image.shape[0] // _SIDE)
     side = image.shape[0] // factor
     lab = srgb_to_oklab(image[: side * factor, : side * factor])

@@ -1,1 +1,1 @@
-"""Music and covers made from a seed: the world whose truth is known."""
+"""Synthetic music and covers, generated from a seed, with known ground truth."""

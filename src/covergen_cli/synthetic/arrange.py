@@ -1,4 +1,4 @@
-"""From a song's plan to the events that players play, bar by bar."""
+"""Turn the plan of a song into notes and drum hits, bar by bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """One note or drum hit: which player, when (beats from the start), how long (beats), MIDI pitch, velocity 0–1."""
+    """One note or drum hit; beat and length in beats from the start of the song, velocity 0 to 1."""
 
     role: str
     voice: str
@@ -28,9 +28,9 @@ class Event:
 
 
 def _drum_bar(spec: SongSpec, section: Section, bar: int, density: float) -> Iterator[tuple[float, str, float]]:
-    """Hits of one bar as (beat, drum, velocity), with a crash to open a chorus and a fill to leave.
+    """Yield the hits of one bar as (beat, drum, velocity): a crash opens a chorus, a fill ends a section.
 
-    Fast songs get a kick on every beat: an unanswered backbeat would be heard at half their tempo.
+    Fast songs get a kick on every beat, as a backbeat alone would sound like half their tempo.
     """
     steps = 4 * spec.beats_per_bar
     last = bar == section.bars - 1 and section.bars > 1 and section.intensity > 0.5
@@ -56,7 +56,7 @@ def _drum_bar(spec: SongSpec, section: Section, bar: int, density: float) -> Ite
 
 
 def _form(spec: SongSpec) -> Iterator[Section]:
-    """The sections without end: once through, then again from the first verse."""
+    """Yield sections without end: all of them once, then again from the first verse."""
     yield from spec.sections
     again = [s for s in spec.sections if s.name not in ("intro", "outro")] or list(spec.sections)
     while True:
@@ -64,11 +64,7 @@ def _form(spec: SongSpec) -> Iterator[Section]:
 
 
 def perform(spec: SongSpec, beats: float) -> Iterator[tuple[Section, float, float, list[Event]]]:
-    """Play the song section by section until `beats` are filled.
-
-    Yields:
-        The section, its first beat, its length in beats, and its events (beats counted from the song's start).
-    """
+    """Yield each section, its first beat, its length in beats and its events, until ``beats`` are filled."""
     rng = np.random.default_rng([spec.seed, 5])
     start = 0.0
     for section in _form(spec):
@@ -100,7 +96,7 @@ def _section_events(spec: SongSpec, section: Section, start: float, rng: np.rand
 
 
 def _subdivision(spec: SongSpec) -> float:
-    """How finely beats are divided, 0–1: less at slow tempi, where a divided beat would pass for the beat itself."""
+    """Return how finely beats are divided, 0 to 1: less at slow tempi, where a division would sound like the beat."""
     return float(np.clip(spec.density + 0.5 * np.log2(spec.bpm / 110.0), 0.0, 1.0))
 
 

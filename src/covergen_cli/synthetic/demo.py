@@ -1,6 +1,6 @@
-"""The demo song of the repository: "Paper Lanterns", made by the synthesiser.
+"""Write the demo song of the repository, "Paper Lanterns".
 
-``python -m covergen_cli.synthetic.demo docs/demo/demo-song.mp3`` writes it.
+Run ``python -m covergen_cli.synthetic.demo docs/demo/demo-song.mp3``.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _BAND = ("chords", "bass", "arp", "pad", "drums")
 
 
 def demo_song() -> SongSpec:
-    """The plan: bright synth-pop in D major at 112 beats per minute, 38 bars, 82 seconds.
+    """Return the plan: bright synth-pop in D major at 112 beats per minute, 38 bars, 82 seconds.
 
-    Only the melody is left to the seed; players, chords and form are chosen by hand.
+    Only the melody depends on the seed; players, chords and form are chosen by hand.
     """
     return replace(
         compose(DEMO_SEED, "synth-pop"),
@@ -74,7 +74,7 @@ def write_demo(path: Path) -> None:
     """Render the demo song to a tagged mono mp3 of 64 kbit/s.
 
     Raises:
-        OutputError: the place cannot be written to.
+        OutputError: ``path`` cannot be written.
     """
     spec = demo_song()
     samples = render(spec, spec.bars * spec.bar_seconds, _RATE_HZ)

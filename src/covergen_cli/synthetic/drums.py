@@ -1,4 +1,4 @@
-"""Drum sounds made of sweeps and shaped noise, and the patterns that play them."""
+"""Drum sounds, made of sweeps and filtered noise, and drum patterns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 _Samples = NDArray[np.float32]
 
-# name: (seconds to fall 60 dB, start Hz of the tone, end Hz, tone level, noise low Hz, noise high Hz, noise level)
 DRUMS: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "kick": (0.35, 160, 48, 1.0, 1500, 5000, 0.05),
     "soft kick": (0.30, 110, 50, 0.8, 400, 1500, 0.03),
@@ -32,8 +31,8 @@ DRUMS: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "blip snare": (0.12, 0, 0, 0.0, 800, 10500, 0.6),
     "blip kick": (0.10, 300, 60, 0.8, 0, 0, 0.0),
 }
+"""Name → seconds to fall by 60 dB, tone from Hz, to Hz, its level, noise from Hz, to Hz, its level."""
 
-# Sixteen steps to a bar (twelve in 3/4); a digit is a velocity in ninths.
 PATTERNS: dict[str, dict[str, str]] = {
     "none": {},
     "four": {"kick": "9...9...9...9...", "clap": "....8.......8...", "open hat": "..4...4...4...4."},
@@ -55,8 +54,8 @@ PATTERNS: dict[str, dict[str, str]] = {
     "chip": {"blip kick": "9...9...9...9...", "blip snare": "....8.......8..."},
     "pulse": {"soft kick": "6...4...5...4..."},
 }
+"""Pattern → drum → sixteen steps of a bar (twelve in 3/4); a digit is a velocity in ninths."""
 
-# What keeps time above each pattern.
 TICKS: dict[str, str] = {
     "jazz": "ride",
     "brushes": "brush",
@@ -70,18 +69,16 @@ TICKS: dict[str, str] = {
     "pulse": "",
     "march": "",
 }
+"""Pattern → the drum that keeps time above it; the hat for all others."""
 
 
 def hit(name: str, brightness: float, sample_rate_hz: int) -> _Samples:
-    """Render one drum hit.
+    """Render one hit of a drum as float32 samples ``(n,)`` with a peak of about 1.
 
     Args:
-        name: a key of `DRUMS`.
-        brightness: 0 (dull) to 1 (brilliant); moves the noise bands by ± half an octave and its level.
-        sample_rate_hz: rate of the result.
-
-    Returns:
-        Samples ``(n,)``, float32, peak about 1.
+        name: a key of :data:`DRUMS`.
+        brightness: 0 (dull) to 1 (bright); shifts the noise band by ± half an octave and changes its level.
+        sample_rate_hz: sample rate of the result.
     """
     seconds, start_hz, end_hz, tone, low_hz, high_hz, noise = DRUMS[name]
     count = int(seconds * sample_rate_hz)
@@ -101,7 +98,7 @@ def hit(name: str, brightness: float, sample_rate_hz: int) -> _Samples:
 
 
 def _band_noise(count: int, low_hz: float, high_hz: float, sample_rate_hz: int, rng: np.random.Generator) -> _Samples:
-    """White noise between two frequencies with soft edges, standard deviation 0.4."""
+    """Return noise between two frequencies with soft edges and a standard deviation of 0.4."""
     bins = np.fft.rfft(rng.standard_normal(count))
     hz = np.fft.rfftfreq(count, 1.0 / sample_rate_hz) + 1e-9
     low_hz = min(low_hz, 0.3 * sample_rate_hz)

@@ -1,7 +1,7 @@
-"""What tells one genre from another: players, patterns and the ranges that a song is drawn from.
+"""The genres: their players and patterns, and the ranges that the features of a song are drawn from.
 
-The ranges overlap widely on purpose, and mode is drawn without looking at the genre: tempo, mode, loudness, brightness
-and density must vary independently, or a listener that learns from these songs would learn the genres' coincidences.
+The ranges overlap widely on purpose, and the mode is drawn independently of the genre: tempo, mode, loudness,
+brightness and density must vary independently, or a model would learn accidental correlations of the genres.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _Names = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Style:
-    """Choices and ranges of one genre; the names are those of `covergen_cli.synthetic.song.SongSpec`.
+    """Choices and ranges of one genre, named as in :class:`covergen_cli.synthetic.song.SongSpec`.
 
-    ``lead_chance``, ``arp_chance`` and ``pad_chance`` are the probabilities that such a player takes part.
+    ``lead_chance``, ``arp_chance`` and ``pad_chance`` are the probabilities of such a player.
     """
 
     bpm: _Range

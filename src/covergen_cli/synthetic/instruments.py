@@ -1,7 +1,4 @@
-"""Notes of tuned instruments: wavetables, plucked strings and bells.
-
-Every note is one short float32 array; `covergen_cli.synthetic.synth` renders each distinct note once and adds copies.
-"""
+"""Notes of tuned instruments: wavetables, plucked strings and bells."""
 
 from __future__ import annotations
 
@@ -19,21 +16,21 @@ _MAX_HARMONICS = 96
 
 @dataclass(frozen=True)
 class Voice:
-    """How an instrument sounds.
+    """The sound of an instrument.
 
-    Attributes:
+    Args:
         kind: ``table`` (harmonic wavetable), ``string`` (Karplus–Strong pluck) or ``bell`` (inharmonic partials).
         rolloff: harmonic k has amplitude k to the power −rolloff.
         parity: ``all`` harmonics or only the ``odd`` ones.
-        harmonics: explicit amplitudes of the first harmonics; overrides `rolloff` and `parity`.
+        harmonics: explicit amplitudes of the first harmonics; overrides ``rolloff`` and ``parity``.
         cutoff_hz: lowpass at middle brightness.
         decays: seconds for low, middle and high harmonics to fall by 60 dB at 220 Hz; ``None`` sustains.
         attack_seconds: rise time.
         release_seconds: fall time after the note's end.
         detune_cents: one oscillator per entry.
-        vibrato_cents: depth of a 5.5 Hz vibrato.
-        breath: share of noise.
-        formants_hz: vowel-like resonances.
+        vibrato_cents: depth of the vibrato, which has 5.5 Hz.
+        breath: level of added noise.
+        formants_hz: resonances, as of vowels.
         drive: gain before a tanh, 0 for none.
     """
 
@@ -105,22 +102,19 @@ VOICES: dict[str, Voice] = {
 
 
 def frequency_hz(midi: float) -> float:
-    """Equal-tempered frequency of a MIDI pitch (69 is 440 Hz)."""
+    """Return the equal-tempered frequency of a MIDI pitch (69 is 440 Hz)."""
     return float(440.0 * 2.0 ** ((midi - 69.0) / 12.0))
 
 
 def note(name: str, midi: int, seconds: float, brightness: float, sample_rate_hz: int) -> _Samples:
-    """Render one note.
+    """Render one note as float32 samples ``(n,)`` with a peak of about 1 that end at zero.
 
     Args:
-        name: a key of `VOICES`.
-        midi: pitch.
+        name: a key of :data:`VOICES`.
+        midi: MIDI pitch.
         seconds: time from the attack to the start of the release.
-        brightness: 0 (dull) to 1 (brilliant); moves the lowpass by three octaves.
-        sample_rate_hz: rate of the result.
-
-    Returns:
-        Samples ``(n,)``, float32, peak about 1 at the attack, zero at the end.
+        brightness: 0 (dull) to 1 (bright); shifts the lowpass over three octaves.
+        sample_rate_hz: sample rate of the result.
     """
     voice, pitch_hz = VOICES[name], frequency_hz(midi)
     ring = voice.decays[0] if voice.decays is not None else np.inf
@@ -150,7 +144,7 @@ def _envelope(voice: Voice, seconds: float, time: _Samples) -> _Samples:
 
 
 def _spectrum(voice: Voice, pitch_hz: float, cutoff_hz: float, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Amplitudes of the harmonics below 0.45 of the sampling rate, after lowpass and formants."""
+    """Return the amplitudes of the harmonics below 0.45 of the sample rate, after lowpass and formants."""
     count = int(min(_MAX_HARMONICS, 0.45 * sample_rate_hz / pitch_hz))
     k = np.arange(1, max(1, count) + 1)
     lowpass = 1.0 / (1.0 + (k * pitch_hz / (2.0 * cutoff_hz if voice.harmonics else cutoff_hz)) ** 2)
@@ -169,14 +163,14 @@ def _spectrum(voice: Voice, pitch_hz: float, cutoff_hz: float, sample_rate_hz: i
 def _table_wave(
     voice: Voice, pitch_hz: float, cutoff_hz: float, time: _Samples, sample_rate_hz: int, rng: np.random.Generator
 ) -> _Samples:
-    """Detuned oscillators reading one wavetable per band of harmonics; higher bands die sooner."""
+    """Play one wavetable per band of harmonics with detuned oscillators; higher bands decay faster."""
     amplitude = _spectrum(voice, pitch_hz, cutoff_hz, sample_rate_hz)
     edges = (
         (0, amplitude.size)
         if voice.decays is None
         else (0, min(2, amplitude.size), min(7, amplitude.size), amplitude.size)
     )
-    # As many phases at every sampling rate, so that a note keeps its shape; driven waves keep their edges.
+    # The same number of phases at every sample rate, so that a note keeps its shape; driven waves keep their edges.
     phases = rng.uniform(0, 0 if voice.drive else 2 * np.pi, _MAX_HARMONICS)[: amplitude.size]
     phase = np.float32(pitch_hz) * time
     if voice.vibrato_cents:
@@ -207,9 +201,9 @@ def _table_wave(
 def _pluck(
     voice: Voice, pitch_hz: float, cutoff_hz: float, count: int, sample_rate_hz: int, rng: np.random.Generator
 ) -> _Samples:
-    """Karplus–Strong string (1983), solved in the frequency domain so that the delay need not be whole.
+    """Pluck a string (Karplus and Strong, 1983), computed in the frequency domain to allow fractional delays.
 
-    A burst of noise one period long goes through H(ω) = 1 / (1 − g·½(1 + e^{−iω})·e^{−iω(P − ½)}), P the period.
+    A burst of noise of one period P is filtered with H(ω) = 1 / (1 − g·½(1 + e^{−iω})·e^{−iω(P − ½)}).
     """
     period = sample_rate_hz / pitch_hz
     ring = (voice.decays or (2.0, 0.0, 0.0))[0] * (220.0 / pitch_hz) ** 0.5
@@ -226,7 +220,7 @@ def _pluck(
 
 
 def _bell(voice: Voice, pitch_hz: float, time: _Samples, brightness: float) -> _Samples:
-    """Five inharmonic partials (the ratios of a tubular bell), the upper ones louder when bright."""
+    """Sum five inharmonic partials with the ratios of a tubular bell; brightness raises the upper ones."""
     wave = np.zeros_like(time)
     ring = (voice.decays or (3.0, 0.0, 0.0))[0]
     for i, ratio in enumerate((1.0, 2.0, 2.76, 5.4, 8.93)):

@@ -1,7 +1,7 @@
-"""Pairs from a seed: a song of the synthesiser and the cover that the painter makes of what is heard in it.
+"""Synthetic pairs: a song of the synthesiser and a painting of its descriptors.
 
-The audio is written as mp3, as the previews of music stores are: what an encoder hears has been through a codec, and
-30 s take 180 kB, where flac takes 1.1 MB.
+The audio is written as mp3, like the previews of music stores, so that encoders see the effects of a codec; 30 s take
+180 kB, and 1.1 MB as flac.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PAIR_SECONDS = 30.0
-"""Length of a song, which is that of a segment (§3.4.1)."""
+"""Length of a song: that of a segment (§3.4.1)."""
 
 PAIR_RATE_HZ = 32_000
-"""Sample rate of a song; the synthesiser has nothing to say above 16 kHz."""
+"""Sample rate of a song; the synthesiser makes no sound above 16 kHz."""
 
 COVER_PIXELS = 512
 """Pixels per side of a cover."""
 
 METADATA = ("title", "artist", "genre", "song_seed", "bpm", *NAMES)
-"""Names of what a manifest says of a pair."""
+"""Columns of a pair in the manifest."""
 
 _SONGS_PER_BAND = 100
 _JPEG_QUALITY = 95
@@ -41,15 +41,15 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class SyntheticPair:
-    """A song and its cover, whose truth is known.
+    """A song and its cover.
 
     Args:
-        title: made mechanically, ``Synthetic 17``.
-        artist: the band of one genre in each hundred songs, ``Synthetic rock 1``: about seven songs to an artist.
-        genre: one of `covergen_cli.synthetic.synth.GENRES`.
-        song_seed: what song and layout of the cover were made from.
+        title: ``Synthetic 17``.
+        artist: ``Synthetic rock 1``: one per genre and hundred songs, so about seven songs per artist.
+        genre: one of :data:`covergen_cli.synthetic.synth.GENRES`.
+        song_seed: seed of the song and of the cover.
         bpm: beats per minute, as composed.
-        descriptors: what was heard in the samples, and painted.
+        descriptors: measured on the samples, and painted.
         samples: mono float32 ``(960000,)`` in [−1, 1], 30 s at 32 kHz.
         cover: sRGB bytes ``(512, 512, 3)``.
     """
@@ -65,16 +65,16 @@ class SyntheticPair:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a manifest says of the pair: :data:`METADATA` → text."""
-        facts = (self.title, self.artist, self.genre, str(self.song_seed), f"{self.bpm:g}")
-        heard = (f"{value:.4f}" for value in astuple(self.descriptors))
-        return dict(zip(METADATA, (*facts, *heard), strict=True))
+        """Values of the columns :data:`METADATA`."""
+        values = (self.title, self.artist, self.genre, str(self.song_seed), f"{self.bpm:g}")
+        measured = (f"{value:.4f}" for value in astuple(self.descriptors))
+        return dict(zip(METADATA, (*values, *measured), strict=True))
 
     def save(self, audio: Path, image: Path) -> None:
         """Write the song as mp3 and the cover as JPEG; the same pair gives the same bytes.
 
         Raises:
-            OutputError: a place cannot be written to.
+            OutputError: a file cannot be written.
         """
         save_mp3(audio, self.samples, PAIR_RATE_HZ, quick=True)
         encoded = io.BytesIO()
@@ -83,16 +83,13 @@ class SyntheticPair:
 
 
 def make_pair(seed: int, index: int) -> SyntheticPair:
-    """Make one pair of the dataset that ``seed`` names.
+    """Return one pair of the dataset of a seed; the same arguments give the same pair.
 
     Args:
-        seed: any non-negative integer; each gives other songs.
-        index: which pair, from 0; it does not matter how many there are.
-
-    Returns:
-        The pair; the same two numbers give the same one.
+        seed: any non-negative integer.
+        index: number of the pair, from 0.
     """
-    # 53 bits: exact in every program that reads numbers as doubles, and far from the seeds that the starter saw.
+    # 53 bits: exact in programs that read numbers as doubles, and far from the seeds that the starter was trained on.
     song_seed = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) >> 11
     song = compose(song_seed)
     samples = render(song, PAIR_SECONDS, PAIR_RATE_HZ)

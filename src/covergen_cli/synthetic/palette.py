@@ -1,4 +1,4 @@
-"""The colours of a painting: five from dark to light and an accent, and the balance of the whole."""
+"""The colours of a painting: a ramp of five, an accent, and the final balance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Palette:
     Args:
         ramp: ``(5, 3)``, from dark to light.
         accent: ``(3,)``.
-        hue: that the whole picture shall tend to, in degrees.
+        hue: prevailing hue of the painting, in degrees.
     """
 
     ramp: Array
@@ -28,7 +28,7 @@ class Palette:
     hue: float
 
     def mix(self, position: Array) -> Array:
-        """Interpolate the ramp at positions in [0, 4], ``(…,)``: ``(…, 3)``."""
+        """Interpolate the ramp at positions ``(…)`` in [0, 4] and return colours ``(…, 3)``."""
         position = np.clip(position, 0, len(self.ramp) - 1)
         low = np.minimum(position.astype(np.int32), len(self.ramp) - 2)
         part = (position - low)[..., None]
@@ -37,12 +37,12 @@ class Palette:
 
 
 def choose_palette(rng: np.random.Generator, traits: Traits) -> Palette:
-    """Choose the colours.
+    """Return random colours that fit the music.
 
-    The hue runs from blue (258°) through violet, red and orange to yellow (430°) as warmth rises, and hurries through
-    violet, where most music would end up otherwise; now and then it goes the other way, through teal and green, with
-    less chroma, as strong greens look sickly. Dark and light colours turn away from it to either side, as they do at
-    dusk. The accent lies opposite or a third away.
+    As warmth rises, the hue goes from blue (258°) through violet, red and orange to yellow (430°), quickly through
+    violet, where most music would be otherwise. In about a fifth of the paintings it goes through teal and green, with
+    less chroma. Dark and light colours deviate from the hue in opposite directions. The accent is opposite or up to a
+    third of the circle away.
     """
     warmth = 0.5 + 0.5 * np.tanh(2.6 * (traits.warmth - 0.5)) / np.tanh(1.3)
     green = bool(rng.random() < 0.22) and 0.15 < traits.warmth < 0.85
@@ -63,9 +63,9 @@ def choose_palette(rng: np.random.Generator, traits: Traits) -> Palette:
 
 
 def balance(lab: Array, palette: Palette, traits: Traits) -> Array:
-    """Bring a whole picture, OKLab ``(H, W, 3)``, to what the music asks for, as a painter does at the end.
+    """Adjust a painting, OKLab ``(H, W, 3)``, to the lightness, contrast, hue and chroma that fit the music.
 
-    A tone curve (gamma) sets the mean lightness, a stretch the contrast, a turn of up to 35° the prevailing hue, and a
+    A gamma curve sets the mean lightness, a factor the contrast, a rotation of up to 35° the prevailing hue, and a
     factor the mean chroma.
     """
     lightness = np.clip(lab[..., 0], 0.01, 0.995)

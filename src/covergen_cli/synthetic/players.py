@@ -1,4 +1,4 @@
-"""How tuned players fill one bar: sustained, strummed, broken, walking or sung."""
+"""Patterns of tuned players: the notes of one bar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bar:
-    """What a player knows while playing a bar."""
+    """The context of a bar: song, part, position, and the roots of this and the next chord."""
 
     spec: SongSpec
     part: Part
@@ -28,21 +28,21 @@ class Bar:
     rng: np.random.Generator
 
     def chord(self) -> tuple[int, ...]:
-        """MIDI pitches of the bar's chord in the part's octave."""
+        """Return the MIDI pitches of the chord in the octave of the part."""
         return theory.chord_pitches(self.spec.scale, self.root, self.spec.chord_size, self.part.lowest, self.spec.key)
 
     def tone(self, degree: int) -> int:
-        """MIDI pitch of a scale degree, degree 0 being in the part's lowest octave."""
+        """Return the MIDI pitch of a scale degree; degree 0 is in the lowest octave of the part."""
         tonic = self.part.lowest + (self.spec.key - self.part.lowest) % 12
         return tonic + theory.pitch(self.spec.scale, degree)
 
     def bass_tone(self, root: int) -> int:
-        """MIDI pitch of a chord root, within the octave above the part's lowest pitch."""
+        """Return the MIDI pitch of a chord root within the octave above the lowest pitch of the part."""
         lowest = self.part.lowest
         return lowest + (self.tone(root) - lowest) % 12
 
     def third(self) -> int:
-        """Semitones from the chord's root to its third."""
+        """Return the semitones from the root of the chord to its third."""
         leading = self.root % 7 == 4 and self.spec.mode == "minor"
         return 4 if leading else self.tone(self.root + 2) - self.tone(self.root)
 
@@ -52,14 +52,14 @@ _Played = Iterator[tuple[float, float, int, float]]
 _Player = Callable[[Bar], _Played]
 
 
-def _together(starts: tuple[float, ...], length: float, spread: float = 0.0) -> _Player:
-    """Whole chords at fixed beats; `spread` beats between strings."""
+def _together(starts: tuple[float, ...], length: float) -> _Player:
+    """Play complete chords at fixed beats."""
 
     def play(bar: Bar) -> _Played:
         for start in starts:
             if start < bar.beats:
-                for i, midi in enumerate(bar.chord()):
-                    yield start + i * spread, min(length, bar.beats - start), midi, 0.9 if start == 0 else 0.7
+                for midi in bar.chord():
+                    yield start, min(length, bar.beats - start), midi, 0.9 if start == 0 else 0.7
 
     return play
 
@@ -115,7 +115,7 @@ def _alberti(bar: Bar) -> _Played:
 
 
 def _repeat(step_sparse: float, step_dense: float, length: float) -> _Player:
-    """Whole chords repeated on a grid."""
+    """Repeat complete chords on a grid."""
 
     def play(bar: Bar) -> _Played:
         step = step_sparse if bar.density < 0.5 else step_dense
@@ -152,7 +152,7 @@ def _chops(bar: Bar) -> _Played:
 
 
 def _roots(starts: tuple[float, ...], length: float) -> _Player:
-    """The bass note at fixed beats."""
+    """Play the root at fixed beats."""
 
     def play(bar: Bar) -> _Played:
         for start in starts:
@@ -196,7 +196,7 @@ def _offbeat(bar: Bar) -> _Played:
 
 
 def _melody(bar: Bar) -> _Played:
-    """Four-bar phrases A A B A′ of one motif; the song's seed fixes it, so that it comes back."""
+    """Play four-bar phrases A A B A′; the motif depends on the seed of the song, so that it returns."""
     phrase = bar.index % 4
     which = 1 if phrase == 2 else 0
     walk = theory.motif(

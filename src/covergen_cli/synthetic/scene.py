@@ -1,4 +1,4 @@
-"""What a painting is laid out in: what the music asks of it, coordinates, and the seed's dice."""
+"""The layout of a painting: traits of the music, coordinates, and a random generator."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traits:
-    """What the music asks of the picture, one trait for each descriptor; every value in [0, 1].
+    """Traits of a painting, one for each descriptor, in [0, 1].
 
     Args:
-        tilt: from lines that lie to lines that stand; tempo.
-        warmth: from blue through red to yellow; mode.
-        saturation: pale and even to vivid and full of contrast; energy.
+        tilt: horizontal to vertical lines; tempo.
+        warmth: blue through red to yellow; mode.
+        saturation: pale and even to vivid and contrasting; energy.
         lightness: dark to light; brightness.
         count: few to many forms; density.
         hardness: soft and round to sharp and angular; percussiveness.
@@ -39,36 +39,35 @@ class Traits:
 
     @classmethod
     def of(cls, descriptors: npt.NDArray[np.floating]) -> Traits:
-        """Read the traits off descriptors ``(7,)`` in the order of :data:`covergen_cli.audio.descriptors.NAMES`."""
-        heard = dict(zip(NAMES, np.clip(descriptors, 0, 1).tolist(), strict=True))
+        """Return the traits for descriptors ``(7,)`` in the order of :data:`covergen_cli.audio.descriptors.NAMES`."""
+        values = dict(zip(NAMES, np.clip(descriptors, 0, 1).tolist(), strict=True))
         return cls(
-            tilt=heard["tempo"],
-            warmth=heard["mode"],
-            saturation=heard["energy"],
-            lightness=heard["brightness"],
-            count=heard["density"],
-            hardness=heard["percussiveness"],
-            glow=heard["dynamics"],
+            tilt=values["tempo"],
+            warmth=values["mode"],
+            saturation=values["energy"],
+            lightness=values["brightness"],
+            count=values["density"],
+            hardness=values["percussiveness"],
+            glow=values["dynamics"],
         )
 
 
 class Scene:
-    """One layout: coordinates, a focal point, the direction that lines take, and dice.
+    """A layout: coordinates, a focal point and the direction of lines.
 
     Args:
         size: pixels per side.
-        seed: of the dice; the same seed lays out the same picture at every size.
-        traits: what the music asks for.
+        seed: seed of the random generator; a seed gives the same layout at every size.
+        traits: the traits that the music asks for.
 
     Attributes:
         x: from left to right, ``(size, size)`` in [−1, 1].
         y: from top to bottom.
-        focus: the focal point ``(x, y)``: the centre or a crossing of the thirds, with a little play.
-        angle: of the lines, in radians: 0 lies, ±π/2 stands.
+        focus: the focal point ``(x, y)``, see :meth:`spot`.
+        angle: of the lines, in radians: 0 is horizontal, ±π/2 vertical.
         along: distance from the focal point along the lines.
-        across: distance from the focal point across them.
-        rng: the dice.
-        traits: as given.
+        across: distance from the focal point across the lines.
+        rng: the random generator.
     """
 
     def __init__(self, size: int, seed: int, traits: Traits) -> None:
@@ -81,23 +80,23 @@ class Scene:
         self.along, self.across = self.turned(*self.focus)
 
     def uniform(self, low: float, high: float) -> float:
-        """Draw from the seed's dice, uniformly in [low, high)."""
+        """Return a random number in [low, high)."""
         return float(self.rng.uniform(low, high))
 
     def spot(self) -> tuple[float, float]:
-        """Draw a good place for something to look at: the centre or a crossing of the thirds, with a little play."""
+        """Return a random point near the centre or a crossing of the thirds."""
         spots = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]) / 3
         spot = spots[self.rng.integers(len(spots))] + self.rng.uniform(-0.08, 0.08, 2)
         return float(spot[0]), float(spot[1])
 
     def turned(self, x: float, y: float) -> tuple[Array, Array]:
-        """Coordinates along and across the lines, from the point ``(x, y)``."""
+        """Return coordinates along and across the lines, relative to the point ``(x, y)``."""
         right, down = self.x - np.float32(x), self.y - np.float32(y)
         cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
         return right * cos + down * sin, down * cos - right * sin
 
     def swell(self, u: Array, v: Array, waves: int, low: float, high: float) -> Array:
-        """Sum a few sine waves of ``low`` to ``high`` half periods per unit: a smooth random surface, about ±1."""
+        """Return a random surface, about ±1: a sum of sine waves of ``low`` to ``high`` half periods per unit."""
         total = np.zeros_like(u)
         for _ in range(waves):
             angle, frequency = self.uniform(0, 2 * np.pi), np.pi * self.uniform(low, high)
@@ -108,7 +107,7 @@ class Scene:
 
 
 def fold(phase: Array, hardness: float) -> Array:
-    """A wave of period 2π and range ±1 that goes from a sine (0) to a zigzag (1)."""
+    """Return a wave of period 2π and range ±1: a sine for hardness 0, a triangle for 1."""
     sine = np.sin(phase)
     zigzag = np.float32(2 / np.pi) * np.arcsin(np.clip(sine, -1, 1))
     wave: Array = ((1 - hardness) * sine + hardness * zigzag).astype(np.float32)
@@ -116,7 +115,7 @@ def fold(phase: Array, hardness: float) -> Array:
 
 
 def smooth_step(rise: Array) -> Array:
-    """Go from 0 to 1 as ``rise`` does, without corners."""
+    """Return the smooth step 3r² − 2r³ of ``rise``, clipped to [0, 1]."""
     clipped = np.clip(rise, 0, 1).astype(np.float32)
     step: Array = clipped * clipped * (3 - 2 * clipped)
     return step

@@ -1,4 +1,4 @@
-"""What a synthetic song is made of: the plain data between composing and rendering."""
+"""The plan of a synthetic song: the data between composing and rendering."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """One player: what it plays, on which instrument, how loud.
+    """One player.
 
-    Attributes:
+    Args:
         role: ``chords``, ``bass``, ``lead``, ``arp`` or ``pad``.
-        voice: a key of `covergen_cli.synthetic.instruments.VOICES`.
-        pattern: a key of `covergen_cli.synthetic.players.PLAYERS`.
-        lowest: MIDI pitch that the part's octave starts from.
+        voice: a key of :data:`covergen_cli.synthetic.instruments.VOICES`.
+        pattern: a key of :data:`covergen_cli.synthetic.players.PLAYERS`.
+        lowest: lowest MIDI pitch of its octave.
         gain: linear level in the mix.
     """
 
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of the form: its name, length in bars, intensity 0–1, and the roles that play."""
+    """A section of the form: its name, length in bars, intensity from 0 to 1, and the roles that play."""
 
     name: str
     bars: int
@@ -36,31 +36,31 @@ class Section:
 
 @dataclass(frozen=True)
 class SongSpec:
-    """A composed song: everything that `covergen_cli.synthetic.synth.render` needs.
+    """A composed song, for :func:`covergen_cli.synthetic.synth.render`.
 
-    Attributes:
-        seed: what it was composed from; also seeds the performance.
-        genre: one of `covergen_cli.synthetic.synth.GENRES`.
+    Args:
+        seed: seed of the composition and of the performance.
+        genre: one of :data:`covergen_cli.synthetic.synth.GENRES`.
         bpm: beats (quarter notes) per minute, 55–190.
         key: pitch class of the tonic, 0 is C.
         scale: ``major``, ``minor``, ``dorian`` or ``mixolydian``.
-        mode: ``major`` or ``minor``: what the scale sounds like.
+        mode: ``major`` or ``minor``, whichever is closer to the scale.
         beats_per_bar: 3 or 4.
         verse: chord roots as scale degrees, one per bar, repeated.
         chorus: the same for the chorus.
         chord_size: 3 for triads, 4 for seventh chords.
         parts: the tuned players.
-        drums: a key of `covergen_cli.synthetic.drums.PATTERNS`.
-        sections: the form in playing order; after the last, the song goes on from the first verse.
-        brightness: 0–1, timbres and filters.
-        density: 0–1, how many notes.
-        percussion: 0–1, how far the drums stand in front.
-        dynamics: 0–1, how much quieter and thinner calm sections are.
+        drums: a key of :data:`covergen_cli.synthetic.drums.PATTERNS`.
+        sections: the form in playing order; after the last, the song continues from the first verse.
+        brightness: of timbres and filters, 0–1.
+        density: number of notes, 0–1.
+        percussion: level of the drums, 0–1.
+        dynamics: how much quieter and thinner calm sections are, 0–1.
         drive: saturation of the mix, 0–1.
-        reverb: 0–1, share and length of the room.
-        swing: share of an eighth by which offbeats come late, 0–0.33.
+        reverb: level and length of the reverberation, 0–1.
+        swing: delay of offbeats as a share of an eighth, 0–0.33.
         pump: whether the kick ducks the other players.
-        texture: level of a bed of noise, 0–1.
+        texture: level of background noise, 0–1.
         level_db: loudness, root mean square in dB of full scale.
     """
 

@@ -1,8 +1,8 @@
-"""Music from a seed: `compose` plans a song, `render` plays it.
+"""Music from a seed: :func:`compose` plans a song, :func:`render` plays it.
 
-The songs are simple but real music: functional harmony, a bass that follows it, motifs that come back, drums with
-fills, and a form with a clear chorus. They are the part of the training world whose truth is known: tempo, mode,
-loudness, brightness and density are drawn independently of each other, within and across genres.
+The songs have functional harmony, a bass that follows it, recurring motifs, drums with fills, and a form with a clear
+chorus. Tempo, mode, loudness, brightness and density are known, and drawn independently of each other, within and
+across genres.
 """
 
 from __future__ import annotations
@@ -26,17 +26,14 @@ _LOWEST = {"chords": 52, "bass": 33, "lead": 60, "arp": 60, "pad": 48}
 
 
 def compose(seed: int, genre: str | None = None) -> SongSpec:
-    """Plan a song.
+    """Return the plan of a song; the same seed gives the same song on every machine.
 
     Args:
-        seed: any non-negative integer; the same seed gives the same song on every machine.
-        genre: one of `GENRES`; ``None`` draws one.
-
-    Returns:
-        The plan; every field is documented in `SongSpec`.
+        seed: any non-negative integer.
+        genre: one of :data:`GENRES`; ``None`` draws one.
 
     Raises:
-        KeyError: for an unknown genre.
+        KeyError: the genre is unknown.
     """
     rng = np.random.default_rng([seed, 1])
     genre = GENRES[rng.integers(len(GENRES))] if genre is None else genre
@@ -78,13 +75,13 @@ def compose(seed: int, genre: str | None = None) -> SongSpec:
 
 
 def _pattern(rng: np.random.Generator, style: Style, bpm: float) -> str:
-    """Draw a drum pattern; half time only where the tempo leaves room for it, or it would halve the tempo heard."""
+    """Draw a drum pattern; half time only at slow tempi, as it would halve the perceived tempo."""
     fitting = [name for name in style.drums if name != "half" or bpm < 110]
     return str(rng.choice(fitting))
 
 
 def _players(rng: np.random.Generator, style: Style) -> tuple[Part, ...]:
-    """Draw who plays; chords and bass always do."""
+    """Draw the players; chords and bass always play."""
 
     def part(role: str, voices: tuple[str, ...], patterns: tuple[str, ...], gain: float) -> Part:
         voice = str(rng.choice(voices))
@@ -106,7 +103,7 @@ def _players(rng: np.random.Generator, style: Style) -> tuple[Part, ...]:
 
 
 def _plan_form(rng: np.random.Generator, roles: list[str], dynamics: float, bar_seconds: float) -> tuple[Section, ...]:
-    """From intro to outro, the chorus three times; calm sections have fewer players unless `dynamics` is low."""
+    """Return the form, with three choruses; calm sections have fewer players unless ``dynamics`` is low."""
 
     def bars(seconds: float) -> int:
         return int(2 ** np.clip(np.round(np.log2(seconds / bar_seconds)), 0, 4))
@@ -135,15 +132,12 @@ def _plan_form(rng: np.random.Generator, roles: list[str], dynamics: float, bar_
 
 
 def render(spec: SongSpec, seconds: float, sample_rate_hz: int) -> _Samples:
-    """Play a song from its start.
+    """Play a song and return mono samples ``(round(seconds · rate),)``, float32 in [−1, 1].
 
     Args:
-        spec: the plan.
-        seconds: how much to play; longer than the form goes on through the sections.
-        sample_rate_hz: rate of the result, 8 kHz or more.
-
-    Returns:
-        Mono samples ``(round(seconds · rate),)``, float32 in [−1, 1]. The same plan gives the same samples.
+        spec: the plan; the same plan gives the same samples.
+        seconds: length; may exceed the form, which then repeats.
+        sample_rate_hz: sample rate of the result, 8 kHz or more.
     """
     count = round(seconds * sample_rate_hz)
     beat_samples = 60.0 / spec.bpm * sample_rate_hz
@@ -173,7 +167,7 @@ def _add(
     sample_rate_hz: int,
     cache: dict[tuple[str, int, int, int], _Samples],
 ) -> None:
-    """Add one note or hit to a bus, rendering it only if it has not sounded before."""
+    """Add one note or hit to a bus, rendering it only the first time."""
     start = round(event.beat * beat_samples)
     if start >= bus.size:
         return
@@ -191,7 +185,7 @@ def _add(
 
 
 def _mix(spec: SongSpec, buses: dict[str, _Samples], shape: _Samples, sample_rate_hz: int) -> _Samples:
-    """Sum the buses: ducking, room, saturation, section dynamics, loudness, and a soft ceiling."""
+    """Sum the buses and apply ducking, reverberation, saturation, section dynamics, loudness and a soft limiter."""
     music = buses["music"]
     if spec.pump and "drums" in spec.sections[1].roles:
         music = music * _duck(spec, music.size, sample_rate_hz)
@@ -214,22 +208,22 @@ def _mix(spec: SongSpec, buses: dict[str, _Samples], shape: _Samples, sample_rat
 
 
 def _tilt(mix: _Samples, brightness: float, sample_rate_hz: int) -> _Samples:
-    """Raise or lower everything above 1 kHz by up to 14 dB."""
+    """Raise or lower the frequencies above 1 kHz by up to 14 dB."""
     pole = np.exp(-2 * np.pi * 1000.0 / sample_rate_hz)
     low = scipy.signal.lfilter([1.0 - pole], [1.0, -pole], mix)
     return np.asarray(low + 10.0 ** (1.4 * (brightness - 0.5)) * (mix - low), dtype=np.float32)
 
 
 def _duck(spec: SongSpec, count: int, sample_rate_hz: int) -> _Samples:
-    """A gain that falls on every beat and recovers, as a compressor keyed by the kick does."""
+    """Return a gain that falls on every beat and recovers, like a compressor keyed by the kick."""
     beat = (np.arange(count, dtype=np.float32) * np.float32(spec.bpm / 60.0 / sample_rate_hz)) % 1.0
     return np.asarray(0.35 + 0.65 * np.minimum(1.0, beat * 2.0), dtype=np.float32)
 
 
 def _room(dry: _Samples, amount: float, sample_rate_hz: int) -> _Samples:
-    """Reverberation: convolution with decaying noise."""
+    """Return reverberation: a convolution with decaying noise."""
     seconds = 0.5 + 2.0 * amount
-    # Drawn at one fixed rate and then resampled: the same room at every sampling rate, and none of its air above 6 kHz.
+    # Drawn at a fixed rate and then resampled: the same room at every sample rate, without frequencies above 6 kHz.
     time = np.arange(int(seconds * _ROOM_RATE_HZ)) / _ROOM_RATE_HZ
     noise = np.random.default_rng(7).standard_normal(time.size) * np.exp(-6.9 / seconds * time)
     tail = np.asarray(scipy.signal.resample(noise, int(seconds * sample_rate_hz)), dtype=np.float32)
@@ -238,7 +232,7 @@ def _room(dry: _Samples, amount: float, sample_rate_hz: int) -> _Samples:
 
 
 def _noise_bed(spec: SongSpec, count: int) -> _Samples:
-    """Hiss and hum of a tape or a machine, tilted by the song's brightness."""
+    """Return hiss like that of a tape, filtered according to the brightness of the song."""
     rng = np.random.default_rng([spec.seed, 9])
     noise = rng.standard_normal(count, dtype=np.float32)
     pole = np.float32(0.97 - 0.9 * spec.brightness)

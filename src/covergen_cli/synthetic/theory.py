@@ -16,7 +16,7 @@ SCALES: dict[str, tuple[int, ...]] = {
     "dorian": (0, 2, 3, 5, 7, 9, 10),
 }
 
-# From each chord, where harmony likes to go next and how strongly. The tonic is favoured so that the key is heard.
+# Chord root → next root → weight. The tonic is favoured, which makes the key clear.
 _MAJOR_MOVES: dict[int, dict[int, float]] = {
     0: {3: 4, 4: 4, 5: 2, 1: 1},
     1: {4: 4, 3: 1},
@@ -33,12 +33,12 @@ _MINOR_MOVES: dict[int, dict[int, float]] = {
 }
 
 Note = tuple[float, float, int]
-"""Start and length in beats, and a scale degree (or, once sung, a MIDI pitch)."""
+"""Start and length in beats, and semitones above the tonic."""
 
 
 @dataclass(frozen=True)
-class _Walk:
-    """A melodic random walk: when notes start, how long they last, and the steps between them."""
+class Motif:
+    """A melodic random walk: starts and lengths of notes in beats, and steps between them in scale degrees."""
 
     starts: tuple[float, ...]
     lengths: tuple[float, ...]
@@ -46,18 +46,18 @@ class _Walk:
 
 
 def nearest_mode(scale: str) -> str:
-    """``"major"`` or ``"minor"``, whichever has the third of `scale`."""
+    """Return ``major`` or ``minor``, whichever has the third of ``scale``."""
     return "major" if SCALES[scale][2] == 4 else "minor"
 
 
 def pitch(scale: str, degree: int) -> int:
-    """Semitones above the tonic of a scale degree, which may lie in any octave."""
+    """Return the semitones of a scale degree, in any octave, above the tonic."""
     octave, step = divmod(degree, 7)
     return 12 * octave + SCALES[scale][step]
 
 
 def progression(rng: np.random.Generator, scale: str, bars: int) -> tuple[int, ...]:
-    """One chord root per bar as degrees 0–6: starts on the tonic, ends on a chord that leads back to it."""
+    """Return one chord root per bar as degrees 0–6, from the tonic to a chord that leads back to it."""
     moves = _MAJOR_MOVES if nearest_mode(scale) == "major" else _MINOR_MOVES
     chords = [0]
     while len(chords) < bars - 1:
@@ -70,12 +70,12 @@ def progression(rng: np.random.Generator, scale: str, bars: int) -> tuple[int, .
 
 
 def chord_degrees(root: int, size: int) -> tuple[int, ...]:
-    """The stacked thirds on a root: 3 notes a triad, 4 a seventh chord."""
+    """Return the degrees of a triad (``size`` 3) or a seventh chord (4)."""
     return tuple(root + 2 * i for i in range(size))
 
 
 def chord_pitches(scale: str, root: int, size: int, lowest: int, key: int) -> tuple[int, ...]:
-    """MIDI pitches of a chord, all within the octave above `lowest`, so that successive chords move little.
+    """Return the MIDI pitches of a chord within the octave above ``lowest``, so that voices move little.
 
     The dominant of a minor key gets its leading note, as in tonal practice.
     """
@@ -85,8 +85,8 @@ def chord_pitches(scale: str, root: int, size: int, lowest: int, key: int) -> tu
     return tuple(sorted(lowest + (key + tone - lowest) % 12 for tone in tones))
 
 
-def motif(rng: np.random.Generator, density: float, beats: int) -> _Walk:
-    """A bar of melody whose rhythm gets busier as `density` rises from 0 to 1."""
+def motif(rng: np.random.Generator, density: float, beats: int) -> Motif:
+    """Return a random bar of melody, with more notes as ``density`` rises from 0 to 1."""
     grid = 1.0 if density < 0.35 else 0.5 if density < 0.85 else 0.25
     slots = np.arange(0.0, beats, grid)
     played = rng.random(slots.size) < 0.35 + 0.4 * density
@@ -96,17 +96,17 @@ def motif(rng: np.random.Generator, density: float, beats: int) -> _Walk:
     starts = slots[played]
     ends = np.append(starts[1:], float(beats))
     steps = rng.choice([-2, -1, -1, 0, 1, 1, 2, 3, -3], size=starts.size)
-    return _Walk(tuple(starts.tolist()), tuple((ends - starts).tolist()), tuple(int(s) for s in steps))
+    return Motif(tuple(starts.tolist()), tuple((ends - starts).tolist()), tuple(int(s) for s in steps))
 
 
-def sing(walk: _Walk, scale: str, root: int, start_degree: int) -> list[Note]:
-    """Fit a motif to a chord: notes on a beat become chord tones, the walk stays near its centre.
+def sing(motif: Motif, scale: str, root: int, start_degree: int) -> list[Note]:
+    """Fit a motif to a chord: notes on a beat become chord tones, and the melody stays near ``start_degree``.
 
-    Over a minor key's dominant the leading note is raised, as in its chord.
+    Over the dominant of a minor key the leading note is raised, as in the chord.
     """
     tones = {d % 7 for d in chord_degrees(root, 3)}
     degree, notes = start_degree, []
-    for start, length, step in zip(walk.starts, walk.lengths, walk.steps, strict=True):
+    for start, length, step in zip(motif.starts, motif.lengths, motif.steps, strict=True):
         degree += step if abs(degree + step - start_degree) <= 5 else -step
         if start % 1.0 == 0.0:
             degree = min(
