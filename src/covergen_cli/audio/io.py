@@ -19,6 +19,7 @@ import soxr
 
 from covergen_cli.audio.container import declared_seconds, open_audio
 from covergen_cli.audio.decode import CannotSkipError, Damage, mono_blocks, rebuffered, resampled
+from covergen_cli.audio.tag_values import read_artists
 from covergen_cli.audio.tags import Tags, read_tags
 from covergen_cli.errors import InputError
 from covergen_cli.files import atomic_path
@@ -98,7 +99,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """
     path = Path(path)
     with open_audio(path) as (container, audio):
-        tags = read_tags({**audio.metadata, **container.metadata})
+        tags = read_tags({**audio.metadata, **container.metadata, **read_artists(path)})
         return AudioInfo(
             path=path,
             duration_seconds=declared_seconds(path, container, audio),
