@@ -14,7 +14,7 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from covergen_cli.dataset.images.text_area import HEAVY_LETTERING, lettering
+from covergen_cli.dataset.images.text_area import MUCH_TEXT, text_area
 from covergen_cli.synthetic.painter import paint
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -33,9 +33,9 @@ def main():
     rng = np.random.default_rng(77)
     covers = [paint(rng.beta(0.9, 0.9, 7), 70_000 + i, arguments.size) for i in range(arguments.covers)]
     started = time.process_time()
-    bare = np.array([lettering(cover) for cover in covers])
+    bare = np.array([text_area(cover) for cover in covers])
     spent = (time.process_time() - started) / len(covers)
-    wrong = int((bare >= HEAVY_LETTERING).sum())
+    wrong = int((bare >= MUCH_TEXT).sum())
     print(
         f"{len(covers)} paintings of {arguments.size} pixels, {1000 * spent:.1f} ms each: {wrong} taken for lettered\n"
     )
@@ -43,8 +43,8 @@ def main():
     found = []
     for index, (height, lines) in enumerate(TEXTS):
         some = covers[index % 2 :: 2]
-        shares = np.array([lettering(lettered.write_on(cover, rng, height, lines)) for cover in some])
-        found.append(float((shares >= HEAVY_LETTERING).mean()))
+        shares = np.array([text_area(lettered.write_on(cover, rng, height, lines)) for cover in some])
+        found.append(float((shares >= MUCH_TEXT).mean()))
         print(f"| {lines} × {100 * height:.0f} % | {np.median(shares):.3f} | {100 * found[-1]:.0f} % |")
     recall = float(np.mean(found[:HEAVY]))
     precision = recall / (recall + wrong / len(covers))

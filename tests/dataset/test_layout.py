@@ -26,7 +26,7 @@ def test_an_id_that_could_be_a_path_is_refused(dataset, name):
 
 def test_an_id_counts_once(dataset):
     row = ("a", "audio/s0.wav", "images/s0.jpg")
-    assert faults(dataset, row, row) == [None, "the id stands in an earlier line too"]
+    assert faults(dataset, row, row) == [None, "an earlier row has the same id"]
 
 
 @pytest.mark.parametrize("path", ["../outside.wav", "audio/../../outside.wav", "link/outside.wav"])
@@ -75,14 +75,20 @@ def test_a_byte_order_mark_is_no_part_of_a_column(dataset):
     [
         (b"id,audio_path\na,b\n", "no column image_path"),
         (b"", "no column id, audio_path, image_path"),
-        (b"id,audio_path,image_path\n\xff\xfe,b,c\n", "cannot be read"),
-        (b"id,audio_path,image_path\n" + b"x" * 200_000 + b",b,c\n", "cannot be read"),
+        (b'id,audio_path,image_path\n"a,b\n', "line 2: a quotation mark"),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error(dataset, content, words):
     (dataset / "manifest.csv").write_bytes(content)
     with pytest.raises(InputError, match=words):
         list(Dataset(dataset).rows())
+
+
+@pytest.mark.parametrize("id_", [b"\xff\xfe", b"x" * 200_000])
+def test_a_row_with_bytes_or_lengths_that_make_no_sense_fails_alone(dataset, id_):
+    row = b",audio/s0.wav,images/s0.jpg\n"
+    (dataset / "manifest.csv").write_bytes(b"id,audio_path,image_path\n" + id_ + row + b"good" + row)
+    assert [row.fault for row in Dataset(dataset).rows()] == ["the id is not 1 to 64 letters, digits, - and _", None]
 
 
 def test_without_a_manifest_or_a_folder(dataset, tmp_path):

@@ -1,13 +1,14 @@
 """Splits: shares, groups that stay together, and pairs that stay where they were."""
 
 import csv
+from itertools import cycle
 
 import numpy as np
 import pytest
 
 from covergen_cli.config import SplitConfig
 from covergen_cli.dataset import split as module
-from covergen_cli.dataset.assign_splits import Groups, parse_ratios, place, quotas
+from covergen_cli.dataset.assign_splits import Groups, assign_splits, parse_ratios, quotas
 from covergen_cli.dataset.split import split_dataset
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.events import SplitFinished, Warned
@@ -87,7 +88,7 @@ def shares(sides, groups):
 def test_without_groups_the_counts_are_the_paper_s():
     assert quotas(19_019, RATIOS) == (15_215, 1_902, 1_902)
     groups = grown(Groups(), 19_019, lambda _: 1)
-    sides = list(place(groups, parse_ratios("80,10,10"), 0).values())
+    sides = list(assign_splits(groups, parse_ratios("80,10,10"), 0).values())
     assert [sides.count(part) for part in range(3)] == [15_215, 1_902, 1_902]
 
 
@@ -105,35 +106,35 @@ def test_no_part_loses_a_place_when_a_row_is_added(ratios):
 def test_shares_are_met_within_one_percent_at_a_thousand_groups(seed):
     rng = np.random.default_rng(seed)
     groups = grown(Groups(), 1000, lambda _: min(20, 1 + int(rng.pareto(1.2))))
-    assert shares(place(groups, RATIOS, seed), groups) == pytest.approx(RATIOS, abs=0.01)
+    assert shares(assign_splits(groups, RATIOS, seed), groups) == pytest.approx(RATIOS, abs=0.01)
 
 
 def test_groups_that_were_placed_stay_while_the_shares_are_kept():
     rng = np.random.default_rng(0)
     groups = grown(Groups(), 1000, lambda _: int(rng.integers(1, 21)))
-    before = place(groups, RATIOS, 7)
+    before = assign_splits(groups, RATIOS, 7)
     more = Groups()
     more.sizes, more.placed = dict(groups.sizes), dict(before)
-    after = place(grown(more, 1300, lambda _: int(rng.integers(1, 21))), RATIOS, 7)
+    after = assign_splits(grown(more, 1300, lambda _: int(rng.integers(1, 21))), RATIOS, 7)
     assert {key: after[key] for key in before} == before
     assert shares(after, more) == pytest.approx(RATIOS, abs=0.01)
 
 
 def test_without_memory_only_groups_near_a_border_move():
-    few, many = (place(grown(Groups(), count, lambda _: 1), RATIOS, 7) for count in (1000, 1100))
+    few, many = (assign_splits(grown(Groups(), count, lambda _: 1), RATIOS, 7) for count in (1000, 1100))
     moved = sum(few[key] != many[key] for key in few)
     assert moved < 50
 
 
 def test_a_group_that_is_too_large_for_test_goes_to_train():
     groups = Groups({"giant": 500, **{f"g{i}": 1 for i in range(100)}})
-    sides = place(groups, RATIOS, 0)
+    sides = assign_splits(groups, RATIOS, 0)
     assert sides["giant"] == 0
     assert set(sides.values()) == {0, 1, 2}
 
 
 def test_three_large_groups_still_fill_three_parts():
-    assert sorted(place(Groups({"a": 9, "b": 10, "c": 11}), RATIOS, 0).values()) == [0, 1, 2]
+    assert sorted(assign_splits(Groups({"a": 9, "b": 10, "c": 11}), RATIOS, 0).values()) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("group", "column"), [("cover", 2), ("artist", 3)])
@@ -150,8 +151,14 @@ def test_a_mistake_in_placing_is_noticed_and_writes_nothing(tmp_path, monkeypatc
     folder = make_dataset(tmp_path, songs(30))
     run(folder)
     before = bytes_of(folder)
-    monkeypatch.setattr(module, "_sides_of", lambda pairs, *_: {pair.id: i % 3 for i, pair in enumerate(pairs)})
-    with pytest.raises(AssertionError, match="two sides"):
+
+    class Mistaken(dict):
+        def __getitem__(self, key):
+            return next(parts)
+
+    parts = cycle(range(3))
+    monkeypatch.setattr(module, "assign_splits", lambda groups, *_: Mistaken(dict.fromkeys(groups.sizes, 0)))
+    with pytest.raises(AssertionError, match="in two parts"):
         run(folder)
     assert bytes_of(folder) == before
 
@@ -246,7 +253,7 @@ def test_an_empty_part_on_request(tmp_path):
         (lambda folder: (folder / "images" / "s1.jpg").unlink(), {}, InputError, "s1.jpg cannot be read"),
         (lambda _: None, {"balance": "mood"}, ConfigError, "has no column mood"),
         (lambda _: None, {"ratios": "0,50,50"}, ConfigError, "nothing to train on"),
-        (lambda _: None, {"group": "artist"}, InputError, "1 groups cannot fill 3 parts"),
+        (lambda _: None, {"group": "artist"}, InputError, "1 group cannot fill 3 parts"),
     ],
 )
 def test_what_cannot_be_divided_is_told(tmp_path, change, settings, kind, words):

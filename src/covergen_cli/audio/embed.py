@@ -50,9 +50,9 @@ class EmbedTask:
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """An embedding was written to the source's output."""
+    """An embedding was written to the output of its task."""
 
-    source: EmbedTask
+    task: EmbedTask
     frames: int
     segment: tuple[float, float]
     warnings: tuple[str, ...]
@@ -62,7 +62,7 @@ class EmbedResult:
 class EmbedFailure:
     """A file could not be embedded."""
 
-    source: EmbedTask
+    task: EmbedTask
     error: str
     hint: str | None
 

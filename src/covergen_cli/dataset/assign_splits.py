@@ -1,22 +1,21 @@
-"""Which group goes to which part of a dataset; private to this package.
+"""Decide which group of pairs goes to which part of a dataset.
 
 Groups are taken in the order of a hash of their key and the seed. Each goes to test if it fits into what test may still
-take, else to val if it fits there, else to train. So the outcome hangs on the keys, not on the order of the rows, and
-the shares come out exactly, or as near as the sizes of the groups allow.
+take, else to val if it fits there, else to train. The result depends on the keys, not on the order of the rows, and the
+shares are exact, or as close as the sizes of the groups allow.
 
-A threshold on the hash would need no knowledge of other groups, but misses the shares by chance: at 1,000 groups, one
-of the three by more than a hundredth in six of ten cases. Here the place of a group near a border hangs on how many
-others there are. That is why an earlier outcome is remembered: what was placed stays, and only new groups are dealt
-out.
+A threshold on the hash would not need to know the other groups, but misses the shares by chance: with 1,000 groups, one
+of the three by more than 1 % in six of ten cases. Here the part of a group near a border depends on how many other
+groups there are. Therefore groups that an earlier run assigned keep their part, and only new groups are assigned.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.files import sha256_bytes
 
 TRAIN, VAL, TEST = range(3)
 
@@ -30,25 +29,25 @@ class Groups:
 
     Args:
         sizes: key → number of its pairs.
-        placed: key → side on which an earlier run left it; of a group that has grown together from several sides, the
-            one that teaches least of the test: train before val before test.
+        placed: key → part to which an earlier run assigned it. A group that has merged from several parts gets the one
+            that leaks nothing into the test: train before val before test.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
 
     def add(self, key: str, earlier: int | None) -> None:
-        """Count one pair of a group, and where it was, if it was anywhere."""
+        """Count one pair of a group, and the part in which an earlier run put it, if any."""
         self.sizes[key] = self.sizes.get(key, 0) + 1
         if earlier is not None:
             self.placed[key] = min(earlier, self.placed.get(key, earlier))
 
 
 def parse_ratios(text: str) -> Ratios:
-    """Read ``80,10,10`` as shares that sum to 1.
+    """Parse ``80,10,10`` into shares that sum to 1.
 
     Raises:
-        ConfigError: nothing is left for training.
+        ConfigError: the share of train is 0.
     """
     train, val, test = (float(part) for part in text.split(","))
     total = train + val + test
@@ -58,10 +57,10 @@ def parse_ratios(text: str) -> Ratios:
 
 
 def quotas(rows: int, ratios: Ratios) -> Counts:
-    """Share out a number of rows: train is rounded, the rest divided between val and test.
+    """Return the rows of each part: train is rounded, the rest divided between val and test.
 
-    None of the three ever falls when a row is added, so that what has a place can keep it. 19,019 rows at 80,10,10 are
-    15,215 / 1,902 / 1,902 (§3.1). A part with a share gets at least one row where there are enough.
+    No part ever gets smaller when a row is added, so that assigned groups can stay. 19,019 rows at 80,10,10 are
+    15,215 / 1,902 / 1,902 (§3.1). A part with a share gets at least one row if there are enough.
     """
     train = min(int(rows * ratios[TRAIN] + 0.5), rows - sum(ratio > 0 for ratio in ratios[1:]))
     rest = rows - train
@@ -71,45 +70,38 @@ def quotas(rows: int, ratios: Ratios) -> Counts:
     return train, val, rest - val
 
 
-def place(groups: Groups, ratios: Ratios, seed: int) -> dict[str, int]:
-    """Choose a side for every group; those that have one keep it.
-
-    Args:
-        groups: sizes, and earlier places.
-        ratios: shares of train, val and test.
-        seed: other seeds give other orders.
-
-    Returns:
-        key → side.
+def assign_splits(groups: Groups, ratios: Ratios, seed: int) -> dict[str, int]:
+    """Assign a part to every group (key → part); groups in ``groups.placed`` keep theirs.
 
     Raises:
-        InputError: there are fewer groups than parts that want some.
+        InputError: there are fewer groups than parts with a share.
     """
-    wanted = [side for side in (TEST, VAL, TRAIN) if ratios[side] > 0]
-    if len(groups.sizes) < len(wanted):
+    wanted = [part for part in (TEST, VAL, TRAIN) if ratios[part] > 0]
+    if (count := len(groups.sizes)) < len(wanted):
         raise InputError(
-            f"{len(groups.sizes)} groups cannot fill {len(wanted)} parts", hint="Add pairs, or use --group none."
+            f"{count} group{'' if count == 1 else 's'} cannot fill {len(wanted)} parts",
+            hint="Add pairs, or use --group none.",
         )
     room = list(quotas(sum(groups.sizes.values()), ratios))
-    sides = dict(groups.placed)
-    for key, side in sides.items():
-        room[side] -= groups.sizes[key]
-    for key in sorted(groups.sizes.keys() - sides.keys(), key=lambda key: _rank(key, seed)):
-        side = next((side for side in (TEST, VAL) if groups.sizes[key] <= room[side]), TRAIN)
-        sides[key] = side
-        room[side] -= groups.sizes[key]
-    for side in wanted:
-        if side not in sides.values():
-            sides[_spare(groups, sides, seed)] = side
-    return sides
+    parts = dict(groups.placed)
+    for key, part in parts.items():
+        room[part] -= groups.sizes[key]
+    for key in sorted(groups.sizes.keys() - parts.keys(), key=lambda key: _rank(key, seed)):
+        part = next((part for part in (TEST, VAL) if groups.sizes[key] <= room[part]), TRAIN)
+        parts[key] = part
+        room[part] -= groups.sizes[key]
+    for part in wanted:
+        if part not in parts.values():
+            parts[_spare(groups, parts, seed)] = part
+    return parts
 
 
-def _spare(groups: Groups, sides: Mapping[str, int], seed: int) -> str:
-    """Choose what a part gets into which no group has fitted: the smallest that no other part would miss."""
-    held = list(sides.values())
-    free = [key for key, side in sides.items() if held.count(side) > 1]
+def _spare(groups: Groups, parts: Mapping[str, int], seed: int) -> str:
+    """Choose a group for a part into which none fits: the smallest that does not leave another part empty."""
+    taken = list(parts.values())
+    free = [key for key, part in parts.items() if taken.count(part) > 1]
     return min(free, key=lambda key: (key in groups.placed, groups.sizes[key], _rank(key, seed)))
 
 
-def _rank(key: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
+def _rank(key: str, seed: int) -> str:
+    return sha256_bytes(f"{seed}\0{key}".encode("utf-8", "surrogatepass"))

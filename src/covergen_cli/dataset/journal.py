@@ -1,17 +1,17 @@
-"""What is remembered about rows while they are embedded; private to this package."""
+"""Reasons why rows failed, and warnings about others, while they are embedded."""
 
 from __future__ import annotations
 
-import csv
 import json
 from contextlib import suppress
 from pathlib import Path
 
-from covergen_cli.errors import OutputError
+from covergen_cli.dataset.tables import read_rows
+from covergen_cli.errors import InputError, OutputError
 
 
-class Notes:
-    """Why rows failed, and what was odd about others: id → reason; survives a killed run.
+class Journal:
+    """Reasons by id, which survive a killed run: ``journal.jsonl`` beside the ``status.csv`` of the last complete run.
 
     Args:
         target: the folder of embeddings.
@@ -19,19 +19,19 @@ class Notes:
 
     def __init__(self, target: Path) -> None:
         self._path = target / "journal.jsonl"
-        self._status = target / "status.csv"
         self._reasons: dict[str, str] = {}
-        with suppress(OSError, UnicodeDecodeError, csv.Error), self._status.open(encoding="utf-8", newline="") as file:
-            self._reasons = {row["id"]: row["reason"] for row in csv.DictReader(file) if row.get("reason")}
+        with suppress(InputError):
+            rows = read_rows(target / "status.csv", ("id", "reason"))
+            self._reasons = {row["id"]: row["reason"] for row in rows if row["reason"]}
         with suppress(OSError, UnicodeDecodeError):
             for line in self._path.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):  # the last line of a killed run may be cut off
+                with suppress(ValueError):  # the last line of a killed run may be incomplete
                     self._reasons.update(json.loads(line))
 
-    def __enter__(self) -> Notes:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
+    def __enter__(self) -> Journal:  # noqa: PYI034 — typing.Self is newer than the oldest Python served
         try:
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
-            self._file.write("\n")  # so that a line that was cut off does not swallow the next
+            self._file.write("\n")  # ends an incomplete line
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
         return self
@@ -40,8 +40,8 @@ class Notes:
         self._file.close()
 
     def put(self, row_id: str, reason: str) -> None:
-        """Take note; an empty reason takes back what was noted before."""
-        if reason == self._reasons.get(row_id, ""):
+        """Record a reason; an empty one removes what was recorded before."""
+        if reason == self.reason(row_id):
             return
         self._reasons[row_id] = reason
         try:
@@ -51,10 +51,10 @@ class Notes:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def reason(self, row_id: str) -> str:
-        """What was noted."""
+        """Return the recorded reason, or an empty text."""
         return self._reasons.get(row_id, "")
 
     def clear(self) -> None:
-        """Remove the journal; ``status.csv`` holds it all."""
+        """Remove the journal once ``status.csv`` holds all reasons."""
         self._file.close()
         self._path.unlink(missing_ok=True)

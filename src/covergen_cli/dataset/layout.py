@@ -1,28 +1,28 @@
-"""The dataset folder: where everything lies, and what of its tables is believed.
+"""The dataset folder: where its files are, and which paths of its tables are followed.
 
 ::
 
-    DATA/manifest.csv                 id,audio_path,image_path,…   one line per pair
+    DATA/manifest.csv                 id,audio_path,image_path,…   one row per pair
     DATA/embeddings/NAME/ID.npy       float32 (T, 512)
-    DATA/embeddings/NAME/encoder.json what the encoder says of itself
-    DATA/embeddings/NAME/status.csv   id,status,reason             one line per line of the manifest
+    DATA/embeddings/NAME/encoder.json name, settings and weights of the encoder
+    DATA/embeddings/NAME/status.csv   id,status,reason             one row per row of the manifest
     DATA/pairs.csv                    id,image_path,embedding_path paths relative to DATA
 
-A manifest may come from anywhere, so nothing in it chooses where files are written: an output's name is made of the id,
-and an id has nothing but letters, digits, ``-`` and ``_``. A relative path must stay inside the folder, links followed.
-An absolute one is read where it is, for music and pictures that stay in the user's own library; network shares are
-not.
+A manifest may come from anywhere, so nothing in it chooses where files are written: the name of an output is made of
+the id, which has only letters, digits, ``-`` and ``_``. A relative path must stay inside the folder after links are
+resolved. An absolute path is read where it is, because music and pictures may stay in the user's library; network
+shares are refused.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from covergen_cli.dataset.tables import read_rows
 from covergen_cli.errors import ConfigError, InputError
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,13 +35,13 @@ _COLUMNS = ("id", "audio_path", "image_path")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest.
+    """One row of the manifest.
 
     Args:
-        id: as written; only to be used when ``fault`` is ``None``.
-        audio: the music file, or ``None`` when the line does not name one that may be read.
-        image_path: the cover's path, as written.
-        fault: why the line cannot be used, or ``None``.
+        id: as written; use it only if ``fault`` is ``None``.
+        audio: the music file, or ``None`` if the row names none that may be read.
+        image_path: the path of the cover, as written.
+        fault: why the row cannot be used, or ``None``.
     """
 
     id: str
@@ -52,11 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset folder.
-
-    Args:
-        folder: the folder ``DATA``.
-    """
+    """A dataset folder."""
 
     folder: Path
 
@@ -71,10 +67,10 @@ class Dataset:
         return self.folder / PAIRS
 
     def embeddings(self, name: str) -> Path:
-        """Folder of the embeddings called ``name``.
+        """Return the folder of the embeddings called ``name``.
 
         Raises:
-            ConfigError: the name has not the form of an id.
+            ConfigError: the name does not have the form of an id.
         """
         if not ID_PATTERN.fullmatch(name):
             raise ConfigError(
@@ -83,13 +79,12 @@ class Dataset:
         return self.folder / "embeddings" / name
 
     def rows(self) -> Iterator[Row]:
-        """Read the manifest line by line; a line that cannot be used says why.
+        """Read the manifest row by row; a row that cannot be used says why.
 
-        An id that stood in an earlier line is a fault too. That takes about 100 bytes of memory per line; nothing else
-        is kept.
+        An id that an earlier row has is a fault too; that takes about 100 bytes of memory per row.
 
         Raises:
-            InputError: there is no manifest, it lacks a column, or it is not a table in UTF-8.
+            InputError: there is no manifest, it lacks a column, or it cannot be read.
         """
         if not self.folder.is_dir():
             raise InputError(f"{self.folder} is not a folder", hint="Name a dataset folder.")
@@ -97,24 +92,14 @@ class Dataset:
             raise InputError(f"{self.folder} has no {MANIFEST}", hint="Name a folder that covergen fetch has filled.")
         root = self.folder.resolve()
         seen: set[str] = set()
-        try:
-            with self.manifest.open(encoding="utf-8-sig", newline="") as file:
-                table = csv.DictReader(file)
-                lacking = [column for column in _COLUMNS if column not in (table.fieldnames or ())]
-                if lacking:
-                    raise InputError(
-                        f"{self.manifest} has no column {', '.join(lacking)}", hint=f"It needs {', '.join(_COLUMNS)}."
-                    )
-                for line in table:
-                    row = _row(line, self.folder, root, seen)
-                    seen.add(row.id)
-                    yield row
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{self.manifest} cannot be read: {error}", hint="It has to be CSV in UTF-8.") from error
+        for line in read_rows(self.manifest, _COLUMNS):
+            row = _row(line, self.folder, root, seen)
+            seen.add(row.id)
+            yield row
 
 
-def _row(line: Mapping[str, str | None], folder: Path, root: Path, seen: set[str]) -> Row:
-    id_, audio, image = ((line[column] or "").strip() for column in _COLUMNS)
+def _row(line: Mapping[str, str], folder: Path, root: Path, seen: set[str]) -> Row:
+    id_, audio, image = (line[column] for column in _COLUMNS)
     audio_file, fault = locate(audio, "audio_path", folder, root)
     image_file, image_fault = locate(image, "image_path", folder, root)
     fault = fault or image_fault
@@ -123,21 +108,21 @@ def _row(line: Mapping[str, str | None], folder: Path, root: Path, seen: set[str
     if not ID_PATTERN.fullmatch(id_):
         fault = "the id is not 1 to 64 letters, digits, - and _"
     elif id_ in seen:
-        fault = "the id stands in an earlier line too"
+        fault = "an earlier row has the same id"
     return Row(id_, audio_file, image, fault)
 
 
 def locate(written: str, column: str, folder: Path, root: Path) -> tuple[Path | None, str | None]:
-    """Return the file that a path of a table means, or why it may not be read.
+    """Return the file that a path of a table names, or why it may not be read.
 
     Args:
-        written: the path as it stands in the table.
-        column: what it stands under, for the reason.
+        written: the path, as written in the table.
+        column: its column, for the reason.
         folder: the dataset folder.
-        root: the same, resolved.
+        root: the same folder, resolved.
 
     Returns:
-        the file, which need not be there, and ``None``; or ``None`` and the reason.
+        the file, which need not exist, and ``None``; or ``None`` and the reason.
     """
     if not written:
         return None, f"there is no {column}"
@@ -147,7 +132,7 @@ def locate(written: str, column: str, folder: Path, root: Path) -> tuple[Path | 
         return None, f"the {column} is on a network share: {written}"
     path = folder / written
     try:
-        path.exists()  # raises for what can be no path at all, such as a name that is too long
+        path.exists()  # raises where this cannot be a path, as for a name that is too long
         allowed = Path(written).is_absolute() or path.resolve().is_relative_to(root)
     except (OSError, RuntimeError, ValueError):
         return None, f"the {column} is not a path"

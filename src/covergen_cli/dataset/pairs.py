@@ -1,18 +1,18 @@
-"""What training reads: pairs of cover and embedding, and what the embeddings were made with.
+"""Read the pairs of cover and embedding for training, and the encoder that made the embeddings.
 
 ::
 
     DATA/pairs.csv                    id,image_path,embedding_path             every pair
-    DATA/splits/{train,val,test}.csv  the same columns, and perhaps weight     what belongs to one part
+    DATA/splits/{train,val,test}.csv  the same columns, perhaps also weight      the pairs of one part
 
-Paths are relative to DATA and are held to the rules of :mod:`covergen_cli.dataset.layout`. A table that breaks them is
-refused as a whole: here, unlike in a manifest, every line was written by a command that had checked it.
+Paths are relative to DATA and follow the rules of :mod:`covergen_cli.dataset.layout`. A table with a row that breaks
+them is refused: unlike a manifest, it was written by a command that had checked every row.
 """
 
 from __future__ import annotations
 
-import csv
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from covergen_cli.audio.embedding_file import embedding_fault
 from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.layout import ID_PATTERN, PAIRS, locate
+from covergen_cli.dataset.tables import read_numbered_rows
 from covergen_cli.errors import InputError
 from covergen_cli.files import read_json
 
@@ -37,10 +38,10 @@ class Pair:
     """One piece of music and its cover.
 
     Args:
-        id: names the pair.
+        id: id of the pair.
         image: the cover.
-        embedding: the music's embedding, a ``.npy`` file.
-        weight: how much it counts in training; 1 where nothing else is said.
+        embedding: the embedding of the music, a ``.npy`` file.
+        weight: relative weight in training.
     """
 
     id: str
@@ -49,7 +50,7 @@ class Pair:
     weight: float = 1.0
 
 
-def read_pairs(folder: Path, split: Split | None = None) -> list[Pair]:
+def read_pairs(folder: str | os.PathLike[str], split: Split | None = None) -> list[Pair]:
     """Read the pairs of one part of a dataset folder.
 
     Args:
@@ -57,12 +58,12 @@ def read_pairs(folder: Path, split: Split | None = None) -> list[Pair]:
         split: which part; ``None`` for all pairs, from ``pairs.csv``.
 
     Returns:
-        the pairs in the order of the table, at least one. Whether their files are there is not looked at; see
-        :func:`check_files`.
+        at least one pair, in the order of the table. Their files are not looked at; see :func:`check_files`.
 
     Raises:
-        InputError: there is no such table, it is empty, lacks a column, or a line of it cannot be believed.
+        InputError: the table is missing or empty, lacks a column, or has a row that cannot be used.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", hint="Name a dataset folder.")
     path = folder / PAIRS if split is None else folder / "splits" / f"{split}.csv"
@@ -71,53 +72,44 @@ def read_pairs(folder: Path, split: Split | None = None) -> list[Pair]:
         raise InputError(f"{path} is missing", hint=f"Run covergen {command} {folder} first.")
     pairs: dict[str, Pair] = {}
     root = folder.resolve()
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            if lacking := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
-                raise InputError(f"{path} has no column {', '.join(lacking)}", hint=f"It needs {', '.join(_COLUMNS)}.")
-            for line in table:
-                pair = _pair(line, folder, root, f"{path}, line {table.line_num}")
-                if pair.id in pairs:
-                    raise InputError(f"{path} names {pair.id} twice", hint="Write it anew with covergen split.")
-                pairs[pair.id] = pair
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint="It has to be CSV in UTF-8.") from error
+    for number, row in read_numbered_rows(path, _COLUMNS):
+        pair = _pair(row, folder, root, f"{path}, line {number}")
+        if pair.id in pairs:
+            raise InputError(f"{path} has the id {pair.id} twice", hint="Write it again with covergen split.")
+        pairs[pair.id] = pair
     if not pairs:
         raise InputError(f"{path} is empty", hint="More pairs, or other --ratios of covergen split, are needed.")
     return list(pairs.values())
 
 
-def _pair(line: Mapping[str, str | None], folder: Path, root: Path, where: str) -> Pair:
-    id_, image, embedding = ((line[column] or "").strip() for column in _COLUMNS)
+def _pair(row: Mapping[str, str], folder: Path, root: Path, where: str) -> Pair:
+    id_, image, embedding = (row[column] for column in _COLUMNS)
     image_file, image_fault = locate(image, "image_path", folder, root)
     embedding_file, embedding_fault_ = locate(embedding, "embedding_path", folder, root)
     fault = image_fault or embedding_fault_
     if not ID_PATTERN.fullmatch(id_):
         fault = f"the id {id_!r} is not 1 to 64 letters, digits, - and _"
-    weight = _weight(line.get("weight"))
+    weight = _weight(row.get("weight", ""))
     if weight is None:
-        fault = fault or f"the weight {line.get('weight')!r} is not a number above 0"
+        fault = fault or f"the weight {row['weight']!r} is not a number above 0"
     if fault or image_file is None or embedding_file is None or weight is None:
-        raise InputError(f"{where}: {fault}", hint="Write it anew with covergen embed and covergen split.")
+        raise InputError(f"{where}: {fault}", hint="Write it again with covergen embed and covergen split.")
     return Pair(id_, image_file, embedding_file, weight)
 
 
-def _weight(written: str | None) -> float | None:
-    if not (written or "").strip():
-        return 1.0
+def _weight(text: str) -> float | None:
     try:
-        weight = float(written or "")
+        weight = float(text or 1)
     except ValueError:
         return None
     return weight if math.isfinite(weight) and weight > 0 else None
 
 
 def check_files(pairs: Sequence[Pair]) -> None:
-    """See that every cover is there and every embedding is whole, by names, headers and sizes.
+    """Check that every cover exists and every embedding is complete, by names, headers and sizes.
 
     Raises:
-        InputError: some are not; the first is named, and how many there are.
+        InputError: some are not; the message names the first and how many there are.
     """
     faults = [fault for pair in pairs if (fault := _fault(pair))]
     if faults:
@@ -133,18 +125,15 @@ def _fault(pair: Pair) -> str | None:
 
 
 def encoder_spec_of(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Say what the embeddings of some pairs were made with: ``encoder.json`` of the folder that they lie in.
-
-    Args:
-        pairs: at least one.
+    """Return the ``encoder.json`` of the folder that holds the embeddings of ``pairs`` (at least one).
 
     Raises:
-        InputError: they lie in several folders, or nothing says what made them.
+        InputError: they are in several folders, or ``encoder.json`` cannot be read.
     """
     folders = sorted({pair.embedding.parent for pair in pairs})
     if len(folders) > 1:
         raise InputError(
-            f"the embeddings were not all made alike: some lie in {folders[0]}, some in {folders[1]}",
+            f"the embeddings are from several encoders: some are in {folders[0]}, some in {folders[1]}",
             hint="Run covergen embed with one encoder, then covergen split.",
         )
     path = folders[0] / ENCODER_JSON
@@ -152,7 +141,7 @@ def encoder_spec_of(pairs: Sequence[Pair]) -> dict[str, Any]:
         spec = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"nothing says what the embeddings in {folders[0]} were made with: {path.name} cannot be read ({error})",
+            f"the encoder of the embeddings in {folders[0]} is unknown: {path.name} cannot be read ({error})",
             hint="Make them with covergen embed.",
         ) from error
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):

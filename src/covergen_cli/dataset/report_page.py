@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from covergen_cli.dataset.images.clean import FORMATS, MOST_DECODED_PIXELS
-from covergen_cli.dataset.images.text_area import HEAVY_LETTERING
+from covergen_cli.dataset.images.text_area import MUCH_TEXT
 
 CLOSE_SHEET = "</div>\n"
 END = "</main></body></html>\n"
@@ -26,7 +26,7 @@ _BARS = 30
 _REASONS = 25
 _LENGTHS = (5, 10, 15, 20, 25, 29, 31, 35, 60, 120, 180, 240, 300, 420, 600, 1200)
 _SIZES = (1, 2, 3, 4, 6, 11, 21, 51, 101)
-_SHARES = (0.0, 0.01, 0.02, HEAVY_LETTERING, 0.08, 0.16, 0.32)
+_SHARES = (0.0, 0.01, 0.02, MUCH_TEXT, 0.08, 0.16, 0.32)
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #5b7bd5; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; }

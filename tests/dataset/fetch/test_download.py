@@ -7,8 +7,7 @@ import pytest
 from covergen_cli.config import FetchConfig
 from covergen_cli.dataset.fetch import hosts
 from covergen_cli.dataset.fetch.download import Downloader
-from covergen_cli.dataset.sources.base import Item
-from covergen_cli.dataset.sources.table import landing
+from covergen_cli.dataset.sources.base import Item, download_path
 from covergen_cli.errors import OutputError
 from fault_server import FaultServer, cover, song
 
@@ -44,7 +43,7 @@ def fetch(server, tmp_path, monkeypatch):
         item = Item(1, f"id{number}", urls["audio"], urls["image"])
         with Downloader(tmp_path, FetchConfig(**(QUICK | settings))) as downloader:
             missed = downloader.start(item).result(30)
-        place = landing(tmp_path, item, kind)
+        place = download_path(tmp_path, item, kind)
         wanted = song(number) if kind == "audio" else cover(number)
         if missed is None:
             assert place.read_bytes() == wanted
@@ -195,7 +194,7 @@ def test_a_row_without_a_url(tmp_path):
 
 def test_what_a_killed_run_left_is_continued_or_used(fetch, server, tmp_path):
     item = Item(1, "a", f"{server.url}/audio/ok/7.wav", f"{server.url}/image/ok/7.jpg")
-    audio, image = landing(tmp_path, item, "audio"), landing(tmp_path, item, "image")
+    audio, image = download_path(tmp_path, item, "audio"), download_path(tmp_path, item, "image")
     image.write_bytes(cover(7))
     audio.with_name(audio.name + ".part").write_bytes(song(7)[:20_000])
     import zlib

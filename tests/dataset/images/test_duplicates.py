@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.dataset.images.duplicates import fingerprint, first_alike, judge
+from covergen_cli.dataset.images.duplicates import deduplicate, fingerprint, first_alike
 from covergen_cli.synthetic.painter import paint
 
 DISTANCE = 6
@@ -15,7 +15,7 @@ DISTANCE = 6
 @pytest.fixture(scope="module")
 def covers():
     rng = np.random.default_rng(5)
-    return [paint(rng.beta(0.9, 0.9, 7), seed, 128) for seed in range(60)]
+    return [paint(rng.beta(0.9, 0.9, 7), seed, 128) for seed in range(40)]
 
 
 def jpeg(pixels, quality):
@@ -86,6 +86,6 @@ def test_unknown_looks_are_alike_to_nothing():
 
 def test_mark_keeps_all_and_drop_keeps_the_first():
     rows = {"ids": ["p", "q", "r"], "covers": ["a", "b", "a"], "prints": [""] * 3, "music": [""] * 3}
-    assert list(judge(**rows, mode="none", distance=6)) == [("", "")] * 3
-    assert list(judge(**rows, mode="mark", distance=6)) == [("p", ""), ("q", ""), ("p", "")]
-    assert list(judge(**rows, mode="drop", distance=6)) == [("p", ""), ("q", ""), ("p", "p")]
+    assert list(deduplicate(**rows, mode="none", distance=6)) == [("", "")] * 3
+    assert list(deduplicate(**rows, mode="mark", distance=6)) == [("p", ""), ("q", ""), ("p", "")]
+    assert list(deduplicate(**rows, mode="drop", distance=6)) == [("p", ""), ("q", ""), ("p", "p")]

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 import lettered
-from covergen_cli.dataset.images.text_area import HEAVY_LETTERING, lettering
+from covergen_cli.dataset.images.text_area import MUCH_TEXT, text_area
 from covergen_cli.synthetic.painter import paint
 
-COVERS = 40
+COVERS = 24
 
 
 @pytest.fixture(scope="module")
@@ -18,19 +18,19 @@ def covers():
 
 
 def test_paintings_have_no_lettering(covers):
-    assert sum(lettering(cover) >= HEAVY_LETTERING for cover in covers) <= 1
+    assert sum(text_area(cover) >= MUCH_TEXT for cover in covers) <= 1
 
 
 @pytest.mark.parametrize(("height", "lines"), [(0.05, 6), (0.07, 4), (0.1, 3)])
 def test_paintings_with_much_text_are_found(covers, height, lines):
     rng = np.random.default_rng(1)
-    scores = [lettering(lettered.write_on(cover, rng, height, lines)) for cover in covers]
-    assert np.mean(np.array(scores) >= HEAVY_LETTERING) > 0.9
+    scores = [text_area(lettered.write_on(cover, rng, height, lines)) for cover in covers]
+    assert np.mean(np.array(scores) >= MUCH_TEXT) > 0.9
 
 
 def test_the_measure_is_the_share_of_the_cover():
     cover = np.full((512, 512, 3), 20, np.uint8)
-    shares = [lettering(lettered.write_on(cover, np.random.default_rng(2), 0.07, lines)) for lines in (0, 1, 3, 8)]
+    shares = [text_area(lettered.write_on(cover, np.random.default_rng(2), 0.07, lines)) for lines in (0, 1, 3, 8)]
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert 0.02 < shares[1] < 0.08
@@ -40,8 +40,8 @@ def test_the_measure_is_the_share_of_the_cover():
 def test_dark_and_light_letters_count_alike():
     cover = np.full((300, 300, 3), 20, np.uint8)
     lettered_cover = lettered.write_on(cover, np.random.default_rng(2), 0.08, 4)
-    assert lettering(255 - lettered_cover) == pytest.approx(lettering(lettered_cover), abs=0.03)
-    assert lettering(lettered_cover) > HEAVY_LETTERING
+    assert text_area(255 - lettered_cover) == pytest.approx(text_area(lettered_cover), abs=0.03)
+    assert text_area(lettered_cover) > MUCH_TEXT
 
 
 def test_stripes_rays_and_grain_are_no_lettering():
@@ -54,10 +54,10 @@ def test_stripes_rays_and_grain_are_no_lettering():
         rng.uniform(-1, 1, (256, 256)),
     ):
         gray = (127 + 100 * picture).astype(np.uint8)
-        assert lettering(np.repeat(gray[..., None], 3, axis=2)) < HEAVY_LETTERING
+        assert text_area(np.repeat(gray[..., None], 3, axis=2)) < MUCH_TEXT
 
 
 def test_size_does_not_matter():
     cover = lettered.write_on(np.full((800, 800, 3), 230, np.uint8), np.random.default_rng(4), 0.08, 4)
     small = np.asarray(Image.fromarray(cover).resize((300, 300), Image.Resampling.LANCZOS))
-    assert lettering(small) == pytest.approx(lettering(cover), abs=0.05)
+    assert text_area(small) == pytest.approx(text_area(cover), abs=0.05)

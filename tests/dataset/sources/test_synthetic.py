@@ -26,9 +26,9 @@ def test_a_pair_is_that_of_its_numbers_and_its_cover_is_clean(tmp_path):
 
 
 def test_names():
-    assert SyntheticSource.named("synthetic:12", 3) == SyntheticSource(12, 3)
-    assert SyntheticSource.named("music/synthetic", 3) is None
+    assert SyntheticSource.parse("synthetic:12", 3) == SyntheticSource(12, 3)
+    assert SyntheticSource.parse("music/synthetic", 3) is None
     for name in ("synthetic:", "synthetic:0", "synthetic:-1", "synthetic:many", "synthetic:1e9"):
-        with pytest.raises(ConfigError, match="does not say how many") as caught:
-            SyntheticSource.named(name, 3)
+        with pytest.raises(ConfigError, match="has no number of pairs") as caught:
+            SyntheticSource.parse(name, 3)
         assert "synthetic:100" in caught.value.hint

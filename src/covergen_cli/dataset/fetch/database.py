@@ -1,8 +1,8 @@
-"""What is known about every row of a fetch, in a small database beside the pairs; private to this package.
+"""The SQLite database of a fetch.
 
-Two tables: ``listing``, the rows of the source, is filled anew by every run; ``outcome``, what became of each pair, is
-written the moment a pair is settled and outlives a killed process. An outcome counts as long as the row still names the
-same files. Nothing is kept in memory, however many rows there are.
+Two tables: ``listing``, the rows of the source, is replaced by every run; ``outcome``, one row per pair, is written as
+soon as a pair is done and survives a killed process. An outcome is valid as long as the row names the same files.
+Nothing is held in memory, however many rows there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from covergen_cli.dataset.sources.base import FREE_SPACE, Item
-from covergen_cli.errors import OutputError
+from covergen_cli.errors import ConfigError, OutputError
 
 _ITEMS_AT_ONCE = 1000
 _SCHEMA = """
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS listing (
     row INTEGER PRIMARY KEY, id TEXT, audio TEXT, image TEXT, metadata TEXT, draw TEXT, first INTEGER
 );
 CREATE TABLE IF NOT EXISTS field (position INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TEMP TABLE verdict (row INTEGER PRIMARY KEY, cover_id TEXT, original TEXT);
+CREATE TEMP TABLE duplicate (row INTEGER PRIMARY KEY, cover_id TEXT, original TEXT);
 """
 _KNOWN = "outcome o ON o.id = l.id AND o.audio = l.audio AND o.image = l.image"
 _PENDING = f"""
@@ -37,25 +37,34 @@ WHERE l.first = l.row AND (o.id IS NULL OR (o.status != 'ok' AND (:all OR (:pass
 """
 
 
+_COMPARED = """
+SELECT COUNT(*), COUNT(same), COUNT(id) - COUNT(same) FROM (
+    SELECT (SELECT 1 FROM listing l WHERE l.id = e.id AND l.audio = e.audio AND l.image = e.image LIMIT 1) AS same,
+        (SELECT 1 FROM listing l WHERE l.id = e.id LIMIT 1) AS id
+    FROM earlier e
+)
+"""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair; the names are those of the database.
+    """The outcome of a pair; the names are those of the columns of the database.
 
     Args:
         status: ``ok``, ``failed`` or ``filtered``.
-        reason: why it is not ok, or what is odd about it.
+        reason: why it is not ok.
         cause: the same in a word or two.
-        passing: whether a failure may pass.
-        audio_path: where the music is: relative to the dataset folder, or absolute.
-        image_path: where the cover is, relative to the dataset folder.
+        passing: whether a later attempt may succeed.
+        audio_path: path of the music: relative to the dataset folder, or absolute.
+        image_path: path of the cover, relative to the dataset folder.
         audio_bytes: size of the music.
         image_bytes: size of the cleaned image.
-        seconds: how long the music is.
+        seconds: length of the music.
         music: the first 16 digits of the SHA-256 of the music.
         cover: likewise of the cleaned image.
-        looks: how the cover looks, see :func:`covergen_cli.dataset.images.duplicates.fingerprint`.
-        lettering: share of it that looks like lettering.
-        learnt: metadata that the source could not list, as JSON.
+        looks: see :func:`covergen_cli.dataset.images.duplicates.fingerprint`.
+        lettering: share of the cover that is text, [0, 1].
+        learnt: metadata that came with the files, as JSON.
     """
 
     status: str
@@ -79,14 +88,14 @@ _COLUMNS = [field.name for field in fields(Outcome)]
 
 @dataclass(frozen=True)
 class Settled:
-    """A row with what became of it.
+    """A row with its outcome.
 
     Args:
         item: the row.
-        outcome: of its pair; ``None`` when nobody has tried yet.
-        first: the row that has the same id and came first; its own number, where it is that row.
-        cover_id: group of covers that it belongs to, empty where groups were not asked for.
-        original: id of the pair whose cover this one repeats, empty where it repeats none or may.
+        outcome: of its pair; ``None`` if it was not tried yet.
+        first: number of the first row with the same id; its own number if it is that row.
+        cover_id: group of covers that it belongs to; empty if there are no groups.
+        original: id of the pair whose cover or music this one repeats; empty if it is kept.
     """
 
     item: Item
@@ -96,14 +105,14 @@ class Settled:
     original: str = ""
 
 
-class Ledger:
-    """The database of one dataset folder; one process at a time has it.
+class Database:
+    """The database of one dataset folder, open in one process at a time.
 
     Args:
-        path: its file, made when it is missing.
+        path: its file, created if it is missing.
 
     Raises:
-        OutputError: it cannot be written, is damaged, or another process has it.
+        OutputError: it cannot be written, is damaged, or another process has opened it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +129,7 @@ class Ledger:
             self._db.execute("COMMIT")
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the database."""
         self._db.close()
 
     @contextmanager
@@ -130,29 +139,37 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise OutputError(
-                    f"another covergen fetch is at work in {self._path.parent.parent}", hint="Let it end, or end it."
+                    f"another covergen fetch is running in {self._path.parent.parent}", hint="Wait for it, or stop it."
                 ) from error
             hint = FREE_SPACE if "full" in str(error) else None
             raise OutputError(f"cannot write {self._path}: {error}", hint=hint) from error
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
 
-    def list_anew(self, items: Iterator[Item], draw: Callable[[str], str], sample: int | None) -> Iterator[int]:
+    def replace_listing(
+        self, items: Iterator[Item], draw: Callable[[str], str], sample: int | None, *, same_source: bool
+    ) -> Iterator[int]:
         """Replace the listing; a killed process leaves the old one.
 
         Args:
             items: the rows.
-            draw: id → what rows are ordered by for the sample.
-            sample: keep only so many, the first in that order.
+            draw: id → rank of the row in the sample.
+            sample: keep only so many rows, those of the lowest rank.
+            same_source: whether the rows come from the very source that filled the folder. If not, they have to
+                contain at least half of the old rows, and no old id with other files.
 
         Yields:
-            rows read so far, now and then.
+            number of rows read so far, now and then.
+
+        Raises:
+            ConfigError: the rows are those of another source.
         """
         names: dict[str, None] = {}
         count = 0
         with self._guarded():
             self._db.execute("BEGIN")
             try:
+                self._db.execute("CREATE TEMP TABLE earlier AS SELECT id, audio, image FROM listing")
                 self._db.execute("DELETE FROM listing")
                 for count, item in enumerate(items, 1):
                     names.update(dict.fromkeys(item.metadata))
@@ -161,50 +178,59 @@ class Ledger:
                     self._db.execute("INSERT INTO listing VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
                     if count % _ITEMS_AT_ONCE == 0:
                         yield count
+                self._db.execute("CREATE INDEX by_id ON listing (id, row)")
+                if not same_source:
+                    self._check_source()
                 if sample:
                     kept = "SELECT row FROM listing ORDER BY draw, row LIMIT ?"
                     self._db.execute(f"DELETE FROM listing WHERE row NOT IN ({kept})", (sample,))  # noqa: S608
-                self._mark_repeated_ids()
-                self._name_fields(names)
+                self._db.execute("UPDATE listing SET first = (SELECT MIN(row) FROM listing m WHERE m.id = listing.id)")
+                self._db.execute("DROP INDEX by_id")
+                self._db.execute("DROP TABLE earlier")
+                self._add_names(names)
                 self._db.execute("COMMIT")
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
         yield count
 
-    def _mark_repeated_ids(self) -> None:
-        self._db.execute("CREATE INDEX by_id ON listing (id, row)")
-        self._db.execute("UPDATE listing SET first = (SELECT MIN(row) FROM listing m WHERE m.id = listing.id)")
-        self._db.execute("DROP INDEX by_id")
+    def _check_source(self) -> None:
+        earlier, same, other = self._db.execute(_COMPARED).fetchone()
+        if other or 2 * same < earlier:
+            raise ConfigError(
+                f"{self._path.parent.parent} was filled from another table of the same name: of its {earlier} rows, "
+                f"{same} are in this one, {other} with other files",
+                hint="Choose another folder.",
+            )
 
-    def _name_fields(self, names: Iterable[str]) -> None:
+    def _add_names(self, names: Iterable[str]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", ((name,) for name in names))
 
     def put(self, item: Item, outcome: Outcome) -> None:
-        """Write down what became of a pair."""
+        """Save the outcome of a pair."""
         values = [item.id, item.audio, item.image, *(getattr(outcome, name) for name in _COLUMNS)]
         with self._guarded():
             marks = ", ".join("?" * len(values))
             names = ", ".join(["id", "audio", "image", *_COLUMNS])
             self._db.execute(f"INSERT OR REPLACE INTO outcome ({names}) VALUES ({marks})", values)  # noqa: S608
             if outcome.learnt != "{}":
-                self._name_fields(json.loads(outcome.learnt))
+                self._add_names(json.loads(outcome.learnt))
 
     def forget(self, item: Item) -> None:
-        """Take back what became of a pair."""
+        """Delete the outcome of a pair."""
         with self._guarded():
             self._db.execute("DELETE FROM outcome WHERE id = ?", (item.id,))
 
     def rows(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self._number("SELECT COUNT(*) FROM listing")
 
     def pending(self, retry: str) -> int:
-        """Number of rows that something is to be done for; see ``FetchConfig.retry``."""
+        """Return the number of rows to work on; see ``FetchConfig.retry``."""
         return self._number(f"SELECT COUNT(*) {_PENDING}", **_wanted(retry))
 
     def pending_items(self, retry: str) -> Iterator[Item]:
-        """The rows that something is to be done for, in order; each once, whatever is put meanwhile."""
+        """Return the rows to work on, in order, each once, whatever is put meanwhile."""
         last = 0
         query = f"SELECT l.row, l.id, l.audio, l.image, l.metadata {_PENDING} AND l.row > :last ORDER BY l.row LIMIT :n"
         while True:
@@ -217,15 +243,15 @@ class Ledger:
                 yield Item(row, id_, audio, image, json.loads(metadata))
 
     def row(self, number: int) -> Settled:
-        """One row with its outcome."""
+        """Return one row with its outcome."""
         return next(self.settled(number))
 
     def settled(self, number: int | None = None) -> Iterator[Settled]:
-        """Every row with its outcome, in order; with a number, only that row."""
+        """Return every row with its outcome, in order; with a number, only that row."""
         columns = ", ".join(f"o.{name}" for name in _COLUMNS)
         query = f"""
-            SELECT l.row, l.id, l.audio, l.image, l.metadata, l.first, v.cover_id, v.original, {columns}
-            FROM listing l LEFT JOIN {_KNOWN} LEFT JOIN verdict v ON v.row = l.row
+            SELECT l.row, l.id, l.audio, l.image, l.metadata, l.first, d.cover_id, d.original, {columns}
+            FROM listing l LEFT JOIN {_KNOWN} LEFT JOIN duplicate d ON d.row = l.row
             {"" if number is None else "WHERE l.row = :number"} ORDER BY l.row
         """  # noqa: S608 — made of constants
         with self._guarded(), closing(self._db.execute(query, {"number": number})) as found:
@@ -234,15 +260,15 @@ class Ledger:
                 item = Item(row, id_, audio, image, json.loads(metadata))
                 yield Settled(item, outcome, first, cover_id or "", original or "")
 
-    def judge(self, verdicts: Iterator[tuple[int, str, str]]) -> None:
-        """Keep, for this run, rows' ``cover_id`` and the id of the pair whose cover they repeat."""
+    def put_duplicates(self, groups: Iterator[tuple[int, str, str]]) -> None:
+        """Save, for this run, row, ``cover_id`` and the id of the pair that the row repeats."""
         with self._guarded():
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", verdicts)
+            self._db.executemany("INSERT OR REPLACE INTO duplicate VALUES (?, ?, ?)", groups)
             self._db.execute("COMMIT")
 
-    def fields(self) -> list[str]:
-        """Names of all metadata, in the order in which they came up."""
+    def metadata_names(self) -> list[str]:
+        """Return the names of all metadata, in the order of their first use."""
         with self._guarded():
             return [name for (name,) in self._db.execute("SELECT name FROM field ORDER BY position")]
 

@@ -23,8 +23,7 @@ from covergen_cli.dataset.fetch.hosts import CheckedBackend, ForbiddenAddressErr
 from covergen_cli.dataset.fetch.http import AGENT, FailedError, drain, forbids_ai, header_fields, parsed_url, said
 from covergen_cli.dataset.fetch.partial import Partial, UnfitError, decoded
 from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retry_after_seconds
-from covergen_cli.dataset.sources.base import FREE_SPACE, NO_ROOM, Missed, unexpected
-from covergen_cli.dataset.sources.table import is_file_url, landing
+from covergen_cli.dataset.sources.base import DISK_FULL, FREE_SPACE, Missed, download_path, is_file_url, unexpected
 from covergen_cli.errors import OutputError
 from covergen_cli.weights.hub_cache import offline
 
@@ -98,7 +97,7 @@ class Downloader:
                 return Missed(item, error.reason, error.cause, passing=error.passing, unwanted=error.unwanted)
             except Exception as error:
                 # A socket's own errors have no file name.
-                if isinstance(error, OSError) and (error.errno in NO_ROOM or error.filename is not None):
+                if isinstance(error, OSError) and (error.errno in DISK_FULL or error.filename is not None):
                     why = f"cannot write {self._workspace}: {error.strerror or error}"
                     raise OutputError(why, hint=FREE_SPACE) from error
                 return Missed(item, unexpected(error), "unexpected answer", passing=True)
@@ -127,7 +126,7 @@ class Downloader:
             return
         if self._offline:
             raise FailedError("the network is off", "offline", passing=True)
-        place = landing(self._workspace, item, kind)
+        place = download_path(self._workspace, item, kind)
         if place.exists():
             return
         partial = Partial(place)

@@ -1,9 +1,9 @@
-"""Covers that occur more than once.
+"""Find covers that occur more than once.
 
 Pairs belong together when their covers are equal byte for byte, when they look alike, or when their music is equal byte
 for byte. Covers look alike when their perceptual hashes (Zauner's pHash: signs of the lowest 8 × 8 cosine frequencies)
-differ in few of 64 bits and the mean colours of a 4 × 4 grid differ little: the hash sees no colour, and takes soft
-abstract pictures of different colours for one.
+differ in few of 64 bits and the mean colours of a 4 × 4 grid differ little: the hash ignores colour, and is the same
+for soft abstract pictures of different colours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 COLOUR_TOLERANCE = 8
-"""Greatest mean difference, of 255, between the 48 colours of two covers that look alike."""
+"""Maximum mean difference, of 255, between the 48 colour values of two covers that look alike."""
 
 _HASH_BITS = 64
 _GRID = 4
@@ -30,20 +30,17 @@ Indices = npt.NDArray[np.int64]
 
 
 def fingerprint(pixels: npt.NDArray[np.uint8]) -> str:
-    """Say how a cover looks, so that others that look alike are found.
+    """Return 112 hexadecimal digits: 16 of the perceptual hash, 96 of the mean colours of a 4 × 4 grid.
 
     Args:
         pixels: sRGB bytes ``(S, S, 3)``.
-
-    Returns:
-        112 hexadecimal digits: 16 of the perceptual hash, 96 of the mean colours of a 4 × 4 grid.
     """
     image = Image.fromarray(pixels)
     bits = np.packbits(imagehash.phash(image).hash.ravel()).tobytes()
     return bits.hex() + image.resize((_GRID, _GRID), Image.Resampling.BOX).tobytes().hex()
 
 
-def judge(
+def deduplicate(
     ids: Sequence[str],
     covers: Sequence[str],
     prints: Sequence[str],
@@ -52,19 +49,19 @@ def judge(
     mode: Literal["none", "mark", "drop"],
     distance: int,
 ) -> Iterator[tuple[str, str]]:
-    """Say of every pair which group it belongs to, and whether it is one too many.
+    """Find the group of every pair, and the pairs to drop.
 
     Args:
-        ids: of the pairs; the first of a group is kept.
+        ids: of the pairs.
         covers: hashes of the covers' bytes.
-        prints: what :func:`fingerprint` says of the covers.
-        music: hashes of the music's bytes; empty where unknown.
-        mode: ``none`` looks at nothing, ``mark`` keeps every pair, ``drop`` only the first of a group.
-        distance: bits in which the perceptual hashes of covers that look alike may differ.
+        prints: results of :func:`fingerprint`.
+        music: hashes of the music's bytes; empty if unknown.
+        mode: ``none`` forms no groups, ``mark`` keeps every pair, ``drop`` only the first of a group.
+        distance: maximum number of different bits between the perceptual hashes of covers that look alike.
 
     Yields:
         for every pair: its ``cover_id``, which is the id of the first pair of its group (empty with ``none``), and the
-        id of the pair that it duplicates (empty where it is kept).
+        id of the pair that it duplicates (empty if it is kept).
     """
     if mode == "none":
         yield from (("", "") for _ in ids)
@@ -74,19 +71,10 @@ def judge(
 
 
 def first_alike(covers: Sequence[str], prints: Sequence[str], music: Sequence[str], distance: int) -> Indices:
-    """Find for every pair the first pair of its group.
+    """Return for every pair the index of the first pair of its group, int64 ``(N,)``.
 
-    A group is all that hangs together: A and C are in one when both look like B. So no two covers that look alike are
-    ever in different groups, which is what a split needs.
-
-    Args:
-        covers: as in :func:`judge`; ``N`` of them, as of the following.
-        prints: likewise.
-        music: likewise.
-        distance: likewise.
-
-    Returns:
-        int64 ``(N,)``: indices, each at most its own place.
+    Groups are connected components: A and C are in one group if both look like B. So covers that look alike are never
+    in different groups, as a split requires. The arguments are those of :func:`deduplicate`.
     """
     count = len(covers)
     edges = [_equal(covers), _equal(music), *_looking_alike(prints, distance)]
@@ -99,7 +87,7 @@ def first_alike(covers: Sequence[str], prints: Sequence[str], music: Sequence[st
 
 
 def _equal(values: Sequence[str]) -> tuple[Indices, Indices]:
-    """Link every value to the first that equals it; empty ones equal nothing."""
+    """Link every value to the first equal one; empty values equal nothing."""
     first: dict[str, int] = {}
     links = [(index, first.setdefault(value, index)) for index, value in enumerate(values) if value]
     found = np.array(links, dtype=np.int64).reshape(-1, 2)

@@ -1,9 +1,8 @@
-"""How much of a cover is lettering: a cheap measure, without a model.
+"""Measure how much of a cover is text, without a model.
 
-Letters are small shapes of thin strokes, lighter or darker than what lies around them, of like height, side by side in
-a row, and they end above and below. At three scales, strokes are what a morphological opening or closing takes away
-(the top-hat transforms); shapes of the size of a letter are linked to their neighbours, and where four or more hang
-together, their box counts as lettering.
+Letters are small shapes of thin strokes, lighter or darker than their surroundings, of similar height, side by side in
+a row, and they end above and below. At three scales, top-hat transforms find strokes; shapes of the size of a letter
+are linked to their neighbours, and the bounding box of four or more linked shapes counts as text.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-HEAVY_LETTERING = 0.04
-"""Share of a cover from which on it is heavy with lettering."""
+MUCH_TEXT = 0.04
+"""Share of text from which on a cover counts as one with much text."""
 
 _SIDES = (256, 128, 64)
 _STROKE = 5
@@ -30,14 +29,11 @@ _OUTSIDE = 0.8
 _Boxes = npt.NDArray[np.int64]
 
 
-def lettering(pixels: npt.NDArray[np.uint8]) -> float:
-    """Measure the share of a cover that looks like lettering.
+def text_area(pixels: npt.NDArray[np.uint8]) -> float:
+    """Return the share of a cover's area that looks like text, [0, 1].
 
     Args:
         pixels: sRGB bytes ``(S, S, 3)``.
-
-    Returns:
-        the share of its area that rows of letters take, [0, 1].
     """
     image = Image.fromarray(pixels).convert("L")
     found = np.zeros((_SIDES[0], _SIDES[0]), dtype=bool)
@@ -52,14 +48,14 @@ def lettering(pixels: npt.NDArray[np.uint8]) -> float:
 
 
 def _strokes(gray: npt.NDArray[np.int16]) -> Iterator[npt.NDArray[np.bool_]]:
-    """Where something thin is lighter, and where it is darker, than what lies around it."""
+    """Return masks of thin strokes: lighter and darker than their surroundings."""
     size = (_STROKE, _STROKE)
     yield gray - ndimage.grey_opening(gray, size) > _CONTRAST
     yield ndimage.grey_closing(gray, size) - gray > _CONTRAST
 
 
 def _shapes(ink: npt.NDArray[np.bool_]) -> _Boxes:
-    """Boxes ``(N, 4)`` of connected shapes that could be letters: top, bottom, left, right."""
+    """Return boxes ``(N, 4)`` of connected shapes that could be letters: top, bottom, left, right."""
     labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
     boxes = np.array(
         [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in ndimage.find_objects(labels)],
@@ -73,7 +69,7 @@ def _shapes(ink: npt.NDArray[np.bool_]) -> _Boxes:
 
 
 def _rows(boxes: _Boxes) -> Iterator[list[int]]:
-    """Boxes of rows: letters of like height that overlap in height and stand close to one another."""
+    """Return the boxes of rows: letters of similar height that overlap vertically and are close together."""
     if len(boxes) < _LEAST_LETTERS:
         return
     top, bottom, left, right = boxes.T
@@ -92,7 +88,7 @@ def _rows(boxes: _Boxes) -> Iterator[list[int]]:
 
 
 def _ends(gray: npt.NDArray[np.int16], ink: npt.NDArray[np.bool_], rows: slice, columns: slice) -> bool:
-    """Whether what is in a box ends with it, as letters do; rays and stripes go on above or below."""
+    """Return whether the content of a box ends with it, as letters do; rays and stripes go on above or below."""
     inside, inked = gray[rows, columns], ink[rows, columns]
     colour, paper = np.median(inside[inked]), np.median(inside[~inked])
 

@@ -1,17 +1,15 @@
-"""What every source of pairs has in common.
+"""The interface of all sources of pairs.
 
-A source lists its items, one per row, and turns one item into the raw files of a pair. What follows is the same for
-all of them and lies in :mod:`covergen_cli.dataset.fetch.run`: check the music, clean the image, give both their names, write
-down what became of the row::
+A source lists its items, one per row, and returns the raw files of an item. The rest is the same for all of them
+(:mod:`covergen_cli.dataset.fetch.run`): check the music, clean the image, save both, record the outcome of the row::
 
-    items()  →  downloads()     →  obtain()  →  check, clean, keep
-    list        network, if any    raw files    (in worker processes, as is obtain)
+    items()  →  downloads()      →  obtain()  →  check, clean, save
+    list        network, if any     raw files    (in worker processes, as is obtain)
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -19,26 +17,31 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from covergen_cli.dataset.layout import ID_PATTERN
 from covergen_cli.errors import InputError
+from covergen_cli.files import sha256_bytes
 
 FREE_SPACE = "Free space, and run the same command again."
-"""What to do about a full disk."""
+"""Hint for a full disk."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors of the system after which nothing more can be written."""
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of a SHA-256 that name a file or a row."""
+
 _ID_LENGTH = 64
-_DIGEST_LENGTH = 12
+_SUFFIX_LENGTH = 12
 
 
 class UnwantedError(InputError):
-    """A file is sound, and yet no good for a dataset: too short, silent, blank … Its row is ``filtered``.
+    """A valid file that does not suit a dataset: too short, silent, blank … Its row is ``filtered``.
 
     Args:
         message: as in any error.
-        cause: the same in a word or two, for counting; without it, whether music or image is to blame is said.
+        cause: the same in a word or two, for counting; by default, whether music or image is unsuitable.
     """
 
     def __init__(self, message: str, *, cause: str | None = None) -> None:
@@ -52,10 +55,10 @@ class Item:
 
     Args:
         row: its number, from 1.
-        id: what the pair shall be called, in the form of an id (see :func:`safe_id`), as files are named by it.
-        audio: where the music is, as the source writes it: a URL, a path, a seed.
+        id: id of the pair (see :func:`safe_id`), which names its files.
+        audio: where the music is: a URL, a path, a seed.
         image: where the cover is, likewise.
-        metadata: what else is known of it, name → text.
+        metadata: name → text.
     """
 
     row: int
@@ -65,8 +68,8 @@ class Item:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
-            raise ValueError(f"{self.id!r} has not the form of an id")
+        if not ID_PATTERN.fullmatch(self.id):
+            raise ValueError(f"{self.id!r} does not have the form of an id")
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,10 @@ class Obtained:
     """The raw files of a pair.
 
     Args:
-        audio: the music. In the workspace it will be moved to its place in the dataset folder, or deleted; anywhere
-            else it stays where it is, is not changed, and the manifest refers to it.
-        image: the picture as it came: a file, treated as the music is, or its bytes.
-        metadata: what was learnt on the way, joined to that of the item.
+        audio: the music. A file in the workspace is moved into the dataset folder, or deleted; any other file stays
+            where it is, and the manifest refers to it.
+        image: the picture, a file or its bytes.
+        metadata: joined to that of the item.
     """
 
     audio: Path
@@ -87,13 +90,13 @@ class Obtained:
 
 @dataclass(frozen=True)
 class Missed:
-    """An item whose files cannot be had.
+    """An item whose files could not be obtained.
 
     Args:
         item: the item.
         reason: why, one sentence.
         cause: the same in a word or two, for counting: ``"404"``, ``"timeout"`` …
-        passing: whether it may be otherwise at another time; such rows are tried again by the next run.
+        passing: whether a later attempt may succeed; the next run retries such rows.
         unwanted: whether the row counts as ``filtered`` rather than ``failed``.
     """
 
@@ -109,62 +112,73 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """What ``dataset.json`` says of it: at least ``kind``; JSON values only."""
+        """Return the entry of ``dataset.json``: at least ``kind``; JSON values only."""
 
     @abstractmethod
     def items(self) -> Iterator[Item]:
-        """List every row in a fixed order, one at a time, never all at once in memory.
+        """List every row in a fixed order, without holding all of them in memory.
 
-        An id that occurs twice is no error here: the later row is a duplicate. A row that cannot be used for a reason
-        that the source can see is listed all the same; :meth:`obtain` says why.
+        A repeated id is no error here: the later row is a duplicate. A row that the source knows to be unusable is
+        listed too; :meth:`obtain` raises the reason.
 
         Raises:
             InputError: the source cannot be read.
-            ConfigError: it needs a package that is not installed, or has no such column.
+            ConfigError: it needs a package that is not installed, or lacks a column.
         """
 
     @contextmanager
     def downloads(self, workspace: Path) -> Iterator[Callable[[Item], Future[Missed | None]] | None]:  # noqa: ARG002
-        """While the body runs, bring what :meth:`obtain` will need to this machine.
+        """Download the files that :meth:`obtain` needs, for as long as the body runs.
 
         Args:
-            workspace: folder for files on their way, whose names must begin with the item's id and a dot; what a killed
-                run left there may be used.
+            workspace: folder for files; their names have to begin with the id of the item and a dot. Files of a killed
+                run may be used.
 
         Yields:
-            a function that starts on one item and returns what will become of it: ``None``, it is all here, or why
-            not. Sources whose files are on this machine anyway have no such function.
+            a function that starts the download of one item; the result is ``None``, or why it failed. A source without
+            downloads yields ``None``.
         """
         yield None
 
     @abstractmethod
     def obtain(self, item: Item, workspace: Path) -> Obtained:
-        """Make the raw files of one item. Runs in a worker process, several at once.
+        """Return the raw files of one item. Runs in a worker process, several at once.
 
         Args:
             item: the item.
-            workspace: an existing folder for files, whose names must begin with the item's id and a dot; they are
-                removed when the item is settled.
+            workspace: an existing folder for files, whose names have to begin with the id of the item and a dot; they
+                are removed afterwards.
 
         Raises:
-            UnwantedError: the row is no good; it counts as ``filtered``.
-            CovergenError: the files cannot be had; the row counts as ``failed``. An ``OutputError`` ends the run.
+            UnwantedError: the row does not suit a dataset; it counts as ``filtered``.
+            CovergenError: the files cannot be obtained; the row counts as ``failed``. An ``OutputError`` ends the run.
         """
 
 
 def unexpected(error: Exception) -> str:
-    """Say on one line what nobody thought of, for the reason of a row."""
+    """Return an unexpected exception as the reason of a row, on one line."""
     return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def safe_id(text: str) -> str:
-    """Make an id of any text: 1 to 64 letters, digits, ``-`` and ``_``.
+    """Return an id made of any text: 1 to 64 letters, digits, ``-`` and ``_``.
 
-    What has this form already stays as it is. All else loses what does not fit and gets twelve digits of its SHA-256,
-    so that two texts do not become one id.
+    A text of this form is returned as it is. Any other text loses its other characters and gets twelve digits of its
+    SHA-256, so that different texts give different ids.
     """
-    if _ID.fullmatch(text):
+    if ID_PATTERN.fullmatch(text):
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[: _ID_LENGTH - _DIGEST_LENGTH - 1]
+    digest = sha256_bytes(text.encode("utf-8", "surrogatepass"))[:_SUFFIX_LENGTH]
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[: _ID_LENGTH - _SUFFIX_LENGTH - 1]
     return f"{kept}-{digest}" if kept else digest
+
+
+def is_file_url(url: str) -> bool:
+    """Return whether a URL names a file of this machine."""
+    return url[:5].lower() == "file:"
+
+
+def download_path(workspace: Path, item: Item, kind: Literal["audio", "image"]) -> Path:
+    """Return the path of a downloaded file; another URL in the same row gives another path."""
+    url = item.audio if kind == "audio" else item.image
+    return workspace / f"{item.id}.{sha256_bytes(url.encode())[:DIGEST_LENGTH]}.{kind}"

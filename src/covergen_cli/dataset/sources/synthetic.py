@@ -1,4 +1,4 @@
-"""The source ``synthetic:N``: pairs from the synthesiser and the painter, without any network."""
+"""The source ``synthetic:N``: pairs of synthesised music and painted covers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from covergen_cli.synthetic.pairs import METADATA, make_pair
 
 @dataclass(frozen=True)
 class SyntheticSource(Source):
-    """Pairs made from a seed; the first of them are the same, however many there are.
-
-    Args:
-        count: how many.
-        seed: which ones.
-    """
+    """Pairs made from a seed; a larger ``count`` only adds pairs."""
 
     count: int
     seed: int
 
     @classmethod
-    def named(cls, text: str, seed: int) -> SyntheticSource | None:
-        """Read ``synthetic:N``; ``None`` for the name of another source.
+    def parse(cls, text: str, seed: int) -> SyntheticSource | None:
+        """Parse ``synthetic:N``; return ``None`` for another source.
 
         Raises:
             ConfigError: N is not a number above 0.
@@ -35,21 +30,21 @@ class SyntheticSource(Source):
         if (kind, colon) != ("synthetic", ":"):
             return None
         if not re.fullmatch(r"0*[1-9]\d{0,8}", count):
-            raise ConfigError(f"{text} does not say how many pairs", hint="Write a number, as in synthetic:100.")
+            raise ConfigError(f"{text} has no number of pairs", hint="Write a number, as in synthetic:100.")
         return cls(int(count), seed)
 
     def describe(self) -> dict[str, object]:
-        """Kind, seed and count; a folder may get more pairs of its seed, but not of another."""
+        """Return kind, seed and count; a folder may get more pairs of its seed, but not of another."""
         return {"kind": "synthetic", "name": f"seed {self.seed}", "count": self.count}
 
     def items(self) -> Iterator[Item]:
-        """List the pairs; what is known of a song comes when it is composed."""
+        """List the pairs; their metadata comes with their files."""
         for index in range(self.count):
-            place = f"synthetic:{self.seed}/{index}"
-            yield Item(index + 1, f"synthetic-{index:06d}", place, place, dict.fromkeys(METADATA, ""))
+            name = f"synthetic:{self.seed}/{index}"
+            yield Item(index + 1, f"synthetic-{index:06d}", name, name, dict.fromkeys(METADATA, ""))
 
     def obtain(self, item: Item, workspace: Path) -> Obtained:
-        """Compose, play, listen and paint: about 0.3 s."""
+        """Synthesise the music and paint the cover: about 0.3 s."""
         pair = make_pair(self.seed, item.row - 1)
         audio, image = workspace / f"{item.id}.mp3", workspace / f"{item.id}.jpg"
         pair.save(audio, image)
