@@ -15,8 +15,8 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def painted() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     rng = np.random.default_rng(3)
-    heard = rng.uniform(0, 1, (120, len(NAMES)))
-    seen = np.stack([measure(paint(row, seed)).as_array() for seed, row in enumerate(heard)])
+    heard = rng.uniform(0, 1, (80, len(NAMES)))
+    seen = np.stack([measure(paint(row, seed, size=128)).as_array() for seed, row in enumerate(heard)])
     return heard, dict(zip(Qualities.__dataclass_fields__, seen.T, strict=True))
 
 

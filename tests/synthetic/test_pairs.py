@@ -6,6 +6,7 @@ from PIL import Image
 
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.io import ANALYSIS_RATE_HZ, load
+from covergen_cli.synthetic import pairs
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.pairs import COVER_PIXELS, PAIR_RATE_HZ, PAIR_SECONDS, make_pair
 from covergen_cli.synthetic.synth import GENRES
@@ -23,7 +24,9 @@ def test_the_same_numbers_give_the_same_files(pair, tmp_path):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_other_numbers_give_other_pairs(pair):
+def test_other_numbers_give_other_pairs(pair, monkeypatch):
+    monkeypatch.setattr(pairs, "PAIR_SECONDS", 5.0)
+    monkeypatch.setattr(pairs, "COVER_PIXELS", 64)
     seeds = {pair.song_seed, make_pair(3, 42).song_seed, make_pair(4, 41).song_seed}
     assert len(seeds) == 3
     assert max(seeds) < 2**53
@@ -45,10 +48,10 @@ def test_the_cover_is_painted_from_what_is_heard(pair):
 
 
 def test_the_metadata_tells_the_truth_as_text(pair):
-    facts = pair.metadata
-    assert facts["title"] == "Synthetic 41"
-    assert facts["genre"] in GENRES
-    assert facts["artist"] == f"Synthetic {facts['genre']} 1"
-    assert int(facts["song_seed"]) == pair.song_seed
-    assert [float(facts[name]) for name in NAMES] == pytest.approx(pair.descriptors.as_array().tolist(), abs=1e-4)
-    assert all(isinstance(value, str) for value in facts.values())
+    metadata = pair.metadata
+    assert metadata["title"] == "Synthetic 41"
+    assert metadata["genre"] in GENRES
+    assert metadata["artist"] == f"Synthetic {metadata['genre']} 1"
+    assert int(metadata["song_seed"]) == pair.song_seed
+    assert [float(metadata[name]) for name in NAMES] == pytest.approx(pair.descriptors.as_array().tolist(), abs=1e-4)
+    assert all(isinstance(value, str) for value in metadata.values())
