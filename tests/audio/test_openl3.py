@@ -11,7 +11,7 @@ import torch
 
 from covergen_cli.audio.embed import embed_file, load_encoder
 from covergen_cli.audio.openl3 import OpenL3
-from covergen_cli.audio.openl3_frontend import frame
+from covergen_cli.audio.openl3_frontend import LogMel, frame
 from covergen_cli.config import EmbedConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from openl3_files import keras_bytes, recipe_arrays
@@ -121,7 +121,7 @@ def test_what_is_no_weights_file(tmp_path):
         with pytest.raises(ModelError, match=name):
             OpenL3.from_keras_h5(tmp_path / name)
     with pytest.raises(ModelError, match="does not exist"):
-        OpenL3.from_keras_h5(tmp_path / "nothing.h5")
+        OpenL3.from_keras_h5(str(tmp_path / "nothing.h5"))
 
 
 def test_another_network_is_refused(tmp_path):
@@ -139,6 +139,18 @@ def test_a_clip_does_not_depend_on_the_batch(arrays):
     together, _ = network.embed(samples, 48000, 0.2, batch_size=8)
     alone, _ = network.embed(samples, 48000, 0.2, batch_size=1)
     assert np.abs(together - alone).max() < CLOSE / 10
+
+
+def test_a_spectrogram_does_not_depend_on_the_number_of_threads():
+    windows = torch.from_numpy(frame(sound(48000, 0.7), 0.5).copy())
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3, 16):
+            torch.set_num_threads(number)
+            found.append(LogMel(256, torch.device("cpu"))(windows[:1]))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(other, found[0]) for other in found[1:])
 
 
 def test_stereo_is_averaged(arrays):

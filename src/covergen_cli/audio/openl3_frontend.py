@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from covergen_cli.audio.resample import resample
 from covergen_cli.errors import ConfigError, InputError
@@ -126,7 +127,12 @@ class LogMel:
     def __init__(self, bands: int, device: torch.device) -> None:
         self.bands = bands
         self._hann = torch.hann_window(FFT, periodic=True, dtype=torch.float64).float().to(device)
-        self._filters = torch.from_numpy(mel_filters(bands).astype(np.float32)).to(device)
+        filters = mel_filters(bands).astype(np.float32)
+        rows, bins = np.nonzero(filters)
+        first = np.searchsorted(rows, np.arange(bands))
+        self._bins, self._first, self._weights = (
+            torch.from_numpy(array).to(device) for array in (bins, first, filters[rows, bins])
+        )
 
     def __call__(self, windows: Tensor) -> Tensor:
         """Compute the spectrograms.
@@ -137,9 +143,12 @@ class LogMel:
         Returns:
             float32 ``(B, bands, 199)`` in [−80, 0], dB below each window's maximum.
         """
-        padded = torch.nn.functional.pad(windows, (0, (FRAMES - 1) * HOP + FFT - WINDOW))
+        padded = functional.pad(windows, (0, (FRAMES - 1) * HOP + FFT - WINDOW))
         spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self._hann)
-        mel = torch.matmul(self._filters, spectrum.abs().transpose(1, 2))
+        magnitude = spectrum.abs().permute(2, 0, 1).flatten(1)
+        # The weighted sums of a matrix product depend on the number of threads; those of embedding_bag do not.
+        mel = functional.embedding_bag(self._bins, magnitude, self._first, mode="sum", per_sample_weights=self._weights)
+        mel = mel.unflatten(1, spectrum.shape[:2]).transpose(0, 1)
         level = mel.clamp_min_(SMALLEST).log10_().mul_(10)
         level -= level.amax(dim=(1, 2), keepdim=True)
         return level.clamp_min_(FLOOR_DB)
