@@ -1,6 +1,6 @@
-"""Events that long jobs report to whoever runs them: frozen records of what happened.
+"""Events that long-running functions yield: frozen records of what happened.
 
-The library never prints; the command line renders these, and a program that embeds CoverGen can log or ignore them.
+The library never prints; the command line renders events, and other programs can log or ignore them.
 """
 
 from __future__ import annotations
@@ -9,39 +9,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class Event:
+    """Base class of all events."""
+
+
 @dataclass(frozen=True)
-class Warned:
-    """Something the user should know; the work goes on."""
+class Warned(Event):
+    """Something went wrong that does not stop the work."""
 
     message: str
     path: Path | None = None
 
 
 @dataclass(frozen=True)
-class ModelLoading:
+class ModelLoading(Event):
     """A model is about to be loaded."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class ModelLoaded:
-    """A model is ready."""
+class ModelLoaded(Event):
+    """A model was loaded."""
 
     name: str
     seconds: float
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far one named piece of work has come.
-
-    Args:
-        task: what is being done, e.g. ``"draw"``.
-        done: units finished so far.
-        total: units in all; ``None`` when unknown.
-        detail: a short text for the display, e.g. the song's name.
-    """
+class Progress(Event):
+    """Progress of one task, e.g. ``"draw"``: units done and in total (``None`` if unknown), and what is worked on."""
 
     task: str
     done: int
@@ -50,32 +47,22 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class CoverFinished:
-    """A cover was written.
+class CoverFinished(Event):
+    """A cover was written."""
 
-    Args:
-        input: the music file.
-        output: the cover.
-        seed: the seed that drew it.
-        segment: start and end, in seconds, of the part that was listened to; ``None`` for an album, whose cover
-            names the part of each song.
-        seconds: wall-clock time that this cover took, decoding included.
-        native_size: pixels per side that the model drew; the file may be larger.
-        songs: those of the album that were heard; empty for a single song.
-    """
-
-    input: Path
+    input: Path  # the music file; of an album, its first
     output: Path
     seed: int
-    segment: tuple[float, float] | None
-    seconds: float
-    native_size: int
-    songs: tuple[Path, ...] = ()
+    segment: tuple[float, float] | None  # start and end, in seconds, of the embedded segment; ``None`` for an album
+    seconds: float  # wall-clock time of this cover, decoding included
+    native_size: int  # pixels per side that the model drew; the file may be larger
+    songs: tuple[Path, ...] = ()  # the album's songs that were embedded; empty for a single song
+    look: str | None = None  # the look and its parameters; ``None`` for the picture as the model drew it
 
 
 @dataclass(frozen=True)
-class CoverSkipped:
-    """A cover was already there."""
+class CoverSkipped(Event):
+    """A cover exists already."""
 
     input: Path
     output: Path
@@ -85,8 +72,8 @@ class CoverSkipped:
 
 
 @dataclass(frozen=True)
-class CoverPlanned:
-    """A cover would be drawn; nothing was."""
+class CoverPlanned(Event):
+    """A cover would be drawn (dry run)."""
 
     input: Path
     output: Path
@@ -95,8 +82,8 @@ class CoverPlanned:
 
 
 @dataclass(frozen=True)
-class CoverFailed:
-    """A cover could not be made; the other inputs go on."""
+class CoverFailed(Event):
+    """A cover could not be made."""
 
     input: Path
     output: Path | None
@@ -107,14 +94,8 @@ class CoverFailed:
 
 
 @dataclass(frozen=True)
-class ArtWritten:
-    """A cover was put into its music file.
-
-    Args:
-        input: the music file.
-        backup: the original as it was; ``None`` when none was kept.
-        bytes: weight of the picture inside.
-    """
+class ArtWritten(Event):
+    """A cover of ``bytes`` bytes was embedded in its music file; ``backup`` is the original file, if kept."""
 
     input: Path
     backup: Path | None
@@ -122,40 +103,24 @@ class ArtWritten:
 
 
 @dataclass(frozen=True)
-class Explained:
-    """What was heard of a song, and where the model listened, was drawn.
-
-    Args:
-        input: the music file.
-        output: the picture.
-    """
+class Explained(Event):
+    """The picture that explains a cover was written."""
 
     input: Path
     output: Path
 
 
 @dataclass(frozen=True)
-class ContactSheetWritten:
-    """All covers of a run were put into one picture.
-
-    Args:
-        output: the picture.
-        covers: how many.
-    """
+class ContactSheetWritten(Event):
+    """A contact sheet of so many covers was written."""
 
     output: Path
     covers: int
 
 
 @dataclass(frozen=True)
-class EmbedPlanned:
-    """A dataset folder was looked through; the embedding begins.
-
-    Args:
-        folder: where the embeddings go.
-        total: rows of the manifest.
-        present: rows whose embedding is there already.
-    """
+class EmbedPlanned(Event):
+    """Embedding begins: ``total`` rows of the manifest, ``present`` of which have an embedding in ``folder``."""
 
     folder: Path
     total: int
@@ -163,16 +128,8 @@ class EmbedPlanned:
 
 
 @dataclass(frozen=True)
-class ClipEmbedded:
-    """An embedding was written.
-
-    Args:
-        id: the row's id.
-        input: the music file.
-        output: the embedding.
-        frames: its number of rows, T.
-        segment: start and end, in seconds, of the part that was embedded.
-    """
+class ClipEmbedded(Event):
+    """An embedding of ``frames`` rows was written; ``segment`` is the embedded part, start and end in seconds."""
 
     id: str
     input: Path
@@ -182,8 +139,8 @@ class ClipEmbedded:
 
 
 @dataclass(frozen=True)
-class ClipFailed:
-    """A row could not be embedded; the others go on."""
+class ClipFailed(Event):
+    """A row could not be embedded."""
 
     id: str
     input: Path | None
@@ -192,44 +149,26 @@ class ClipFailed:
 
 
 @dataclass(frozen=True)
-class EmbedFinished:
-    """Every row of a dataset folder is settled, ``pairs.csv`` and the status are written.
+class EmbedFinished(Event):
+    """All rows are processed; the files ``pairs`` and ``status`` are written."""
 
-    Args:
-        pairs: the file of pairs.
-        status: the file with one line per row: id, status, reason.
-        embedded: rows embedded in this run.
-        present: rows that were there already.
-        failed: rows without an embedding.
-    """
-
-    pairs: Path
-    status: Path
-    embedded: int
-    present: int
-    failed: int
+    pairs: Path  # ``pairs.csv``
+    status: Path  # the table with one row per row of the manifest: id, status, reason
+    embedded: int  # rows embedded in this run
+    present: int  # rows that had an embedding before
+    failed: int  # rows without an embedding
 
 
 @dataclass(frozen=True)
-class RowsListed:
-    """The source is being read.
-
-    Args:
-        rows: rows read so far.
-    """
+class RowsListed(Event):
+    """So many rows of the source were read so far."""
 
     rows: int
 
 
 @dataclass(frozen=True)
-class FetchPlanned:
-    """Every row of the source is known; the fetching begins.
-
-    Args:
-        folder: the dataset folder.
-        total: rows in all.
-        pending: those that something is to be done for.
-    """
+class FetchPlanned(Event):
+    """Fetching begins: the source has ``total`` rows, ``pending`` of which are not finished."""
 
     folder: Path
     total: int
@@ -237,28 +176,16 @@ class FetchPlanned:
 
 
 @dataclass(frozen=True)
-class PairFetched:
-    """A pair is complete and in its place.
-
-    Args:
-        id: its id.
-        bytes: size of the files that came.
-    """
+class PairFetched(Event):
+    """A pair is complete; ``bytes`` were downloaded or copied."""
 
     id: str
     bytes: int
 
 
 @dataclass(frozen=True)
-class PairMissed:
-    """A row gave no pair; the others go on.
-
-    Args:
-        id: its id.
-        row: its number, from 1.
-        reason: why.
-        unwanted: whether its files came, and were no good (``filtered``), rather than failed.
-    """
+class PairMissed(Event):
+    """A row (from 1) gave no pair: it failed, or its files were rejected (``unwanted``, status ``filtered``)."""
 
     id: str
     row: int
@@ -267,135 +194,83 @@ class PairMissed:
 
 
 @dataclass(frozen=True)
-class FetchFinished:
-    """The tables of the dataset folder are written.
+class FetchFinished(Event):
+    """The tables of the dataset folder are written."""
 
-    Args:
-        manifest: the table of complete pairs.
-        status: the table with one line per row.
-        counts: ``rows``, and what they came to: ``ok``, ``failed``, ``duplicate``, ``filtered``.
-        causes: why rows are not ok, in a word or two, with how many; the most frequent first.
-        hosts: host → rows that are ok and not ok, of the 20 with the most rows.
-        bytes: size of music and images in all.
-        dead: links that the hosts say are gone (404, 410).
-    """
-
-    manifest: Path
-    status: Path
-    counts: dict[str, int]
-    causes: dict[str, int] = field(default_factory=dict)
-    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    bytes: int = 0
-    dead: int = 0
+    manifest: Path  # the table of complete pairs
+    status: Path  # the table with one row per row of the source
+    counts: dict[str, int]  # ``rows`` in all, and by status: ``ok``, ``failed``, ``duplicate``, ``filtered``
+    causes: dict[str, int] = field(default_factory=dict)  # rows that are not ok, by reason, most first
+    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows ok and not ok, of 20 hosts
+    bytes: int = 0  # total size of music and images
+    dead: int = 0  # links whose hosts answer 404 or 410
 
 
 @dataclass(frozen=True)
-class SplitFinished:
-    """A dataset is divided; its tables are written.
+class SplitFinished(Event):
+    """A dataset was split into train, val and test."""
 
-    Args:
-        path: ``splits/split.json``.
-        rows: pairs in train, val and test.
-        groups: groups in train, val and test.
-        kept: pairs that an earlier run had placed, and that stayed where they were.
-        moved: pairs that an earlier run had placed on another side; their group has grown together with one there.
-    """
-
-    path: Path
-    rows: tuple[int, int, int]
-    groups: tuple[int, int, int]
-    kept: int
-    moved: int
+    path: Path  # ``splits/split.json``
+    rows: tuple[int, int, int]  # pairs in train, val and test
+    groups: tuple[int, int, int]  # groups in train, val and test
+    kept: int  # pairs that are in the same part as in an earlier run
+    moved: int  # pairs that changed their part because their group was merged with a group there
 
 
 @dataclass(frozen=True)
-class TrainPlanned:
-    """Everything is loaded and checked; the steps begin.
-
-    Args:
-        run: the run folder.
-        train_pairs: pairs to learn from.
-        validation_pairs: pairs to judge by.
-        parameters: numbers that are trained.
-        epochs: epochs at most.
-        steps: optimiser steps at most.
-        step: steps that an earlier run has done.
-        resumed: the checkpoint that they come from; ``None`` for a fresh start.
-    """
+class TrainPlanned(Event):
+    """Training begins."""
 
     run: Path
-    train_pairs: int
-    validation_pairs: int
+    train_pairs: int  # pairs of the training part
+    validation_pairs: int  # pairs of the validation part
     parameters: int
-    epochs: int
-    steps: int
-    step: int
-    resumed: Path | None
+    epochs: int  # maximum number of epochs
+    steps: int  # maximum number of optimiser steps
+    step: int  # steps done in earlier runs
+    resumed: Path | None  # the checkpoint that training resumes from; ``None`` for a fresh start
 
 
 @dataclass(frozen=True)
-class StepDone:
-    """Some steps were done since the last such event.
+class StepDone(Event):
+    """Some optimiser steps were done since the last such event."""
 
-    Args:
-        epoch: from 1.
-        epochs: epochs at most.
-        step: steps so far.
-        steps: steps at most.
-        loss: mean of these steps.
-        learning_rate: of the last.
-        gradient_norm: before clipping, of the last.
-        pairs_per_second: of these steps, all processes together.
-        seconds_left: until the last step, if it goes on at this pace and does not end early; validations not counted.
-        memory_bytes: most memory that torch has held on the GPU; ``None`` where there is none.
-    """
-
-    epoch: int
-    epochs: int
+    epoch: int  # from 1
+    epochs: int  # maximum number of epochs
     step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    pairs_per_second: float
-    seconds_left: float
-    memory_bytes: int | None
+    steps: int  # maximum number of steps
+    loss: float  # mean loss of these steps
+    learning_rate: float  # learning rate of the last step
+    gradient_norm: float  # gradient norm of the last step, before clipping
+    pairs_per_second: float  # speed of these steps, all processes together
+    seconds_left: float  # estimated time until the last step, without validation and early stopping
+    memory_bytes: int | None  # peak memory that torch allocated on the GPU; ``None`` without GPU
 
 
 @dataclass(frozen=True)
-class EpochDone:
-    """An epoch was validated.
+class EpochDone(Event):
+    """An epoch was validated."""
 
-    Args:
-        epoch: from 1.
-        epochs: epochs at most.
-        step: steps so far.
-        train_loss: mean of the epoch's steps.
-        validation_loss: on noise and timesteps that are the same every time.
-        best: whether it is the lowest so far.
-        samples: picture of covers drawn after the epoch; ``None`` where none were asked for.
-    """
-
-    epoch: int
-    epochs: int
+    epoch: int  # from 1
+    epochs: int  # maximum number of epochs
     step: int
-    train_loss: float
-    validation_loss: float
-    best: bool
-    samples: Path | None
+    train_loss: float  # mean loss of the epoch's steps
+    validation_loss: float  # loss on the same noise and timesteps every time
+    best: bool  # whether it is the lowest validation loss so far
+    samples: Path | None  # sheet of covers drawn after the epoch; ``None`` without samples
 
 
 @dataclass(frozen=True)
-class CheckpointSaved:
-    """The whole state of the training is on the disk."""
+class CheckpointSaved(Event):
+    """A checkpoint with the complete state of the training was written."""
 
     path: Path
     step: int
 
 
 @dataclass(frozen=True)
-class TrainStopped:
-    """Someone asked to stop; the same command goes on from the checkpoint."""
+class TrainStopped(Event):
+    """Training was stopped by the user; the same command resumes from the checkpoint."""
 
     run: Path
     checkpoint: Path
@@ -403,18 +278,11 @@ class TrainStopped:
 
 
 @dataclass(frozen=True)
-class TrainFinished:
-    """The adapter is trained.
+class TrainFinished(Event):
+    """Training has ended; ``early`` if because the validation loss no longer fell.
 
-    Args:
-        run: the run folder.
-        adapter: the folder of the best adapter.
-        early: whether it ended before the last epoch, because the validation loss no longer fell.
-        epochs: epochs done.
-        steps: steps done.
-        best_epoch: the epoch of the best adapter.
-        validation_loss: its validation loss.
-        seconds: wall-clock time of this call.
+    ``adapter`` is the folder of the best adapter, ``best_epoch`` and ``validation_loss`` are its epoch and loss,
+    ``epochs`` and ``steps`` count what was done, and ``seconds`` is the wall-clock time of this call.
     """
 
     run: Path
@@ -428,35 +296,20 @@ class TrainFinished:
 
 
 @dataclass(frozen=True)
-class EvalPlanned:
-    """How much will be measured, from the budget and the settings.
+class EvalPlanned(Event):
+    """Evaluation begins."""
 
-    Args:
-        pairs: test pairs whose loss is measured.
-        draws: draws of noise and time for each.
-        songs: songs that each cover's own is looked for among.
-        song_draws: draws for each combination.
-        covers: covers that are drawn.
-        seconds: how long it will take, about.
-    """
-
-    pairs: int
-    draws: int
-    songs: int
-    song_draws: int
+    pairs: int  # test pairs whose loss is measured
+    draws: int  # draws of noise and time per pair
+    songs: int  # songs among which each cover's own song is searched
+    song_draws: int  # draws per combination of cover and song
     covers: int
-    seconds: float
+    seconds: float  # estimated duration
 
 
 @dataclass(frozen=True)
-class EvalFinished:
-    """The report is written.
-
-    Args:
-        page: the report.
-        figures: the same as JSON.
-        summary: in words, whether the audio is used.
-    """
+class EvalFinished(Event):
+    """The report was written: ``page`` in HTML, ``figures`` in JSON, and a summary in words."""
 
     page: Path
     figures: Path
@@ -464,49 +317,9 @@ class EvalFinished:
 
 
 @dataclass(frozen=True)
-class SurveyFinished:
-    """The page of a survey, or the report of its answers, is written.
-
-    Args:
-        page: what raters open, or the report.
-        figures: of the report, JSON; ``None`` for a survey that nobody has answered yet.
-        summary: in words.
-    """
+class SurveyFinished(Event):
+    """A survey page, or the report of its answers with its ``figures`` in JSON, was written."""
 
     page: Path
     figures: Path | None
     summary: str
-
-
-Event = (
-    Warned
-    | ModelLoading
-    | ModelLoaded
-    | Progress
-    | CoverFinished
-    | CoverPlanned
-    | CoverSkipped
-    | CoverFailed
-    | ArtWritten
-    | Explained
-    | ContactSheetWritten
-    | EmbedPlanned
-    | ClipEmbedded
-    | ClipFailed
-    | EmbedFinished
-    | RowsListed
-    | FetchPlanned
-    | PairFetched
-    | PairMissed
-    | FetchFinished
-    | SplitFinished
-    | EvalPlanned
-    | EvalFinished
-    | SurveyFinished
-    | TrainPlanned
-    | StepDone
-    | EpochDone
-    | CheckpointSaved
-    | TrainStopped
-    | TrainFinished
-)

@@ -10,7 +10,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
 
-COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "seconds", "error"]
+COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "look", "seconds", "error"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,7 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
         "status": "ok",
         "seed": 5,
         "segment": [61.0, 91.0],
+        "look": None,
         "seconds": 1.235,
         "error": None,
     }
@@ -270,7 +271,7 @@ def test_a_wrong_setting_in_the_environment_is_a_usage_error(covergen, library, 
         ("--audio-scale 2 --no-audio", "--audio-scale"),
         ("--refine-steps 9", "--refine-steps"),
         ("--grain 0.5 --raw", "--grain"),
-        ("--layout poster --title Dawn --tone 0.3", None),
+        ("--layout poster --title Dawn --look paint --tone 0.3", None),
         ("--font x.ttf --text tags", None),
     ],
 )

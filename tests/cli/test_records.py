@@ -14,8 +14,8 @@ SONG, COVER = Path("a/ä.mp3"), Path("covers/ä.png")
 ALBUM = (SONG, Path("a/b.mp3"))
 NOTHING = type(None)
 EVENTS = {
-    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256),
-    "ok-album": CoverFinished(SONG, COVER, 5, None, 1.0, 256, ALBUM),
+    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256, (), "cutout:colours=5"),
+    "ok-album": CoverFinished(SONG, COVER, 5, None, 1.0, 256, ALBUM, "paint"),
     "skipped": CoverSkipped(SONG, COVER, 5, "unchanged"),
     "planned": CoverPlanned(SONG, COVER, 5),
     "failed": CoverFailed(SONG, COVER, 5, "no audio", "Give music."),
@@ -29,16 +29,17 @@ SHAPE = {
     "status": (str,),
     "seed": (int, NOTHING),
     "segment": (list, NOTHING),
+    "look": (str, NOTHING),
     "seconds": (float, NOTHING),
     "error": (str, NOTHING),
 }
 ALWAYS_NULL = {
     "ok": {"error"},
     "ok-album": {"error", "segment"},
-    "skipped": {"segment", "seconds", "error"},
-    "planned": {"segment", "seconds", "error"},
-    "failed": {"segment", "seconds"},
-    "failed-early": {"output", "seed", "segment", "seconds"},
+    "skipped": {"segment", "look", "seconds", "error"},
+    "planned": {"segment", "look", "seconds", "error"},
+    "failed": {"segment", "look", "seconds"},
+    "failed-early": {"output", "seed", "segment", "look", "seconds"},
 }
 
 
@@ -65,6 +66,7 @@ def test_what_a_record_says():
         "status": "ok",
         "seed": 5,
         "segment": [61.0, 91.5],
+        "look": "cutout:colours=5",
         "seconds": 1.235,
         "error": None,
     }

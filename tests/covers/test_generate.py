@@ -196,6 +196,7 @@ def test_at_most_two_songs_ahead(music, config, ear):
         if isinstance(event, CoverFinished):
             drawn += 1
             assert len(ear.asked) <= drawn + 2
+    assert drawn == len(ear.asked) == 9
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,24 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "variations", "seed", "size", "format", "segment", "adapter", "preset"),
+    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
     "Text and stores": ("title", "artist", "text", "layout", "font", "store", "check"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
         *("errors", "fail_fast", "as_json", "null"),
     ),
     "Stable Diffusion and refiner": (
-        *("base", "prompt", "negative", "audio_scale", "refine", "refiner", "refine_prompt", "refine_strength"),
+        *(
+            "adapter",
+            "base",
+            "prompt",
+            "negative",
+            "audio_scale",
+            "refine",
+            "refiner",
+            "refine_prompt",
+            "refine_strength",
+        ),
         *("refine_steps", "refine_guidance", "low_memory"),
     ),
 }
@@ -108,6 +118,7 @@ def _resolve(
 ) -> tuple[list[Path], GenerateConfig]:
     """Return the songs and the settings; with ``--from``, only the song of that cover, and its settings as well."""
     from covergen_cli.covers import reproduce, stores
+    from covergen_cli.covers.dress import settle_look
     from covergen_cli.covers.text.wording import check_font
 
     made = None if from_cover is None else reproduce.read_settings(from_cover)
@@ -115,6 +126,7 @@ def _resolve(
     config = resolve(GenerateConfig, preset=preset, overrides=overrides)
     # A store that is given now overrides the size that a cover records.
     config = stores.for_store(config, given if "store" in given else overrides)
+    config = settle_look(config)
     check_font(config)
     for name, reason in config.without_effect(given).items():
         terminal.warn(f"--{name.replace('_', '-')} has no effect: {reason}")

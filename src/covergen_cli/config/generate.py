@@ -33,6 +33,11 @@ class GenerateConfig:
         refine_strength: Strength of the refinement: 0 keeps the picture, 1 replaces it.
         refine_steps: Number of denoising steps of the refiner at strength 1; a lower strength skips the first of them.
         refine_guidance: Classifier-free guidance scale of the refiner.
+        look: Finish of the cover: ``auto`` chooses one by the song and the seed, ``paint`` keeps the model's picture;
+            or ``cutout``, ``poster``, ``contour``, ``fluted``, ``halftone``, ``riso``, ``dither``, ``engraving`` or
+            ``grain``, with parameters such as ``halftone:pitch=60,angle=15``.
+        palette: Colours of the look, instead of the picture's: a list such as ``#0b132b,#1c2541,#5bc0be``, or an image
+            file whose colours are taken.
         size: Width and height of the cover in pixels.
         format: File format of the cover.
         grain: Strength of the film grain on an enlarged cover.
@@ -76,6 +81,8 @@ class GenerateConfig:
     refine_strength: Annotated[float, Between(0, 1)] = 0.5
     refine_steps: Annotated[int, Between(1, 1000)] = 50
     refine_guidance: Annotated[float, Between(0, 50)] = 5.0
+    look: str = "paint"
+    palette: str | None = None
     size: Annotated[int, Between(64, 4096)] = 512
     format: Literal["png", "jpg"] = "png"
     grain: Annotated[float, Between(0, 1)] = 0.25
@@ -105,7 +112,11 @@ class GenerateConfig:
         if self.no_audio:
             reasons["audio_scale"] = "no_audio ignores the song"
         if self.raw:
-            reasons |= dict.fromkeys(("tone", "grain"), "raw skips them")
+            reasons |= dict.fromkeys(("tone", "grain", "look", "palette"), "raw skips them")
+        elif self.look != "paint":
+            reasons |= dict.fromkeys(("tone", "grain"), f"the look {self.look} replaces them")
+        else:
+            reasons["palette"] = "the look paint keeps the picture's colours"
         if not self.refine:
             unused = [name for name in vars(self) if name.startswith("refine_") or name == "refiner"]
             reasons |= dict.fromkeys(unused, "refine is off")

@@ -14,7 +14,6 @@ from covergen_cli import config as configuration
 from covergen_cli.config import GenerateConfig, stage_of
 from covergen_cli.config.coerce import coerce, nearest
 from covergen_cli.errors import ConfigError
-from covergen_cli.files import read_json
 
 BUILT_IN = "default"
 """Name of the preset that changes nothing."""
@@ -118,6 +117,8 @@ def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
 
 def _base_of(adapter: str) -> str | None:
     """Return the base that an adapter was trained for, or ``None`` if that would need a download."""
+    from covergen_cli.files import read_json  # here, so that --help does not import it
+
     if adapter == "starter":
         return adapter
     for place in (Path(adapter), Path(adapter) / "adapter"):

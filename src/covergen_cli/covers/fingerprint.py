@@ -168,6 +168,7 @@ def cover_metadata(
         "grain": 0.0 if config.raw else config.grain,
         "tone": 0.0 if config.raw else config.tone,
         "raw": config.raw,
+        **({} if config.raw or config.look == "paint" else {"look": config.look, "palette": config.palette}),
         "encoder": models.encoder_spec,
         "adapter": {"name": _portable(config.adapter), "fingerprint": models.adapter_fingerprint},
         "base": {

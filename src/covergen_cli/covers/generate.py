@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import event_of, skip_existing
+from covergen_cli.covers.dress import look_of
 from covergen_cli.covers.dry_run import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import Models, find_models
@@ -191,7 +192,8 @@ class _Run:
         """Finish and write a cover; return the seconds that were spent on it in all."""
         started = time.monotonic()
         metadata = {**cover.metadata, **cover.music.provenance(cover.job)}
-        self._get_pipeline().save(cover.job, picture, seed, metadata, self._config)
+        look = look_of(self._config, cover.job.seed, cover.music.sound)
+        self._get_pipeline().save(cover.job, picture, seed, metadata, self._config, look)
         return seconds + time.monotonic() - started
 
     def _report_finished(self) -> None:
@@ -207,7 +209,10 @@ class _Run:
                 segment = None if job.songs else music.segment
                 songs = tuple(song.path for song, _ in music.parts) if job.songs else ()
                 size = self._get_pipeline().native_size
-                event = CoverFinished(job.input, job.output, job.seed, segment, seconds, size, songs)
+                look = look_of(self._config, job.seed, music.sound)
+                event = CoverFinished(
+                    job.input, job.output, job.seed, segment, seconds, size, songs, None if look is None else str(look)
+                )
             self._finishing.popleft()
             self._channel.emit(event)
 

@@ -174,7 +174,7 @@ def song_stems(songs: Sequence[Song], folders: Sequence[Path], config: GenerateC
         config: ``variations`` and ``format`` are used here.
     """
     keys = [
-        tuple(map(os.path.normcase, (song.path.parent, folder, song.path.stem)))
+        (os.path.normcase(song.path.parent), os.path.normcase(folder), os.path.normcase(song.path.stem))
         for song, folder in zip(songs, folders, strict=True)
     ]
     count = Counter(keys)

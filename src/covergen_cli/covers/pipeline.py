@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from covergen_cli.covers.finish import finish
+from covergen_cli.covers.looks import apply_look, palette_from
 from covergen_cli.covers.stores import max_bytes
 from covergen_cli.covers.text.layout import draw_text
 from covergen_cli.diffusion.guidance import guide
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.fingerprint import Models
+    from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.refiner import Refiner
@@ -129,10 +131,14 @@ class CoverPipeline:
             _check_pictures(pictures, self.refiner.model)
         return pictures
 
-    def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
+    def finish(self, picture: Tensor, seed: int, config: GenerateConfig, look: Look | None = None) -> Image.Image:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side."""
         if config.raw:
             return finish(picture, config.size, sharpen=False)
+        if look is not None:
+            plain = finish(picture, picture.shape[-1], sharpen=False)
+            palette = None if config.palette is None else palette_from(config.palette)
+            return apply_look(plain, look, config.size, seed=seed, palette=palette)
         upscaler = self.base.upscaler if self.refiner is None else None
         return finish(picture, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
 
@@ -140,7 +146,15 @@ class CoverPipeline:
         """Draw and finish one cover; see :meth:`draw` and :meth:`finish`."""
         return self.finish(self.draw(tokens, [seed], config)[0], seed, config)
 
-    def save(self, job: Job, picture: Tensor, seed: int, metadata: dict[str, Any], config: GenerateConfig) -> None:
+    def save(
+        self,
+        job: Job,
+        picture: Tensor,
+        seed: int,
+        metadata: dict[str, Any],
+        config: GenerateConfig,
+        look: Look | None = None,
+    ) -> None:
         """Finish a picture, add its text, and write it to ``job.output``.
 
         Args:
@@ -149,11 +163,14 @@ class CoverPipeline:
             seed: the seed that drew it.
             metadata: the provenance to write into the file.
             config: the settings.
+            look: its look; ``None`` for the picture as the model drew it.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        image, metadata = self.finish(picture, seed, config), {**metadata, "native_size": self.native_size}
+        image, metadata = self.finish(picture, seed, config, look), {**metadata, "native_size": self.native_size}
+        if look is not None:
+            metadata["look_drawn"] = str(look)
         if text := metadata.get("lettering"):
             image, contrast = draw_text(image, text, config.font)
             metadata["text_contrast"] = round(contrast, 2)

@@ -15,6 +15,7 @@ from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import pool, thin
 from covergen_cli.covers.background import Task
 from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
+from covergen_cli.covers.dress import Sound, mean_sound, needs_sound
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
 from covergen_cli.errors import InputError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from covergen_cli.audio.descriptors import Descriptors
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.audio.segment import Segment
     from covergen_cli.config import GenerateConfig
@@ -40,12 +42,14 @@ class EmbeddedMusic:
         parts: the embedded songs, each with start and end of its segment in seconds.
         warnings: warnings about the files.
         search: the search for the segment; ``None`` for an album, or when the segment was given.
+        sound: what looks are chosen by; ``None`` when no look has to be chosen.
     """
 
     embedding: npt.NDArray[np.float32]
     parts: tuple[tuple[HashedSong, tuple[float, float]], ...]
     warnings: tuple[str, ...]
     search: Segment | None = None
+    sound: Sound | None = None
 
     @property
     def segment(self) -> tuple[float, float]:
@@ -103,7 +107,7 @@ class Preparer:
         config: GenerateConfig,
         models: Models,
         check_stop: Callable[[], None],
-        before_embedding: Callable[[], None],
+        before_embedding: Callable[[], object],
         donor_of: Mapping[Path, Job],
     ) -> None:
         self._config = config
@@ -153,9 +157,10 @@ class Preparer:
         embeddings: list[npt.NDArray[np.float32]] = []
         parts: list[tuple[HashedSong, tuple[float, float]]] = []
         warnings: list[str] = []
+        heard: list[tuple[Descriptors, str | None]] = []
         for song in songs:
             try:
-                music = self._embed_song(song, None)
+                music = self._embed_song(song, None, heard)
             except InputError as error:
                 warnings.append(skipped_song(error))
             else:
@@ -165,9 +170,13 @@ class Preparer:
             self.embedded[job.input] += 1
         if not embeddings:
             raise no_usable_song(job, warnings)
-        return EmbeddedMusic(pool(embeddings), tuple(parts), tuple(warnings))
+        sound = mean_sound(*zip(*heard, strict=True)) if heard else None
+        return EmbeddedMusic(pool(embeddings), tuple(parts), tuple(warnings), sound=sound)
 
-    def _embed_song(self, song: HashedSong, segment_output: Path | None) -> EmbeddedMusic:
+    def _embed_song(
+        self, song: HashedSong, segment_output: Path | None, heard: list[tuple[Descriptors, str | None]] | None = None
+    ) -> EmbeddedMusic:
+        """Embed a song; add its descriptors and genre to ``heard`` when a look has to be chosen."""
         from covergen_cli.audio import io
 
         search = None
@@ -185,10 +194,17 @@ class Preparer:
         warnings = tuple(dict.fromkeys((*(search.warnings if search else ()), *clip.warnings)))
         self._check_stop()
         embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
+        heard = [] if heard is None else heard
+        if needs_sound(self._config):
+            from covergen_cli.audio.descriptors import describe
+
+            genre = io.probe(song.path).tags.genre
+            heard.append((describe(clip.samples, clip.sample_rate_hz), genre))
         if segment_output is not None:
             kept = io.load(song.path, _SEGMENT_RATE_HZ, start, end)
             io.save_mp3(segment_output, kept.samples, kept.sample_rate_hz)
-        return EmbeddedMusic(embedding, ((song, segment),), warnings, search)
+        sound = mean_sound([heard[-1][0]], [heard[-1][1]]) if heard else None
+        return EmbeddedMusic(embedding, ((song, segment),), warnings, search, sound)
 
     def _get_encoder(self) -> Encoder:
         from covergen_cli.audio.encoders import get_encoder

@@ -65,6 +65,7 @@ def read_settings(cover: Path) -> CoverSettings:
     _require_one_song(cover, made)
     try:
         settings = {name: value for name, value in made.items() if name in _PLAIN and _is_plain(value)}
+        settings.setdefault("look", "paint")  # covers without this key are older than looks
         settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]

@@ -124,7 +124,7 @@ def concrete_nouns(lyrics: str, most: int = 4) -> tuple[str, ...]:
 
 
 def estimate_tokens(text: str) -> int:
-    """Estimate how many tokens CLIP makes of a text: one per punctuation mark and short word, else one per four letters.
+    """Estimate how many tokens CLIP makes of a text: one per mark and short word, else one per four letters.
 
     Most English words are one token, so this counts high.
     """

@@ -1,0 +1,81 @@
+"""Choosing and checking looks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covergen_cli.audio.descriptors import Descriptors
+from covergen_cli.config import GenerateConfig
+from covergen_cli.covers.dress import Sound, look_of, mean_sound, needs_sound, settle_look
+from covergen_cli.errors import ConfigError
+
+SOUND = Sound(dict.fromkeys(("tempo", "mode", "energy", "brightness", "density", "percussiveness", "dynamics"), 0.4))
+AUTO = GenerateConfig(look="auto")
+
+
+def test_neighbouring_seeds_differ_in_look():
+    for first in (0, 7, 1000):
+        names = [look_of(AUTO, seed, SOUND).name for seed in range(first, first + 4)]
+        assert len(set(names)) == 4
+
+
+def test_the_same_song_and_seed_have_the_same_look_and_songs_differ():
+    assert look_of(AUTO, 5, SOUND) == look_of(AUTO, 5, SOUND)
+    others = [
+        Sound(SOUND.descriptors | {"tempo": step / 10, "energy": energy}) for step in range(10) for energy in (0.2, 0.8)
+    ]
+    assert len({look_of(AUTO, 0, other).name for other in others}) >= 4
+
+
+def test_genres_count():
+    names = [
+        [look_of(AUTO, 0, Sound(SOUND.descriptors | {"tempo": step / 20}, genre)).name for step in range(20)]
+        for genre in (("chiptune",), ("ambient",))
+    ]
+    assert names[0].count("dither") > names[1].count("dither")
+
+
+def test_a_named_look_is_settled_with_all_its_parameters():
+    config = settle_look(GenerateConfig(look="halftone:pitch=60"))
+    assert config.look.startswith("halftone:pitch=60,")
+    assert look_of(config, 0, None).pitch == 60
+    assert settle_look(config) == config
+    assert settle_look(AUTO).look == "auto"
+
+
+def test_raw_and_paint_have_no_look():
+    assert look_of(GenerateConfig(look="paint"), 0, None) is None
+    assert look_of(dataclasses.replace(AUTO, raw=True), 0, SOUND) is None
+    assert not needs_sound(dataclasses.replace(AUTO, raw=True))
+    assert needs_sound(AUTO)
+
+
+def test_a_palette_from_a_file_is_recorded_as_colours(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "p.png")
+    palette = settle_look(GenerateConfig(look="cutout", palette=str(tmp_path / "p.png"))).palette
+    assert palette.startswith("#")
+    assert str(tmp_path) not in palette
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"look": "cutuot"}, "no look 'cutuot'"),
+        ({"look": "halftone:pich=3"}, "no parameter 'pich'"),
+        ({"palette": "#12345g"}, "not a colour"),
+        ({"palette": "missing.png"}, "cannot take a palette"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        settle_look(GenerateConfig(**settings))
+
+
+def test_an_album_has_the_mean_of_its_songs():
+    songs = [Descriptors(*[value] * 7) for value in (0.2, 0.6)]
+    sound = mean_sound(songs, ["Jazz", "Jazz"])
+    assert set(sound.descriptors.values()) == {0.4}
+    assert sound.genres == ("Jazz",)
