@@ -1,26 +1,30 @@
-"""An overview of a dataset folder as one HTML page, to be looked at before anything is trained.
+"""Write an overview of a dataset folder as one HTML page.
 
-The page has everything in it, refers to nothing outside, runs no script, and treats every text of the tables as text.
-The tables are read line by line, twice; what is kept of them is counts, a number or two per pair, and a sample.
+The page is self-contained, runs no script, and escapes every text of the tables.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import heapq
-from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import base64
+import io
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from covergen_cli.dataset import report_page
+import jinja2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from covergen_cli.dataset.images.clean import FORMATS, MOST_DECODED_PIXELS
+from covergen_cli.dataset.images.text_area import MUCH_TEXT
 from covergen_cli.dataset.layout import MANIFEST, Dataset, locate
 from covergen_cli.dataset.split import COVER_ID, SPLIT_JSON
-from covergen_cli.errors import InputError, OutputError
-from covergen_cli.files import atomic_path, read_json
+from covergen_cli.dataset.tables import read_frame
+from covergen_cli.files import read_json, sha256_bytes, write_text
 
 REPORT = "report.html"
 """Name of the page in a dataset folder."""
@@ -30,44 +34,21 @@ _STATUSES = ("ok", "failed", "duplicate", "filtered")
 _SAMPLE = 120
 _GROUPS_SHOWN = 12
 _MEMBERS_SHOWN = 8
+_THUMBNAIL = 112
+_LONGEST_TEXT = 160
+_BARS = 30
+_LENGTHS = (0, 5, 10, 15, 20, 25, 29, 31, 35, 60, 120, 180, 240, 300, 420, 600, 1200)
+_SIZES = (1, 2, 3, 4, 6, 11, 21, 51, 101)
+_SHARES = (0.0, 0.01, 0.02, MUCH_TEXT, 0.08, 0.16, 0.32)
 
-
-@dataclass
-class _Overview:
-    """What the tables say.
-
-    Args:
-        states: status → rows of the source.
-        causes: (status, cause) → rows.
-        examples: (status, cause) → a reason in full.
-        pairs: number of pairs.
-        columns: of the manifest.
-        genres: genre → pairs; empty for those without one.
-        groups: ``cover_id`` → pairs.
-        seconds: length of every pair's music.
-        lettering: of every pair's cover, where it was measured.
-        sample: some pairs, drawn by a hash of their ids, so that the same are drawn again.
-        members: ``cover_id`` → the first pairs of the largest groups.
-    """
-
-    states: Counter[str] = field(default_factory=Counter)
-    causes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    examples: dict[tuple[str, str], str] = field(default_factory=dict)
-    pairs: int = 0
-    columns: list[str] = field(default_factory=list)
-    genres: Counter[str] = field(default_factory=Counter)
-    groups: Counter[str] = field(default_factory=Counter)
-    seconds: array[float] = field(default_factory=lambda: array("f"))
-    lettering: array[float] = field(default_factory=lambda: array("f"))
-    sample: list[dict[str, str]] = field(default_factory=list)
-    members: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+Counts = list[tuple[str, int]]
 
 
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a dataset folder.
 
     Args:
-        folder: a folder with ``manifest.csv``; ``status.csv`` and ``splits/`` are looked at where they are there.
+        folder: a folder with ``manifest.csv``; ``status.csv`` and ``splits/`` are used if they exist.
 
     Returns:
         the path of the page: at most about 200 thumbnails of some 3 kB, however many pairs there are.
@@ -76,121 +57,137 @@ def write_report(folder: Path) -> Path:
         InputError: there is no manifest, or it cannot be read.
         OutputError: the page cannot be written.
     """
-    overview = _Overview()
-    _read_status(folder, overview)
-    _read_manifest(folder, overview)
+    next(Dataset(folder).rows(), None)  # raises if it cannot be used
+    columns = ["id", "image_path", "title", "artist", "genre", "seconds", "lettering", COVER_ID]
+    pairs = read_frame(folder / MANIFEST, columns)
+    status = pd.DataFrame(columns=["status", "cause", "reason"])
+    if (folder / _STATUS).is_file():
+        status = read_frame(folder / _STATUS, ["status", "cause", "reason"])
+    seconds, shares = (pd.to_numeric(pairs[name], errors="coerce").dropna() for name in ("seconds", "lettering"))
+    sizes = pairs[COVER_ID][pairs[COVER_ID] != ""].value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    shown = sizes[sizes > 1].head(_GROUPS_SHOWN)
     page = folder / REPORT
-    try:
-        with atomic_path(page) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.writelines(_pieces(folder, overview))
-    except OSError as error:
-        raise OutputError(f"cannot write {page}: {error.strerror or error}") from error
+    template = _environment(folder).get_template("report.html")
+    text = template.render(
+        name=folder.absolute().name,
+        source=_source(folder),
+        facts=_facts(folder, pairs, status, seconds, sizes),
+        causes=_causes(status),
+        histograms={
+            "Genres": _most_frequent(pairs["genre"]) if pairs["genre"].any() else [],
+            "Length of the music": _histogram(seconds, _LENGTHS, " s"),
+            "Text on the cover, share of its area": _histogram(100 * shares, [100 * share for share in _SHARES], " %"),
+            "Pairs that share a cover or a recording": _group_sizes(sizes),
+        },
+        groups=[
+            (group, count, pairs[pairs[COVER_ID] == group].head(_MEMBERS_SHOWN).to_dict("records"))
+            for group, count in shown.items()
+        ],
+        sample=_sample(pairs).to_dict("records"),
+        pairs=len(pairs),
+    )
+    write_text(page, text.encode("utf-8", "replace").decode())
     return page
 
 
-def _lines(path: Path) -> Iterator[dict[str, str]]:
-    """Read a table; a value that is missing or one too many is empty or passed over."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for line in csv.DictReader(file, restkey="", restval=""):
-                yield {name: value for name, value in line.items() if isinstance(value, str)}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint="It has to be CSV in UTF-8.") from error
-
-
-def _read_status(folder: Path, overview: _Overview) -> None:
-    if not (folder / _STATUS).is_file():
-        return
-    for line in _lines(folder / _STATUS):
-        status = line.get("status", "")
-        overview.states[status] += 1
-        if status != "ok":
-            cause = (status, line.get("cause", "") or line.get("reason", ""))
-            overview.causes[cause] += 1
-            overview.examples.setdefault(cause, line.get("reason", ""))
-
-
-def _read_manifest(folder: Path, overview: _Overview) -> None:
-    next(Dataset(folder).rows(), None)  # says what is wrong with it
-    drawn: list[tuple[str, int, dict[str, str]]] = []
-    for number, line in enumerate(_lines(folder / MANIFEST)):
-        overview.pairs += 1
-        overview.columns = overview.columns or list(line)
-        overview.genres[line.get("genre", "").strip()] += 1
-        if line.get(COVER_ID):
-            overview.groups[line[COVER_ID]] += 1
-        for name, values in (("seconds", overview.seconds), ("lettering", overview.lettering)):
-            with suppress(ValueError):
-                values.append(float(line.get(name, "")))
-        rank = hashlib.sha256(line.get("id", "").encode("utf-8", "surrogatepass")).hexdigest()
-        if len(drawn) < _SAMPLE:
-            heapq.heappush(drawn, (_inverse(rank), -number, line))
-        else:
-            heapq.heappushpop(drawn, (_inverse(rank), -number, line))
-    overview.sample = [line for _, _, line in sorted(drawn, key=lambda entry: -entry[1])]
-    shown = {name for name, count in overview.groups.most_common(_GROUPS_SHOWN) if count > 1}
-    if shown:
-        for line in _lines(folder / MANIFEST):
-            members = overview.members.setdefault(line[COVER_ID], []) if line.get(COVER_ID) in shown else []
-            if len(members) < _MEMBERS_SHOWN:
-                members.append(line)
-
-
-def _inverse(rank: str) -> str:
-    """Turn the order of hexadecimal digits around: the heap drops its least, and the least hashes shall stay."""
-    return rank.translate(str.maketrans("0123456789abcdef", "fedcba9876543210"))
-
-
-def _pieces(folder: Path, overview: _Overview) -> Iterator[str]:
-    """Compose the page, piece by piece."""
-    yield report_page.head(folder.absolute().name, _source(folder))
-    yield report_page.facts(_facts(folder, overview))
-    if overview.causes:
-        rows = [(*cause, overview.causes[cause], overview.examples[cause]) for cause in overview.causes]
-        yield report_page.reasons(sorted(rows, key=lambda row: -row[2]))
-    if "genre" in overview.columns:
-        yield report_page.bars("Genres", report_page.most(overview.genres))
-    if overview.seconds:
-        yield report_page.bars("Length of the music", report_page.lengths(overview.seconds))
-    if overview.lettering:
-        yield report_page.bars("Share of the cover that is lettering", report_page.shares(overview.lettering))
-    if overview.groups:
-        yield report_page.bars("Pairs that share a cover or a recording", report_page.sizes(overview.groups))
-        for name, members in sorted(overview.members.items(), key=lambda group: -overview.groups[group[0]]):
-            yield report_page.open_sheet(f"{overview.groups[name]} pairs in the group {name}", level=3)
-            yield from _figures(folder, members)
-            yield report_page.CLOSE_SHEET
-    yield report_page.open_sheet(f"{len(overview.sample)} of {overview.pairs} pairs, drawn by their ids")
-    yield from _figures(folder, overview.sample)
-    yield report_page.CLOSE_SHEET + report_page.END
-
-
-def _figures(folder: Path, lines: list[dict[str, str]]) -> Iterator[str]:
+def _environment(folder: Path) -> jinja2.Environment:
     root = folder.resolve()
-    for line in lines:
-        path, fault = locate(line.get("image_path", "").strip(), "image_path", folder, root)
-        name = line.get("title") or line.get("id", "")
-        yield report_page.figure(path, name, line.get("artist", ""), fault)
+
+    def thumbnail(pair: Mapping[str, str]) -> tuple[str | None, str | None]:
+        path, fault = locate(pair["image_path"], "image_path", folder, root)
+        return (None if path is None else _thumbnail(path)), fault or "no picture"
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters |= {"short": _short, "thumbnail": thumbnail}
+    return environment
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _source(folder: Path) -> str:
-    """``table songs.csv``, or nothing where the folder does not say."""
+    """Return ``table songs.csv``, or nothing if the folder does not name its source."""
     with suppress(OSError, ValueError, AttributeError):
         source = read_json(folder / "dataset.json").get("source", {})
         return " ".join(str(source[key]) for key in ("kind", "name") if key in source)
     return ""
 
 
-def _facts(folder: Path, overview: _Overview) -> Mapping[str, str]:
-    facts = {"pairs": f"{overview.pairs:,}"}
-    if overview.states:
-        facts["rows of the source"] = f"{overview.states.total():,}"
-        facts.update((status, f"{overview.states[status]:,}") for status in _STATUSES)
-    if overview.seconds:
-        facts["hours of music"] = f"{sum(overview.seconds) / 3600:.1f}"
-    if overview.groups:
-        facts["covers"] = f"{len(overview.groups):,}"
+def _facts(folder: Path, pairs: Any, status: Any, seconds: Any, sizes: Any) -> dict[str, str]:
+    facts = {"pairs": f"{len(pairs):,}"}
+    if len(status):
+        facts["rows of the source"] = f"{len(status):,}"
+        facts.update((name, f"{(status['status'] == name).sum():,}") for name in _STATUSES)
+    if len(seconds):
+        facts["hours of music"] = f"{seconds.sum() / 3600:.1f}"
+    if len(sizes):
+        facts["covers"] = f"{len(sizes):,}"
     with suppress(OSError, ValueError, AttributeError, TypeError, KeyError):
         counts = read_json(folder / "splits" / SPLIT_JSON)["counts"]
         facts.update((f"in {part}", f"{int(counts[part]['rows']):,}") for part in counts)
     return facts
+
+
+def _causes(status: Any) -> list[tuple[str, str, int, str]]:
+    """Return status, cause, number of rows and one reason, the most frequent first."""
+    missed = status[status["status"] != "ok"]
+    cause = missed["cause"].where(missed["cause"] != "", missed["reason"])
+    groups = missed.groupby(["status", cause.rename("key")], sort=False)["reason"].agg(["size", "first"])
+    ordered = groups.sort_values("size", ascending=False, kind="stable")
+    return [(name, key, int(size), first) for (name, key), size, first in ordered.itertuples()]
+
+
+def _most_frequent(values: Any) -> Counts:
+    counts = values.replace("", "unknown").value_counts()
+    ranked = sorted(((str(name), int(count)) for name, count in counts.items()), key=lambda one: (-one[1], one[0]))
+    rest = ranked[_BARS:]
+    return ranked[:_BARS] + [(f"{len(rest)} others", sum(count for _, count in rest))] * bool(rest)
+
+
+def _histogram(values: Any, edges: Sequence[float], unit: str) -> Counts:
+    """Count values between edges; empty bins at both ends are left out."""
+    names = [f"{low:g}–{high:g}{unit}" for low, high in pairwise(edges)] + [f"{edges[-1]:g}{unit} or more"]
+    counts = np.histogram(values, [*edges, np.inf])[0]
+    filled = np.flatnonzero(counts)
+    span = slice(filled[0], filled[-1] + 1) if filled.size else slice(0)
+    return list(zip(names, counts.tolist(), strict=True))[span]
+
+
+def _group_sizes(sizes: Any) -> Counts:
+    """Count pairs by the size of their group."""
+    names = [f"{low}–{high - 1}" if high - low > 1 else f"{low}" for low, high in pairwise(_SIZES)]
+    labels = ["alone", *(f"{name} together" for name in [*names[1:], f"{_SIZES[-1]} or more"])]
+    counts = np.histogram(sizes, [*_SIZES, np.inf], weights=sizes)[0]
+    return [(label, int(count)) for label, count in zip(labels, counts, strict=True) if count]
+
+
+def _sample(pairs: Any) -> Any:
+    """Return some pairs in their order, chosen by a hash of their ids, so that a longer table changes few."""
+    ranks = pairs["id"].map(lambda id_: sha256_bytes(id_.encode("utf-8", "surrogatepass")))
+    return pairs.loc[ranks.sort_values(kind="stable").index[:_SAMPLE]].sort_index()
+
+
+def _thumbnail(path: Path) -> str | None:
+    """Return a small JPEG of a cover in base64; ``None`` if it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MOST_DECODED_PIXELS:
+                    return None
+                image.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
+                small = image.convert("RGB")
+                small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return base64.b64encode(out.getvalue()).decode()

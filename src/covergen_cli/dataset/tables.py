@@ -93,6 +93,14 @@ def read_numbered_rows(
         yield from zip(block.index.tolist(), rows_of(block), strict=True)
 
 
+def read_frame(path: str | os.PathLike[str], columns: Sequence[str]) -> Any:
+    """Read some columns of a table into one ``pandas.DataFrame`` of texts; a missing column is empty."""
+    import pandas as pd  # noqa: PLC0415
+
+    parts = [block.reindex(columns=list(columns), fill_value="") for block in read_blocks(path)]
+    return pd.concat(parts, ignore_index=True)
+
+
 def rows_of(block: Any) -> Iterator[dict[str, str]]:
     """Return the rows of a block as column → text."""
     names = list(block.columns)

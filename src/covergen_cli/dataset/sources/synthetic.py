@@ -9,7 +9,6 @@ from pathlib import Path
 
 from covergen_cli.dataset.sources.base import Item, Obtained, Source
 from covergen_cli.errors import ConfigError
-from covergen_cli.synthetic.pairs import METADATA, make_pair
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,16 @@ class SyntheticSource(Source):
 
     def items(self) -> Iterator[Item]:
         """List the pairs; their metadata comes with their files."""
+        from covergen_cli.synthetic.pairs import METADATA  # noqa: PLC0415 — slow to import, and other sources do without
+
         for index in range(self.count):
             name = f"synthetic:{self.seed}/{index}"
             yield Item(index + 1, f"synthetic-{index:06d}", name, name, dict.fromkeys(METADATA, ""))
 
     def obtain(self, item: Item, workspace: Path) -> Obtained:
         """Synthesise the music and paint the cover: about 0.3 s."""
+        from covergen_cli.synthetic.pairs import make_pair  # noqa: PLC0415
+
         pair = make_pair(self.seed, item.row - 1)
         audio, image = workspace / f"{item.id}.mp3", workspace / f"{item.id}.jpg"
         pair.save(audio, image)
