@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
-    "Text and stores": ("title", "artist", "text", "layout", "font", "store", "check"),
+    "Text and stores": ("like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
         *("errors", "fail_fast", "as_json", "null"),
@@ -69,6 +69,12 @@ GROUPS = {
 @click.option(
     "--dry-run", is_flag=True, help="Check the inputs and list the covers that would be made, without loading a model."
 )
+@click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    metavar="COVER",
+    help="Take look, palette and text layout from this cover, for a series that belongs together.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first song that fails.")
 @click.option(
     "--errors",
@@ -89,6 +95,7 @@ def generate(
     null: bool,
     check: bool,
     from_cover: Path | None,
+    like: Path | None,
     **options: Any,
 ) -> int:
     """Generate covers for songs.
@@ -108,21 +115,27 @@ def generate(
     given, terminal = given_settings(context, GenerateConfig), terminal_of(context)
     if check:
         return check_images(inputs, given.get("store"), terminal, as_json=options["as_json"])
-    songs, config = _resolve(_songs(inputs, null=null), from_cover, preset, given, terminal)
+    songs, config = _resolve(_songs(inputs, null=null), from_cover, like, preset, given, terminal)
     tally = _run(songs, output, config, options, terminal, format_given="format" in given)
     return DONE if not tally.failed else PARTLY if tally.finished + tally.skipped else FAILED
 
 
 def _resolve(
-    songs: list[Path], from_cover: Path | None, preset: str | None, given: dict[str, Any], terminal: Terminal
+    songs: list[Path],
+    from_cover: Path | None,
+    like: Path | None,
+    preset: str | None,
+    given: dict[str, Any],
+    terminal: Terminal,
 ) -> tuple[list[Path], GenerateConfig]:
     """Return the songs and the settings; with ``--from``, only the song of that cover, and its settings as well."""
     from covergen_cli.covers import reproduce, stores
-    from covergen_cli.covers.dress import settle_look
+    from covergen_cli.covers.styling import settle_look
     from covergen_cli.covers.text.wording import check_font
 
     made = None if from_cover is None else reproduce.read_settings(from_cover)
-    overrides = {**(made.settings if made else {}), **given}
+    style = {} if like is None else reproduce.read_style(like)
+    overrides = {**(made.settings if made else {}), **style, **given}
     config = resolve(GenerateConfig, preset=preset, overrides=overrides)
     # A store that is given now overrides the size that a cover records.
     config = stores.for_store(config, given if "store" in given else overrides)

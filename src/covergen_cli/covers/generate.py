@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import event_of, skip_existing
-from covergen_cli.covers.dress import look_of
 from covergen_cli.covers.dry_run import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.shuffle import donors
+from covergen_cli.covers.styling import look_of
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, ModelLoaded, ModelLoading, Progress, Warned
 

@@ -11,9 +11,7 @@ import numpy as np
 import torch
 
 from covergen_cli.covers.finish import finish
-from covergen_cli.covers.looks import apply_look, palette_from
-from covergen_cli.covers.stores import max_bytes
-from covergen_cli.covers.text.layout import draw_text
+from covergen_cli.covers.styling import style, write_cover
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
 from covergen_cli.diffusion.refine import refine, refine_calls
@@ -23,7 +21,6 @@ from covergen_cli.files import seed_from
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.text import embed_texts, kept_text
-from covergen_cli.provenance import save_cover
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
@@ -131,14 +128,10 @@ class CoverPipeline:
             _check_pictures(pictures, self.refiner.model)
         return pictures
 
-    def finish(self, picture: Tensor, seed: int, config: GenerateConfig, look: Look | None = None) -> Image.Image:
+    def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side."""
         if config.raw:
             return finish(picture, config.size, sharpen=False)
-        if look is not None:
-            plain = finish(picture, picture.shape[-1], sharpen=False)
-            palette = None if config.palette is None else palette_from(config.palette)
-            return apply_look(plain, look, config.size, seed=seed, palette=palette)
         upscaler = self.base.upscaler if self.refiner is None else None
         return finish(picture, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
 
@@ -168,13 +161,14 @@ class CoverPipeline:
         Raises:
             OutputError: the file cannot be written.
         """
-        image, metadata = self.finish(picture, seed, config, look), {**metadata, "native_size": self.native_size}
-        if look is not None:
-            metadata["look_drawn"] = str(look)
-        if text := metadata.get("lettering"):
-            image, contrast = draw_text(image, text, config.font)
-            metadata["text_contrast"] = round(contrast, 2)
-        save_cover(job.output, image, metadata, job.format, max_bytes(config.store))
+        metadata = {**metadata, "native_size": self.native_size}
+        if look is None:
+            image = self.finish(picture, seed, config)
+        else:
+            plain = finish(picture, picture.shape[-1], sharpen=False)
+            image, drawn = style(plain, look, seed, config)
+            metadata |= drawn
+        write_cover(job, image, metadata, config)
 
 
 def _counted(callback: Callback | None, before: int, after: int) -> Callback | None:

@@ -15,8 +15,8 @@ from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import pool, thin
 from covergen_cli.covers.background import Task
 from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
-from covergen_cli.covers.dress import Sound, mean_sound, needs_sound
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
+from covergen_cli.covers.styling import Sound, mean_sound, needs_sound
 from covergen_cli.errors import InputError
 
 if TYPE_CHECKING:

@@ -109,6 +109,22 @@ def _require_one_song(cover: Path, made: dict[str, Any]) -> None:
         )
 
 
+def read_style(cover: Path) -> dict[str, Any]:
+    """Read from a cover how it looks: the settings ``look``, ``palette`` and ``layout``, for covers of other songs.
+
+    Raises:
+        InputError: the file is missing, or no cover that covergen wrote.
+    """
+    if not cover.is_file():
+        raise InputError(f"{cover} does not exist", hint="Check the name.")
+    made = read_provenance(cover)
+    if made is None:
+        raise InputError(f"{cover} was not made by covergen", hint="Use --palette FILE to take only its colours.")
+    found = {"look": made.get("look_drawn", "paint"), "palette": made.get("palette_drawn")}
+    found["layout"] = (made.get("lettering") or {}).get("layout")
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
 def find_song(made: CoverSettings, paths: Sequence[Path]) -> Path:
     """Find the song that a cover was made from by the hash of its audio.
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from covergen_cli.audio.descriptors import Descriptors
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.dress import Sound, look_of, mean_sound, needs_sound, settle_look
+from covergen_cli.covers.styling import Sound, look_of, mean_sound, needs_sound, settle_look
 from covergen_cli.errors import ConfigError
 
 SOUND = Sound(dict.fromkeys(("tempo", "mode", "energy", "brightness", "density", "percussiveness", "dynamics"), 0.4))

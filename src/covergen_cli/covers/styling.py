@@ -1,19 +1,26 @@
-"""Chooses the look of a cover by what was heard, and checks looks and palettes before anything is drawn."""
+"""Styles a drawn picture: chooses its look by what was heard, applies it, adds the text, and writes the cover."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli.covers.looks import Look, choose_look, palette_from, parse_look
+from covergen_cli.covers.looks import choose_look, draw_look, palette_from, parse_look
+from covergen_cli.covers.stores import max_bytes
+from covergen_cli.covers.text.layout import draw_text
 from covergen_cli.files import seed_from
+from covergen_cli.provenance import save_cover
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from covergen_cli.audio.descriptors import Descriptors
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.looks import Look
+    from covergen_cli.covers.plan import Job
 
 AUTO = "auto"
 """Chooses a look by the music and the seed."""
@@ -79,3 +86,29 @@ def look_of(config: GenerateConfig, seed: int, sound: Sound | None) -> Look | No
         order = seed_from(f"look:{sorted((name, round(value, 1)) for name, value in sound.descriptors.items())}")
         look = choose_look(sound.descriptors, order, sound.genres, variation=seed)
     return None if look.name == "paint" else look
+
+
+def style(picture: Image.Image, look: Look, seed: int, config: GenerateConfig) -> tuple[Image.Image, dict[str, str]]:
+    """Return a picture in a look at ``config.size``, and what the cover records of it.
+
+    Args:
+        picture: as it was drawn, at any size.
+        look: from :func:`look_of`.
+        seed: of paper, grain and all else that is chance.
+        config: the settings.
+    """
+    palette = None if config.palette is None else palette_from(config.palette)
+    image, used = draw_look(picture, look, config.size, seed=seed, palette=palette)
+    return image, {"look_drawn": str(look), **({"palette_drawn": str(used)} if used else {})}
+
+
+def write_cover(job: Job, image: Image.Image, metadata: dict[str, Any], config: GenerateConfig) -> None:
+    """Add the text of a cover, and write it to ``job.output`` with its provenance.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if text := metadata.get("lettering"):
+        image, contrast = draw_text(image, text, config.font)
+        metadata = {**metadata, "text_contrast": round(contrast, 2)}
+    save_cover(job.output, image, metadata, job.format, max_bytes(config.store))

@@ -1,0 +1,109 @@
+"""Cut paper: the picture's regions as sheets that lie on each other and throw soft shadows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from covergen_cli.config.fields import Between
+from covergen_cli.covers.looks.base import Look
+from covergen_cli.covers.looks.paper import paper
+from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, with_slope
+from covergen_cli.covers.looks.trace import closed_paths
+
+if TYPE_CHECKING:
+    from covergen_cli.covers.looks.base import Stripe
+    from covergen_cli.covers.looks.sketch import Sketch
+    from covergen_cli.measures.colour import Array
+
+_EDGE = 0.0011
+"""Thickness of the paper's cut edge, as a share of the side."""
+
+
+@dataclass(frozen=True)
+class Cutout(Look):
+    """Sheets of paper that are cut along the forms of the picture.
+
+    Args:
+        colours: how many sheets.
+        depth: strength of the shadows.
+        round: how far corners are rounded, in hundredths of the side.
+        texture: strength of the paper's relief.
+    """
+
+    name: ClassVar[str] = "cutout"
+    vector: ClassVar[bool] = True
+
+    colours: Annotated[int, Between(3, 8)] = 6  # type: ignore[misc]
+    depth: Annotated[float, Between(0, 1)] = 0.5
+    round: Annotated[float, Between(0.4, 3)] = 1.1
+    texture: Annotated[float, Between(0, 1)] = 0.4
+
+    def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
+        """Return the function that draws rows of the picture."""
+        colours, layers = sheets(sketch, self.round / 100)
+        shadows = [_shadow(layer) for layer in layers]
+        relief = paper(rng)
+        shifts = rng.integers(0, relief.shape[0], (len(colours), 2))
+
+        def draw(top: int, bottom: int) -> Array:
+            values = np.empty((bottom - top, size, 3), dtype=np.float32)
+            values[:] = colours[0]
+            sheet = np.zeros(values.shape[:2], dtype=np.float32)
+            fibres = enlarge(relief, size, top, bottom)
+            for index, (layer, shadow) in enumerate(zip(layers, shadows, strict=True), start=1):
+                field, down, right = with_slope(layer, size, top, bottom)
+                if field.max() < -0.45:
+                    continue
+                values *= 1 - np.float32(0.62 * self.depth) * enlarge(shadow, size, top, bottom)[..., None]
+                slope = np.hypot(down, right) + np.float32(1e-6)
+                distance = field / slope
+                inside = cover(distance)
+                lit = np.where(distance < _EDGE * size, -(down + right) / slope, 0) * np.float32(-0.07 * self.depth)
+                mix(values, colours[index] * (1 + lit[..., None]), inside)
+                shifted = np.roll(fibres, int(shifts[index, 0] * size / relief.shape[0]), axis=1)
+                sheet += inside * (shifted - sheet)
+            values *= 1 + np.float32(0.035 * self.texture) * np.clip(sheet, -3, 3)[..., None]
+            return values
+
+        return draw
+
+    def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:
+        """Return one path per sheet, from the lowest to the highest."""
+        colours, layers = sheets(sketch, self.round / 100)
+        hexes = ["#" + bytes(np.rint(colour * 255).astype(np.uint8)).hex() for colour in colours]
+        paths = [f'<rect width="1000" height="1000" fill="{hexes[0]}"/>']
+        for hex_colour, layer in zip(hexes[1:], layers, strict=True):
+            if data := closed_paths(layer):
+                paths.append(f'<path fill="{hex_colour}" fill-rule="evenodd" d="{data}"/>')
+        return "\n".join(paths)
+
+
+def sheets(sketch: Sketch, softness: float) -> tuple[Array, list[Array]]:
+    """Return the colours of the sheets from the lowest up, and for all but the lowest a field, above 0 where it lies.
+
+    What surrounds the picture lies lowest: light sheets lie over dark ones, or the other way round.
+    """
+    labels, colours = sketch.labels, sketch.palette.rgb
+    rim = np.concatenate([labels[:12].ravel(), labels[:90, :12].ravel(), labels[:90, -12:].ravel()])
+    if rim.mean() > labels.mean():
+        labels, colours = len(colours) - 1 - labels, colours[::-1]
+    layers = [
+        blur((labels >= index).astype(np.float32), softness) - np.float32(0.5) for index in range(1, len(colours))
+    ]
+    return colours, layers
+
+
+def _shadow(layer: Array) -> Array:
+    """Return the shadow ``(n, n)`` in [0, 1] that a sheet throws down and to the right; a near and a wide one."""
+    sheet = np.clip(layer * 12 + 0.5, 0, 1)
+    step = layer.shape[0] * 0.006
+    near, wide = _shifted(sheet, 0.5 * step), _shifted(sheet, 1.5 * step)
+    return 0.45 * blur(near, 0.0035) + 0.55 * blur(wide, 0.012)
+
+
+def _shifted(field: Array, step: float) -> Array:
+    shift = max(1, round(step))
+    return np.pad(field, ((shift, 0), (shift, 0)), mode="edge")[: field.shape[0], : field.shape[1]]

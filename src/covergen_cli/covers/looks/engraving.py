@@ -1,0 +1,73 @@
+"""Parallel lines that swell with the dark and bend over the forms, as on banknotes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from covergen_cli.config.fields import Between
+from covergen_cli.covers.looks.base import Look
+from covergen_cli.covers.looks.paper import on_paper, paper
+from covergen_cli.covers.looks.raster import blur, coordinates, cover, enlarge, mix
+from covergen_cli.measures.colour import oklab_to_srgb
+
+if TYPE_CHECKING:
+    from covergen_cli.covers.looks.base import Stripe
+    from covergen_cli.covers.looks.sketch import Sketch
+    from covergen_cli.measures.colour import Array
+
+
+@dataclass(frozen=True)
+class Engraving(Look):
+    """Lines whose width is the tone.
+
+    Args:
+        lines: per side.
+        angle: of the lines in degrees, 0 for level ones.
+        bend: how far the forms bend the lines.
+    """
+
+    name: ClassVar[str] = "engraving"
+
+    lines: Annotated[int, Between(16, 200)] = 72
+    angle: Annotated[int, Between(-90, 90)] = 0
+    bend: Annotated[float, Between(0, 1)] = 0.5
+
+    def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
+        """Return the function that draws rows of the picture."""
+        dark = float(sketch.lab[..., 0].mean()) < 0.6
+        relief = blur(sketch.tone, 0.02) * np.float32(0.16 * self.bend * self.lines)
+        amount = sketch.tone if dark else 1 - sketch.tone
+        amount = np.clip(0.06 + 0.9 * amount, 0, 1).astype(np.float32)
+        ground, ink = _colours(sketch, dark)
+        sheet = paper(rng)
+        angle = np.deg2rad(self.angle)
+        across, along = np.float32(-np.sin(angle) * self.lines), np.float32(np.cos(angle) * self.lines)
+
+        def draw(top: int, bottom: int) -> Array:
+            x, y = coordinates(size, max(0, top - 1), min(size, bottom + 1))
+            phase = x * across + y * along - enlarge(relief, size, max(0, top - 1), min(size, bottom + 1))
+            down, right = np.gradient(phase)
+            keep = slice(top - max(0, top - 1), top - max(0, top - 1) + bottom - top)
+            phase, slope = phase[keep], np.hypot(down, right)[keep] + np.float32(1e-6)
+            away = np.abs(phase - np.rint(phase))
+            width = enlarge(amount, size, top, bottom) * np.float32(0.5)
+            values = np.empty((bottom - top, size, 3), dtype=np.float32)
+            values[:] = ground
+            mix(values, enlarge(ink, size, top, bottom), cover((width - away) / slope))
+            return on_paper(values, sheet, size, top, bottom, 0.012)
+
+        return draw
+
+
+def _colours(sketch: Sketch, dark: bool) -> tuple[Array, Array]:
+    """Return the ground ``(3,)`` and the ink of the lines ``(n, n, 3)``, sRGB."""
+    colours = sketch.palette.lab
+    last = len(colours) - 1
+    ranks = sketch.labels if dark else last - sketch.labels
+    ends = colours if dark else colours[::-1]
+    ink = ends[np.clip(ranks, min(2, last), last)]
+    soft = np.stack([blur(ink[..., i], 0.006) for i in range(3)], axis=-1)
+    return oklab_to_srgb(ends[0]).astype(np.float32) / 255, oklab_to_srgb(soft).astype(np.float32) / 255

@@ -1,0 +1,101 @@
+"""The picture behind ribbed glass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+from scipy import sparse
+
+from covergen_cli.config.fields import Between
+from covergen_cli.covers.looks.base import Look
+from covergen_cli.covers.looks.paper import noise
+from covergen_cli.covers.looks.raster import enlarge
+from covergen_cli.measures.colour import oklab_to_srgb
+
+if TYPE_CHECKING:
+    from covergen_cli.covers.looks.base import Stripe
+    from covergen_cli.covers.looks.sketch import Sketch
+    from covergen_cli.measures.colour import Array
+
+_RAYS = 9
+"""Rays of light per column of the picture."""
+
+
+@dataclass(frozen=True)
+class Fluted(Look):
+    """Ribs of glass, each of which shows a wider strip of the picture, bent.
+
+    Args:
+        ribs: how many.
+        bend: how many ribs' widths of the picture are seen through one.
+        run: direction of the ribs, upright or level.
+        grain: strength of the grain.
+    """
+
+    name: ClassVar[str] = "fluted"
+
+    ribs: Annotated[int, Between(4, 80)] = 18
+    bend: Annotated[float, Between(1, 6)] = 2.8
+    run: Literal["upright", "level"] = "upright"
+    grain: Annotated[float, Between(0, 1)] = 0.35
+
+    def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
+        """Return the function that draws rows of the picture."""
+        edges = np.linspace(0, 1, self.ribs + 1)
+        edges[1:-1] += rng.normal(0, 0.05 / self.ribs, self.ribs - 1)
+        source = oklab_to_srgb(sketch.lab).astype(np.float32) / 255
+        level = self.run == "level"
+        rays, shade = self._glass(edges, size, source.shape[0])
+        bent = _through(rays, source.transpose(1, 0, 2) if level else source)
+        grain = noise(rng, 0.0006)
+
+        def draw(top: int, bottom: int) -> Array:
+            if level:
+                values = _resized(bent[:, top:bottom], (bottom - top, size), 0, source.shape[0]).transpose(1, 0, 2)
+                values = values * shade[top:bottom, None, None]
+            else:
+                scale = source.shape[0] / size
+                values = _resized(bent, (size, bottom - top), top * scale, bottom * scale) * shade[None, :, None]
+            values += np.float32(0.05 * self.grain) * np.clip(enlarge(grain, size, top, bottom), -3, 3)[..., None]
+            return np.clip(values, 0, 1)
+
+        return draw
+
+    def _glass(self, edges: np.ndarray, size: int, side: int) -> tuple[sparse.csr_array, Array]:
+        """Return what each column shows as weights ``(size, side)`` of the picture's columns, and its light ``(size,)``.
+
+        Several rays per column keep steep bends free of steps.
+        """
+        u = (np.arange(size * _RAYS) + 0.5) / (size * _RAYS)
+        rib = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, self.ribs - 1)
+        left, right = edges[rib], edges[rib + 1]
+        place = (u - left) / (right - left) * 2 - 1
+        # Thickness grows towards the middle like a lens: the bend is strongest at the ribs' edges.
+        seen = (left + right) / 2 + 0.5 * self.bend * (right - left) * (0.7 * place + 0.3 * place**3)
+        column = np.abs(seen) * side - 0.5
+        column = np.clip(np.where(column > side - 1, 2 * (side - 1) - column, column), 0, side - 1)
+        first = np.minimum(column.astype(int), side - 2)
+        part = column - first
+        rows = np.repeat(np.arange(size), _RAYS)
+        weights = np.concatenate([1 - part, part]) / _RAYS
+        places = (np.concatenate([rows, rows]), np.concatenate([first, first + 1]))
+        light = 1 - 0.24 * np.abs(place) ** 4 + 0.16 * np.exp(-(((place + 0.62) / 0.13) ** 2)) - 0.10 * (place > 0.93)
+        rays = sparse.csr_array((weights.astype(np.float32), places), shape=(size, side))
+        return rays, light.reshape(size, _RAYS).mean(1).astype(np.float32)
+
+
+def _through(rays: sparse.csr_array, source: Array) -> Array:
+    """Return a picture ``(side, side, 3)`` seen through the glass, ``(side, size, 3)``."""
+    side = source.shape[0]
+    flat = np.ascontiguousarray(source.transpose(1, 0, 2)).reshape(side, -1)
+    return np.asarray(rays @ flat, dtype=np.float32).reshape(-1, side, 3).transpose(1, 0, 2)
+
+
+def _resized(picture: Array, size: tuple[int, int], top: float, bottom: float) -> Array:
+    """Return the part of a picture ``(h, w, 3)`` from one height to another, resized to ``(width, height)``."""
+    box = (0, top, picture.shape[1], bottom)
+    parts = [Image.fromarray(np.ascontiguousarray(picture[..., i])) for i in range(3)]
+    return np.stack([np.asarray(part.resize(size, Image.Resampling.BICUBIC, box=box)) for part in parts], axis=-1)

@@ -1,0 +1,112 @@
+"""Drawing at the size of the file: fields that are enlarged stripe by stripe, and edges one pixel wide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from covergen_cli.measures.colour import Array
+
+_STRIPE_PIXELS = 600_000
+_LEAST_SIDE = 1024
+_THREADS = 2
+
+
+def draw(stripe_at: Callable[[int], Callable[[int, int], Array]], size: int) -> Image.Image:
+    """Draw a picture in stripes, in two threads.
+
+    Below 1024 pixels it is drawn larger and reduced, so that screens and lines look as they do in a large file.
+
+    Args:
+        stripe_at: pixels per side → the function that draws the rows from one to another.
+        size: pixels per side of the result.
+    """
+    factor = -(-_LEAST_SIDE // size)
+    side = factor * size
+    stripe = stripe_at(side)
+    rows = max(16, _STRIPE_PIXELS // side)
+    pixels = np.empty((side, side, 3), dtype=np.uint8)
+
+    def fill(top: int) -> None:
+        bottom = min(side, top + rows)
+        values = stripe(top, bottom)
+        np.multiply(values, 255, out=values)
+        np.rint(values, out=values)
+        pixels[top:bottom] = np.clip(values, 0, 255, out=values)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(0, side, rows)))
+    image = Image.fromarray(pixels)
+    return image.reduce(factor) if factor > 1 else image
+
+
+def enlarge(field: Array, size: int, top: int, bottom: int) -> Array:
+    """Return rows ``top`` to ``bottom`` of a square field ``(n, n)`` that is resized to ``size`` by bicubic filtering.
+
+    A field ``(n, n, c)`` gives ``(bottom − top, size, c)``.
+    """
+    if field.ndim == 3:
+        return np.stack([enlarge(field[..., i], size, top, bottom) for i in range(field.shape[2])], axis=-1)
+    scale = field.shape[0] / size
+    box = (0, top * scale, field.shape[1], bottom * scale)
+    image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
+    return np.asarray(image.resize((size, bottom - top), Image.Resampling.BICUBIC, box=box))
+
+
+def with_slope(field: Array, size: int, top: int, bottom: int) -> tuple[Array, Array, Array]:
+    """Return rows of an enlarged field, and its change per pixel down and to the right, each ``(rows, size)``."""
+    above, below = max(0, top - 1), min(size, bottom + 1)
+    values = enlarge(field, size, above, below)
+    down, right = np.gradient(values)
+    keep = slice(top - above, top - above + bottom - top)
+    return values[keep], down[keep], right[keep]
+
+
+def edge(field: Array, size: int, top: int, bottom: int) -> Array:
+    """Return how much of each pixel of some rows lies where a field is above 0; the edge is one pixel wide."""
+    values, down, right = with_slope(field, size, top, bottom)
+    return cover(values / (np.hypot(down, right) + np.float32(1e-6)))
+
+
+def cover(distance: Array) -> Array:
+    """Return how much of each pixel lies inside a form, from the distance to its edge in pixels, positive inside."""
+    return np.clip(distance + np.float32(0.5), 0, 1)
+
+
+def mix(below: Array, above: Array, share: Array) -> Array:
+    """Lay a colour ``(3,)`` or ``(h, w, 3)`` over ``below`` ``(h, w, 3)``, in place, where ``share`` ``(h, w)`` is 1."""
+    if share.max() > 0:
+        below += share[..., None] * (above - below)
+    return below
+
+
+def blur(field: Array, share: float) -> Array:
+    """Gaussian blur of ``(n, n)``; the standard deviation is a share of the side."""
+    return np.asarray(ndimage.gaussian_filter(field, share * field.shape[0], mode="nearest"), dtype=np.float32)
+
+
+def coordinates(size: int, top: int, bottom: int) -> tuple[Array, Array]:
+    """Return x ``(1, size)`` and y ``(rows, 1)`` of the centres of the pixels, each from 0 to 1."""
+    across = (np.arange(size, dtype=np.float32) + 0.5) / size
+    return across[None, :], (np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5)) / size
+
+
+def components(labels: npt.NDArray[np.integer], least: float) -> npt.NDArray[np.integer]:
+    """Give islands that are smaller than a share of the picture to the region around them."""
+    small = np.zeros(labels.shape, dtype=bool)
+    for value in np.unique(labels):
+        islands, count = ndimage.label(labels == value)
+        areas = np.bincount(islands.ravel(), minlength=count + 1)
+        areas[0] = labels.size
+        small |= (areas < least * labels.size)[islands]
+    if small.all() or not small.any():
+        return labels
+    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+    return np.asarray(labels[tuple(nearest)])
