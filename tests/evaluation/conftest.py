@@ -9,7 +9,7 @@ import pytest
 
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
-from covergen_cli.evaluation.test_data import load_subject, open_material
+from covergen_cli.evaluation.test_data import load_run, load_test_data
 from tiny import tiny_adapter, tiny_base
 from training_data import write_dataset
 
@@ -42,8 +42,8 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def material(data):
-    return open_material(data)
+def test_data(data):
+    return load_test_data(data)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +71,7 @@ def drawing():
 
 
 @pytest.fixture(scope="session")
-def subjects(run_folders, drawing):
+def runs(run_folders, drawing):
     from dataclasses import replace
 
-    return [load_subject(path.name, replace(drawing, adapter=str(path))) for path in run_folders]
+    return [load_run(path.name, replace(drawing, adapter=str(path))) for path in run_folders]

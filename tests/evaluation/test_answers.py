@@ -129,10 +129,10 @@ def test_what_is_missing_is_named(survey, tmp_path):
     with pytest.raises(InputError, match="is not a folder"):
         report(survey)
     (survey / "answers").mkdir()
-    with pytest.raises(InputError, match="holds no answers"):
+    with pytest.raises(InputError, match="contains no answers"):
         report(survey)
     (survey / "key.json").write_text('{"schema": 1, "survey": "x", "items": {"../../x": {"control": true}}}')
-    with pytest.raises(InputError, match="is no key"):
+    with pytest.raises(InputError, match="is not the key"):
         report(survey)
     (survey / "key.json").unlink()
     with pytest.raises(InputError, match=r"there is no key.json"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.evaluation.covers import correspondence, diversity, look_at
+from covergen_cli.evaluation.covers import correspondence, diversity, measure_covers
 from covergen_cli.measures.qualities import FIELDS
 from training_data import drain
 
@@ -14,7 +14,7 @@ def look(folder, pictures):
     for number, picture in enumerate(pictures):
         paths.append(folder / f"{number}.png")
         picture.save(paths[-1])
-    return drain(look_at(paths))[0]
+    return drain(measure_covers(paths))[0]
 
 
 def plain(colour, size=(64, 64)):
@@ -51,7 +51,7 @@ def test_what_follows_is_told_from_what_does_not(tmp_path):
     heard = {song.id: rng.random(7).astype(np.float32) for song in songs}
     brightness = [heard[song.id][3] for song in songs]
     seen = look(tmp_path, [plain((int(255 * b),) * 3) for b in brightness])
-    table = correspondence(heard, songs, seen, seen.some(rng.permutation(12)), seed=0)
+    table = correspondence(heard, songs, seen, seen.select(rng.permutation(12)), seed=0)
     entry = next(row for row in table if (row["heard"], row["seen"]) == ("brightness", "lightness"))
     assert entry["covers"]["rho"] > 0.99
     assert entry["true"]["rho"] < 0.9

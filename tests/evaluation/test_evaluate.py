@@ -11,7 +11,7 @@ import pytest
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.evaluation.evaluate import evaluate
-from covergen_cli.evaluation.test_data import open_material
+from covergen_cli.evaluation.test_data import load_test_data
 from covergen_cli.events import EvalFinished, EvalPlanned, Progress, Warned
 from covergen_cli.measures.qualities import EXPECTED
 from covergen_cli.provenance import read_provenance
@@ -43,18 +43,18 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def judged(subjects, material, tmp_path_factory):
+def evaluated(runs, test_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    events = list(evaluate(subjects, material, out, QUICK))
+    events = list(evaluate(runs, test_data, out, QUICK))
     return events, out, json.loads((out / "metrics.json").read_text())
 
 
-def test_everything_is_there(judged):
-    events, out, metrics = judged
+def test_everything_is_there(evaluated):
+    events, out, metrics = evaluated
     assert isinstance(events[0], EvalPlanned)
     assert isinstance(events[-1], EvalFinished)
     assert {event.task for event in events if isinstance(event, Progress)} >= {
-        "listening to songs",
+        "analysing songs",
         "measuring losses",
         "comparing songs",
         "drawing covers",
@@ -90,16 +90,16 @@ def test_everything_is_there(judged):
     assert ours["loss"]["null"] == paper["loss"]["null"]  # the same base, pairs and noise
 
 
-def test_groups_are_parts_of_the_whole(judged):
-    run = judged[2]["runs"][0]
+def test_groups_are_parts_of_the_whole(evaluated):
+    run = evaluated[2]["runs"][0]
     for name in ("true", "shuffled"):
         parts = [(group["count"]["pairs"], group["loss"][name]["value"]) for group in run["groups"].values()]
         mean = sum(count * value for count, value in parts) / sum(count for count, _ in parts)
         assert mean == pytest.approx(run["loss"][name]["value"])
 
 
-def test_the_page_stands_alone_and_says_it_first(judged):
-    _, out, metrics = judged
+def test_the_page_stands_alone_and_says_it_first(evaluated):
+    _, out, metrics = evaluated
     page = (out / "report.html").read_text(encoding="utf-8")
     links = Links()
     links.feed(page)
@@ -113,31 +113,33 @@ def test_the_page_stands_alone_and_says_it_first(judged):
     assert page.index("audio is used") < page.index("<table")
     assert "<script" not in page
     assert "calm &amp; slow" in page
+    assert [run["memory"]["covers"]["near_copies"] for run in metrics["runs"]] == [0, 0]
+    assert "<strong>near-copy</strong>" not in page
     for settings in ("--pairs 12", "--song-draws 2", "--seed 0"):
         assert settings in page
 
 
-def test_covers_carry_their_making_and_are_kept(judged, subjects, material, tmp_path):
-    metrics = judged[2]
-    out = shutil.copytree(judged[1], tmp_path / "out")
+def test_covers_carry_their_making_and_are_kept(evaluated, runs, test_data, tmp_path):
+    metrics = evaluated[2]
+    out = shutil.copytree(evaluated[1], tmp_path / "out")
     covers = sorted((out / "covers" / "ours").glob("*.png"))
     assert len(covers) == 9
     made = read_provenance(covers[0])
     assert made["adapter"] == metrics["runs"][0]["adapter"]
     before = {path: path.stat().st_mtime_ns for path in covers}
-    list(evaluate(subjects[:1], material, out, replace(QUICK, by=None)))
+    list(evaluate(runs[:1], test_data, out, replace(QUICK, by=None)))
     assert {path: path.stat().st_mtime_ns for path in covers} == before
 
 
-def test_the_same_seed_gives_the_same_figures(judged, subjects, material, tmp_path):
-    list(evaluate(subjects, material, tmp_path, QUICK))
+def test_the_same_seed_gives_the_same_figures(evaluated, runs, test_data, tmp_path):
+    list(evaluate(runs, test_data, tmp_path, QUICK))
     for name in ("metrics.json", "report.html"):
-        assert (tmp_path / name).read_bytes() == (judged[1] / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (evaluated[1] / name).read_bytes()
 
 
-def test_names_are_text_and_nothing_else(subjects, material, tmp_path):
-    named = replace(subjects[0], name='_<i>&"$x$')
-    list(evaluate([named, replace(named, name="<b>")], material, tmp_path, replace(QUICK, songs=2, covers=2)))
+def test_names_are_text_and_nothing_else(runs, test_data, tmp_path):
+    named = replace(runs[0], name='_<i>&"$x$')
+    list(evaluate([named, replace(named, name="<b>")], test_data, tmp_path, replace(QUICK, songs=2, covers=2)))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     links = Links()
     links.feed(page)
@@ -147,41 +149,41 @@ def test_names_are_text_and_nothing_else(subjects, material, tmp_path):
     assert page.count("_&lt;i&gt;&amp;") > 5
 
 
-def test_without_music_and_training_pairs_the_rest_is_measured(subjects, tmp_path):
+def test_without_music_and_training_pairs_the_rest_is_measured(runs, tmp_path):
     folder = write_dataset(tmp_path / "DATA", {"test": 3})
     config = EvalConfig(draws=5, songs=3, song_draws=1, covers=2)
-    list(evaluate(subjects[:1], open_material(folder), tmp_path / "out", config))
+    list(evaluate(runs[:1], load_test_data(folder), tmp_path / "out", config))
     run = json.loads((tmp_path / "out" / "metrics.json").read_text())["runs"][0]
     assert run["correspondence"] is None
     assert run["memory"] is None
     assert "too few test pairs" in run["verdict"]["text"]
-    assert "this needs eight" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "at least eight are needed" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_test_songs_that_may_have_been_trained_on_are_not_passed_over(subjects, material, tmp_path):
-    trained = replace(subjects[0], trained_on=material.training_fingerprint)
+def test_test_songs_that_may_have_been_trained_on_are_not_passed_over(runs, test_data, tmp_path):
+    trained = replace(runs[0], trained_on=test_data.training_fingerprint)
     small = replace(QUICK, by=None, songs=2, covers=2)
-    told = list(evaluate([trained], material, tmp_path, small))
+    told = list(evaluate([trained], test_data, tmp_path, small))
     assert not [event for event in told if isinstance(event, Warned)]
-    told = list(evaluate([replace(trained, trained_on="0" * 64)], material, tmp_path, small))
+    told = list(evaluate([replace(trained, trained_on="0" * 64)], test_data, tmp_path, small))
     assert "was trained on other pairs" in told[0].message
     folder = write_dataset(tmp_path / "DATA", {"train": 2, "test": 3})
     with (folder / "splits" / "test.csv").open("a") as file:
         file.write("p0,images/p0.png,embeddings/fake/p0.npy\n")
-    with pytest.raises(InputError, match=r"p0 stands both in train.csv and in test.csv"):
-        open_material(folder)
+    with pytest.raises(InputError, match=r"p0 is both in train.csv and in test.csv"):
+        load_test_data(folder)
 
 
-def test_a_dataset_that_cannot_be_judged_on_says_why(subjects, material, tmp_path):
+def test_a_dataset_that_cannot_be_judged_on_says_why(runs, test_data, tmp_path):
     with pytest.raises(ConfigError, match="no column 'mood'"):
-        list(evaluate(subjects, material, tmp_path, replace(QUICK, by="mood")))
+        list(evaluate(runs, test_data, tmp_path, replace(QUICK, by="mood")))
     folder = write_dataset(tmp_path / "one", {"train": 2, "test": 1})
     with pytest.raises(InputError, match="only 1 pair"):
-        open_material(folder)
+        load_test_data(folder)
     (folder / "splits" / "test.csv").write_text("id,image_path,embedding_path\n")
     with pytest.raises(InputError, match="is empty"):
-        open_material(folder)
+        load_test_data(folder)
     folder = write_dataset(tmp_path / "other", {"train": 2, "test": 3})
     (folder / "embeddings" / "fake" / "encoder.json").write_text('{"name": "openl3", "version": 1}')
-    with pytest.raises(ModelError, match=r"trained with the audio encoder fake, but .* differ from it in name"):
-        list(evaluate(subjects, open_material(folder), tmp_path, QUICK))
+    with pytest.raises(ModelError, match=r"trained with the audio encoder fake, but .* name differ"):
+        list(evaluate(runs, load_test_data(folder), tmp_path, QUICK))

@@ -5,11 +5,11 @@ import pytest
 
 from covergen_cli.evaluation.metrics import (
     bootstrap,
-    mean_of,
+    mean_estimate,
     paired_difference,
     rank_matrix,
     retrieval,
-    share_of,
+    share_estimate,
 )
 
 TRIALS = 200
@@ -50,9 +50,12 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     covered = {"mean": 0, "bootstrap": 0, "share": 0}
     for seed in range(TRIALS):
         values = rng.standard_normal(30) + 5
-        for name, estimate in (("mean", mean_of(values)), ("bootstrap", bootstrap(values, seed=seed, resamples=500))):
+        for name, estimate in (
+            ("mean", mean_estimate(values)),
+            ("bootstrap", bootstrap(values, seed=seed, resamples=500)),
+        ):
             covered[name] += estimate.low <= 5 <= estimate.high
-        share = share_of((rng.random(40) < 0.1).astype(float))
+        share = share_estimate((rng.random(40) < 0.1).astype(float))
         covered["share"] += share.low <= 0.1 <= share.high
     assert all(0.91 <= count / TRIALS <= 0.99 for count in covered.values()), covered
 

@@ -21,9 +21,9 @@ ORDER = "[...document.querySelectorAll('fieldset')].map(f => f.id).join()"
 
 
 @pytest.fixture(scope="module")
-def survey(subjects, material, tmp_path_factory):
+def survey(runs, test_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("survey") / "out"
-    events = list(build_survey(subjects[0], material, out, SONGS, CONFIG))
+    events = list(build_survey(runs[0], test_data, out, SONGS, CONFIG))
     return out, events
 
 
@@ -32,7 +32,7 @@ def key(survey):
     return json.loads((survey[0] / "key.json").read_text(encoding="utf-8"))
 
 
-def test_songs_have_their_covers_and_controls_those_of_others(survey, key, material):
+def test_songs_have_their_covers_and_controls_those_of_others(survey, key, test_data):
     out, events = survey
     assert isinstance(events[-1], SurveyFinished)
     assert events[-1].page == out / "public" / "index.html"
@@ -48,7 +48,7 @@ def test_songs_have_their_covers_and_controls_those_of_others(survey, key, mater
     assert (out / "answers").is_dir()
 
 
-def test_the_page_and_its_files_do_not_tell_which_are_controls(survey, key, material):
+def test_the_page_and_its_files_do_not_tell_which_are_controls(survey, key, test_data):
     public = survey[0] / "public"
     files = sorted(path.relative_to(public).as_posix() for path in public.rglob("*") if path.is_file())
     numbers = list(key["items"])
@@ -96,21 +96,21 @@ def test_the_page_is_made_for_everyone(survey):
     ):
         assert needed in page, needed
     assert not re.search(r"https?://|//cdn|@import|url\(", page)
-    assert "@SURVEY@" not in page
+    assert "{{" not in page
 
 
-def test_the_same_line_again_is_the_same_survey_and_another_is_refused(survey, subjects, material):
+def test_the_same_line_again_is_the_same_survey_and_another_is_refused(survey, runs, test_data):
     out, _ = survey
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    list(build_survey(subjects[0], material, out, SONGS, CONFIG))
+    list(build_survey(runs[0], test_data, out, SONGS, CONFIG))
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    with pytest.raises(OutputError, match="holds another survey"):
-        list(build_survey(subjects[0], material, out, SONGS, replace(CONFIG, seed=1)))
+    with pytest.raises(OutputError, match="contains another survey"):
+        list(build_survey(runs[0], test_data, out, SONGS, replace(CONFIG, seed=1)))
 
 
-def test_too_few_songs_are_told_before_anything_is_written(subjects, material, tmp_path):
-    with pytest.raises(InputError, match="the music of only 12 test songs"):
-        list(build_survey(subjects[0], material, tmp_path / "out", 10, CONFIG))
+def test_too_few_songs_are_told_before_anything_is_written(runs, test_data, tmp_path):
+    with pytest.raises(InputError, match="music files for only 12 test songs"):
+        list(build_survey(runs[0], test_data, tmp_path / "out", 10, CONFIG))
     assert not (tmp_path / "out").exists()
 
 

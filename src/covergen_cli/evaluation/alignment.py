@@ -1,13 +1,13 @@
-"""Is the audio used? The loss of training on test pairs, under the right audio and under others, on the same noise.
+"""Measures whether the audio is used: losses of test pairs with the right audio and with other conditioning.
 
-Four conditions see the same covers, noise and times:
+Four conditions share covers, noise and timesteps:
 
 - ``true``: the tokens of the cover's own song;
-- ``shuffled``: those of another song of the test part; no song stays with its cover;
-- ``null``: the base's null condition, which says nothing;
-- ``mean``: the mean tokens of training songs, the best that an adapter could say without listening.
+- ``shuffled``: the tokens of another test song; no song keeps its own cover;
+- ``null``: the base's null condition, without audio;
+- ``mean``: the mean tokens of training songs, the best that an adapter could do without using the audio.
 
-What shuffled audio costs beyond true audio can come from nothing but the audio, so the verdict rests on it.
+Only the audio can make the loss with shuffled audio higher than that with true audio, so the verdict rests on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from covergen_cli.diffusion.objective import TRAIN_TIMESTEPS, derangement, fixed_draws, item_losses
-from covergen_cli.evaluation.metrics import Difference, mean_of, paired_difference
+from covergen_cli.evaluation.metrics import Difference, mean_estimate, paired_difference
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 CONDITIONS = ("true", "shuffled", "null", "mean")
 
 BANDS = 5
-"""Bands of time, equal parts of [0, 1); draws come in multiples of it."""
+"""Number of equal bands of timesteps; the number of draws is a multiple of it."""
 
-_FEWEST = 8
+_MIN_PAIRS = 8
 
 
 def measure_conditions(
@@ -54,23 +54,23 @@ def measure_conditions(
     """Measure the loss of test pairs under every condition.
 
     Args:
-        base: the frozen model.
-        ids: of the pairs, N; they decide noise and times.
+        base: the frozen image model.
+        ids: ids of the N pairs; they determine noise and timesteps.
         latents: ``(N, C, h, w)``.
-        tokens: of the songs, ``(N, K, D)``.
+        tokens: ``(N, K, D)``.
         mean_tokens: ``(1, K, D)``.
-        draws: of noise and time per pair, a multiple of :data:`BANDS`.
-        seed: of noise, times and shuffle.
-        batch_size: draws that the U-Net computes at once.
+        draws: random noises and timesteps per pair, a multiple of :data:`BANDS`.
+        seed: seed of noise, timesteps and shuffle.
+        batch_size: draws that the U-Net processes at once.
 
     Yields:
         ``Progress`` of the task ``measuring losses``.
 
     Returns:
-        condition → float64 ``(N, draws)``, times rising along each row.
+        condition → float64 ``(N, draws)``, timesteps ascending in each row.
     """
     count = len(ids)
-    spoken = {
+    conditions = {
         "true": tokens,
         "shuffled": tokens[derangement(count, seed)],
         "null": base.null_tokens.expand(count, -1, -1),
@@ -81,8 +81,10 @@ def measure_conditions(
     for start in range(0, count, at_once):
         chunk = slice(start, start + at_once)
         drawn = fixed_draws(ids[chunk], latents.shape[1:], draws, seed)
-        for name, said in spoken.items():
-            losses = item_losses(base.unet, base.scheduler_config, latents[chunk], said[chunk], drawn, batch_size)
+        for name, conditioning in conditions.items():
+            losses = item_losses(
+                base.unet, base.scheduler_config, latents[chunk], conditioning[chunk], drawn, batch_size
+            )
             found[name].append(losses)
         yield Progress("measuring losses", min(start + at_once, count), count)
     return {name: torch.cat(losses).double().numpy() for name, losses in found.items()}
@@ -91,44 +93,43 @@ def measure_conditions(
 def loss_matrix(
     base: Base, ids: Sequence[str], latents: Tensor, tokens: Tensor, *, draws: int, seed: int, batch_size: int
 ) -> Generator[Progress, None, Array]:
-    """Measure the loss of every cover under every song; all songs of a cover meet the same noise and times.
+    """Measure the loss of every cover with every song, for each cover on the same noise and timesteps.
 
     Args:
-        base: the frozen model.
-        ids: of the pairs, N.
+        base: the frozen image model.
+        ids: ids of the N pairs.
         latents: ``(N, C, h, w)``.
         tokens: ``(N, K, D)``.
-        draws: of noise and time per combination.
-        seed: of noise and times.
-        batch_size: draws that the U-Net computes at once.
+        draws: random noises and timesteps per combination.
+        seed: seed of noise and timesteps.
+        batch_size: draws that the U-Net processes at once.
 
     Yields:
         ``Progress`` of the task ``comparing songs``.
 
     Returns:
-        float64 ``(N, N)``, covers × songs; the true combinations lie on the diagonal.
+        float64 ``(N, N)``, covers × songs; the true combinations are on the diagonal.
     """
     drawn = fixed_draws(ids, latents.shape[1:], draws, seed)
     columns = []
     for song in range(len(ids)):
-        said = tokens[song : song + 1]
-        losses = item_losses(base.unet, base.scheduler_config, latents, said, drawn, batch_size)
+        own = tokens[song : song + 1]
+        losses = item_losses(base.unet, base.scheduler_config, latents, own, drawn, batch_size)
         columns.append(losses.double().mean(dim=1))
         yield Progress("comparing songs", song + 1, len(ids))
     return torch.stack(columns, dim=1).numpy()
 
 
 def audio_use(losses: Losses, *, seed: int) -> dict[str, Any]:
-    """Say how large the losses are, how far the conditions lie apart, and in which bands of time.
+    """Return the mean losses and the differences between the conditions, over all timesteps and in each band.
 
     Args:
         losses: from :func:`measure_conditions`, or some rows of it.
-        seed: of the tests.
+        seed: seed of the tests.
 
     Returns:
-        ``loss``: condition → estimate; ``gap``: condition → difference to ``true``, above 0 where true audio is
-        better; ``bands``: a list with ``from`` and ``to`` (timesteps), ``loss`` and ``gap`` (shuffled), from little
-        noise to much.
+        ``loss``: condition → estimate; ``gap``: condition → difference to ``true``, above 0 if true audio is better;
+        ``bands``: a list with ``from`` and ``to`` (timesteps), ``loss`` and ``gap`` (shuffled), least noise first.
     """
     per_pair = {name: values.mean(axis=1) for name, values in losses.items()}
     true = per_pair["true"]
@@ -136,9 +137,9 @@ def audio_use(losses: Losses, *, seed: int) -> dict[str, Any]:
     for number in range(BANDS):
         own, other = (_band(losses[name], number) for name in ("true", "shuffled"))
         bounds = {"from": TRAIN_TIMESTEPS * number // BANDS, "to": TRAIN_TIMESTEPS * (number + 1) // BANDS}
-        bands.append(bounds | {"loss": mean_of(own), "gap": paired_difference(other - own, seed=seed)})
+        bands.append(bounds | {"loss": mean_estimate(own), "gap": paired_difference(other - own, seed=seed)})
     return {
-        "loss": {name: mean_of(values) for name, values in per_pair.items()},
+        "loss": {name: mean_estimate(values) for name, values in per_pair.items()},
         "gap": {
             name: paired_difference(values - true, seed=seed) for name, values in per_pair.items() if name != "true"
         },
@@ -147,31 +148,28 @@ def audio_use(losses: Losses, *, seed: int) -> dict[str, Any]:
 
 
 def _band(values: Array, number: int) -> Array:
-    """Mean of each pair over its draws in one band, ``(N,)``: draws are stratified, so bands hold equally many."""
+    """Return the mean of each pair over its draws in one band, ``(N,)``; the draws are spread evenly over the bands."""
     width = values.shape[1] // BANDS
     return np.asarray(values[:, number * width : (number + 1) * width].mean(axis=1))
 
 
 def verdict(gap: Difference) -> tuple[bool, str]:
-    """Say in words whether the audio is used.
+    """Return whether the audio is used, and a sentence that says so.
 
     Args:
-        gap: loss under shuffled audio minus loss under true audio.
-
-    Returns:
-        whether it is, and a sentence.
+        gap: loss with shuffled audio minus loss with true audio.
     """
     size = f"{_with_error(gap.mean, gap.half_width)}, p = {gap.p_value:.2g}, {gap.count} pairs"
-    if gap.count < _FEWEST:
+    if gap.count < _MIN_PAIRS:
         return False, f"too few test pairs to tell whether the audio is used (gap {size})"
     if gap.clear:
         return True, f"the audio is used (gap {size})"
     if gap.p_value <= 0.05 and gap.high < 0:
-        return False, f"the audio misleads: another song's fits better (gap {size})"
+        return False, f"the audio misleads: that of another song gives a lower loss (gap {size})"
     return False, f"no evidence that the audio is used (gap {size})"
 
 
 def _with_error(value: float, error: float) -> str:
-    """``0.0021 ± 0.0002``: both with the decimals that the error's first digit needs."""
+    """Return a value with its error, both rounded to the first digit of the error, as in ``0.0021 ± 0.0002``."""
     decimals = 6 if error <= 0 else max(0, -math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")

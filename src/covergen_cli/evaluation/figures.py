@@ -1,4 +1,4 @@
-"""The plots of the report: SVG that stands inside the page and takes its text colour from it."""
+"""Draws the plots of the report as inline SVG in the text colour of the page."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from covergen_cli.evaluation.metrics import rank_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from covergen_cli.evaluation.results import Judged
+    from covergen_cli.evaluation.results import Results
 
     Run = Mapping[str, Any]
 
 COLOURS = ("#2f7fc1", "#d9822b")
-"""Of the first run and of the second; apart for the colour-blind, and readable on white and on black."""
+"""Colours of the two runs: distinguishable with colour blindness, readable on white and on black."""
 
 _INK = "#010203"
-"""Stands for the page's text colour until the SVG is written."""
+"""Placeholder for the text colour of the page."""
 
 _CONTROL = "#8a8f98"
 _STYLE: Any = {
@@ -47,7 +47,7 @@ def _axes(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure) -> str:
-    """Write a figure as an SVG element: no XML head, no metadata, no size but its shape."""
+    """Return a figure as an SVG element without XML declaration, metadata and fixed size."""
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)
@@ -60,7 +60,7 @@ def _svg(figure: Figure) -> str:
 
 
 def band_plot(runs: Sequence[Run]) -> str:
-    """Draw the gap of shuffled audio in every band of time, with intervals."""
+    """Plot the gap with shuffled audio in every band of timesteps, with intervals."""
     with mpl.rc_context(_STYLE):
         figure, axes = _axes()
         labels = [f"{band['from']}–{band['to']}" for band in runs[0]["bands"]]
@@ -75,42 +75,42 @@ def band_plot(runs: Sequence[Run]) -> str:
             )
         axes.axhline(0, color=_CONTROL, linewidth=1)
         axes.set_xticks(places, labels)
-        axes.set_xlabel("timestep: little noise on the left, nearly nothing but noise on the right")
-        axes.set_ylabel("loss with another song − own")
+        axes.set_xlabel("timestep: little noise on the left, almost only noise on the right")
+        axes.set_ylabel("increase with another song")
         axes.legend()
         return _svg(figure)
 
 
-def retrieval_plot(judged: Sequence[Judged], names: Sequence[str]) -> str:
-    """Draw how often the true song is among the best k, for every k, beside chance."""
+def retrieval_plot(results: Sequence[Results], names: Sequence[str]) -> str:
+    """Plot how often the true song is among the top k, for every k, with the chance level."""
     with mpl.rc_context(_STYLE):
         figure, axes = _axes()
-        for number, (one, name) in enumerate(zip(judged, names, strict=True)):
+        for number, (one, name) in enumerate(zip(results, names, strict=True)):
             better, equal = rank_matrix(one.matrix)
             ks = np.arange(1, len(one.matrix) + 1)
             hits = np.clip((ks[:, None] - np.diag(better)) / np.diag(equal), 0, 1)
             axes.step(ks, hits.mean(axis=1), where="post", color=COLOURS[number], label=_label(name))
-        count = len(judged[0].matrix)
+        count = len(results[0].matrix)
         axes.plot([1, count], [1 / count, 1], color=_CONTROL, linestyle="--", label="chance")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(f"k, of {count} songs")
-        axes.set_ylabel("own song among the best k")
+        axes.set_ylabel("own song among the top k")
         axes.set_ylim(0, 1.02)
         axes.legend(loc="lower right")
         return _svg(figure)
 
 
 def curve_plot(runs: Sequence[Run]) -> str | None:
-    """Draw training and validation loss over the epochs; ``None`` when no run has a log."""
+    """Plot training and validation loss over the epochs; ``None`` if no run has a log."""
     if not any(run["epochs"] for run in runs):
         return None
     with mpl.rc_context(_STYLE):
         figure, axes = _axes()
         for number, run in enumerate(runs):
             epochs = [record["epoch"] for record in run["epochs"]]
-            for key, line, words in (("train_loss", ":", "training"), ("validation_loss", "-", "validation")):
+            for key, line, title in (("train_loss", ":", "training"), ("validation_loss", "-", "validation")):
                 values = [record.get(key) for record in run["epochs"]]
-                label = f"{_label(run['name'])}, {words}"
+                label = f"{_label(run['name'])}, {title}"
                 axes.plot(epochs, values, line, marker=".", color=COLOURS[number], label=label)
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
@@ -120,7 +120,7 @@ def curve_plot(runs: Sequence[Run]) -> str | None:
 
 
 def correspondence_plot(runs: Sequence[Run]) -> str | None:
-    """Draw the rank correlations of what is heard with what is seen; ``None`` when there are none."""
+    """Plot the rank correlations of music and covers; ``None`` if there are none."""
     runs = [run for run in runs if run["correspondence"]]
     if not runs:
         return None
@@ -152,11 +152,11 @@ def correspondence_plot(runs: Sequence[Run]) -> str | None:
 
 def _dots(axes: Axes, places: Any, found: Sequence[Mapping[str, float]], colour: str, label: str, form: str) -> None:
     values = np.array([entry["rho"] for entry in found])
-    # A correlation of ±1 lies at the very end of its interval, rounding aside.
+    # A correlation of ±1 is at the end of its interval; rounding can make the distance negative.
     reach = np.array([[entry["rho"] - entry["low"], entry["high"] - entry["rho"]] for entry in found]).T.clip(min=0)
     axes.errorbar(values, places, xerr=reach, fmt=form, markersize=5, color=colour, capsize=3, label=label)
 
 
 def _label(name: str) -> str:
-    """A run's name as plain text: matplotlib would read ``$`` as formulas and hide names that begin with ``_``."""
+    """Return a name as a plain label: matplotlib reads ``$`` as formulas and hides labels that begin with ``_``."""
     return "run " + name.replace("$", r"\$") if name.startswith("_") else name.replace("$", r"\$")

@@ -1,7 +1,6 @@
 """Statistics of the report: estimates with 95 % intervals, paired tests, retrieval.
 
-The unit is always the pair of song and cover, never the single draw of noise: draws of one pair are averaged first, so
-that intervals speak of other pairs of the same kind.
+The unit is the pair of song and cover, not the single draw of noise: the draws of one pair are averaged first.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
-"""Confidence of every interval."""
+"""Confidence level of every interval."""
 
 TIE = 1e-6
-"""Losses that differ by less than this share of themselves are equal: that far, rounding depends on the place in a
-batch, and an adapter that ignores the sound must not be told apart by it."""
+"""Losses whose relative difference is smaller than this are equal.
+
+Rounding depends on the position in a batch; without this, an adapter that ignores the audio would not score at chance.
+"""
 
 _CHUNK = 500
 Array = npt.NDArray[np.float64]
@@ -26,13 +27,13 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and where it may lie.
+    """An estimate with its 95 % interval.
 
     Args:
         value: the estimate.
-        low: lower end of the 95 % interval.
-        high: upper end.
-        count: pairs that it rests on.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        count: number of pairs.
     """
 
     value: float
@@ -46,11 +47,11 @@ class Difference:
     """A mean of paired differences, tested against zero.
 
     Args:
-        mean: mean difference.
+        mean: the mean difference.
         low: lower end of the 95 % interval (Student's t).
-        high: upper end.
-        p_value: two-sided, by flipping signs.
-        count: pairs.
+        high: upper end of the interval.
+        p_value: two-sided, from sign flips.
+        count: number of pairs.
     """
 
     mean: float
@@ -61,28 +62,28 @@ class Difference:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval: the ± of the text."""
+        """Half the width of the interval."""
         return (self.high - self.low) / 2
 
     @property
     def clear(self) -> bool:
-        """Whether the difference is above zero beyond chance, both by the test and by the interval."""
+        """Whether the difference is significantly above zero, by the test and by the interval."""
         return self.p_value <= 1 - LEVEL and self.low > 0
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How well songs are found by the likelihood of their covers.
+    """How often the song of a cover is found among all songs.
 
     Args:
         songs: candidates per cover, N; one of them is the true song.
-        recall: k → share of covers whose song is among the best k (Wilson's interval).
-        recall_chance: k → the same for guessing, k / N.
+        recall: k → share of covers whose song is among the top k (Wilson's interval).
+        recall_chance: k → the share by chance, k / N.
         mean_rank: mean rank of the true song, 1 is best (bootstrap over covers).
         mean_rank_chance: (N + 1) / 2.
         reciprocal_rank: mean of 1 / rank (bootstrap over covers).
         reciprocal_rank_chance: the N-th harmonic number over N.
-        p_value: one-sided: how often songs that are dealt out to covers at random get as good a mean rank.
+        p_value: one-sided: how often a random assignment of songs to covers has as good a mean rank.
     """
 
     songs: int
@@ -95,8 +96,8 @@ class Retrieval:
     p_value: float
 
 
-def mean_of(values: Array) -> Estimate:
-    """Mean of ``(N,)`` with Student's interval; of a single value, the value itself."""
+def mean_estimate(values: Array) -> Estimate:
+    """Return the mean of ``(N,)`` with Student's interval, which is empty for a single value."""
     count, mean = len(values), float(np.mean(values))
     if count < 2:
         return Estimate(mean, mean, mean, count)
@@ -104,18 +105,18 @@ def mean_of(values: Array) -> Estimate:
     return Estimate(mean, mean - reach, mean + reach, count)
 
 
-def share_of(hits: Array) -> Estimate:
-    """Share of hits ``(N,)``, each in [0, 1], with Wilson's interval (1927), which holds near 0 and 1 too."""
+def share_estimate(hits: Array) -> Estimate:
+    """Return the mean of hits ``(N,)`` in [0, 1] with Wilson's interval (1927), which is valid near 0 and 1 too."""
     count, share = len(hits), float(np.mean(hits))
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))) / (1 + z**2 / count)
-    # For a share of 0 the lower end is 0 but for the last bits.
+    # Rounding makes the lower end exactly 0 for a share of 0.
     return Estimate(share, max(0.0, round(centre - reach, 12)), min(1.0, round(centre + reach, 12)), count)
 
 
 def bootstrap(values: Array, *, seed: int, resamples: int = 2000) -> Estimate:
-    """Mean of ``(N,)`` with a percentile interval of the bootstrap (Efron, 1979)."""
+    """Return the mean of ``(N,)`` with a percentile bootstrap interval (Efron, 1979)."""
     rng, means = np.random.default_rng([seed, 3]), []
     for start in range(0, resamples, _CHUNK):
         drawn = rng.integers(len(values), size=(min(_CHUNK, resamples - start), len(values)))
@@ -125,23 +126,23 @@ def bootstrap(values: Array, *, seed: int, resamples: int = 2000) -> Estimate:
 
 
 def paired_difference(differences: Array, *, seed: int, flips: int = 10_000) -> Difference:
-    """Test whether paired differences ``(N,)`` are zero in the mean.
+    """Test whether the mean of paired differences ``(N,)`` is zero, by flipping their signs at random.
 
-    If the two conditions do not differ, each difference is as likely as its negative. So the test flips signs at random
-    and counts how often the mean gets as far from zero; for few pairs it takes every combination of signs.
+    If the two conditions do not differ, each difference is as likely as its negative. The p-value is the share of sign
+    flips whose mean is at least as far from zero; with few pairs, every combination of signs is used.
 
     Args:
         differences: one per pair.
-        seed: of the flips.
-        flips: how many.
+        seed: seed of the flips.
+        flips: number of flips.
     """
-    found = mean_of(differences)
+    found = mean_estimate(differences)
     return Difference(found.value, found.low, found.high, _sign_flip_p(differences, seed, flips), len(differences))
 
 
 def _sign_flip_p(differences: Array, seed: int, flips: int) -> float:
     count = len(differences)
-    # What rounding leaves of a zero is zero.
+    # The tolerance makes differences that are zero except for rounding count as zero.
     least = abs(float(differences.sum())) * (1 - 1e-9)
     if 2**count <= flips:
         signs = 1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
@@ -154,14 +155,15 @@ def _sign_flip_p(differences: Array, seed: int, flips: int) -> float:
 
 
 def rank_matrix(losses: Array) -> tuple[Array, Array]:
-    """Rank every song for every cover by the cover's loss under that song; the lowest is rank 1.
+    """Rank every song for every cover by the loss of the cover with that song.
 
     Args:
         losses: ``(N, M)``, covers × songs.
 
     Returns:
-        ``better`` and ``equal``, each ``(N, M)``: songs with a lower loss, and songs with the same one, itself
-        included (see :data:`TIE`). Broken at random, the tie gives the ranks ``better + 1 … better + equal``.
+        ``better`` and ``equal``, each ``(N, M)``: the number of songs with a lower loss, and of songs with an equal
+        loss (see :data:`TIE`), including the song itself. The song has one of the ranks ``better + 1`` to
+        ``better + equal``, the lowest loss being rank 1.
     """
     better, equal = np.empty_like(losses), np.empty_like(losses)
     for row, values in enumerate(losses):
@@ -173,16 +175,15 @@ def rank_matrix(losses: Array) -> tuple[Array, Array]:
 
 
 def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, shuffles: int = 10_000) -> Retrieval:
-    """Find the song of each cover by the loss of every combination.
+    """Measure how often the song of a cover has the lowest losses of all songs.
 
-    Ties count as if they were broken at random, in the mean: an adapter that gives every song the same tokens scores
-    exactly what chance scores.
+    Ties have their expected value, so an adapter that gives every song the same tokens scores exactly at chance.
 
     Args:
-        losses: ``(N, N)``, covers × songs, in the same order; the true combinations lie on the diagonal.
-        seed: of bootstrap and shuffles.
-        rows: count only these covers; every song stays a candidate.
-        shuffles: random assignments of songs to covers for the p-value.
+        losses: ``(N, N)``, covers × songs; the true combinations are on the diagonal.
+        seed: seed of bootstrap and shuffles.
+        rows: the covers to count, by default all; every song is a candidate.
+        shuffles: number of random assignments of songs to covers for the p-value.
     """
     count = len(losses)
     better, equal = rank_matrix(losses)
@@ -196,7 +197,7 @@ def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, sh
     reciprocal = (harmonic[last] - harmonic[first]) / own_equal
     return Retrieval(
         songs=count,
-        recall={k: share_of(hits[k]) for k in ks},
+        recall={k: share_estimate(hits[k]) for k in ks},
         recall_chance={k: k / count for k in ks},
         mean_rank=bootstrap(np.diag(ranks)[chosen], seed=seed),
         mean_rank_chance=(count + 1) / 2,

@@ -1,7 +1,7 @@
-"""Does a cover repeat one that was trained on? The nearest training cover of each, by hash and by latent.
+"""Finds the training cover nearest to each drawn cover, by perceptual hash and by latent, and counts near-copies.
 
-The same is done for the true covers of the test songs, which the model never saw: as near as these come to training
-covers, likeness is no sign of memory.
+The same is done for the true covers of the test songs, which the model was not trained on. They show how similar
+covers are by chance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from covergen_cli.evaluation.covers import look, perceptual_hash
+from covergen_cli.evaluation.covers import load_picture, perceptual_hash
 from covergen_cli.events import Progress
 from covergen_cli.training.latent_cache import load_cover
 
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     Hashes = npt.NDArray[np.bool_]
 
 HASH_COPY = 10
-"""Most differing bits, of the 64 of a perceptual hash, between copies."""
+"""Maximum number of differing bits, of 64, between the perceptual hashes of near-copies."""
 
 LATENT_COPY = 0.5
-"""Least root mean square difference of latents that are no copies; unrelated ones are about 1.3 apart.
+"""Root mean square difference below which the latents are those of near-copies; unrelated ones are about 1.3 apart.
 
-A near-copy keeps both bounds with the same training cover. Going through the starter's autoencoder, a cover comes back
-with up to 8 bits and 0.23 changed; two soft gradients of one colour have near latents, but hashes 12 bits and more
-apart."""
+A near-copy meets both bounds with the same training cover. The starter's autoencoder alone changes up to 8 bits of a
+cover's hash and its latent by 0.23; two soft gradients of one colour have similar latents, but their hashes differ in
+12 bits or more."""
 
 _ENCODE_BATCH = 8
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The nearest training cover of each of ``N`` pictures, in two ways.
+class NearestCovers:
+    """The training covers nearest to each of ``N`` pictures.
 
     Args:
-        by_hash: places in the list of training covers, ``(N,)``.
-        bits: differing bits, 0 to 64.
-        by_latent: places, ``(N,)``.
-        distances: root mean square difference of latents.
-        copies: bool ``(N,)``, whether the picture is a near-copy of some training cover.
+        by_hash: index of the training cover with the nearest hash, ``(N,)``.
+        bits: differing bits, 0 to 64, ``(N,)``.
+        by_latent: index of the training cover with the nearest latent, ``(N,)``.
+        distances: root mean square difference of the latents, ``(N,)``.
+        copies: whether the picture is a near-copy of any training cover, ``(N,)``.
     """
 
     by_hash: npt.NDArray[np.int64]
@@ -60,13 +60,13 @@ class Nearest:
     distances: npt.NDArray[np.float64]
     copies: npt.NDArray[np.bool_]
 
-    def some(self, rows: Sequence[int]) -> Nearest:
-        """Those of the pictures in some places."""
-        return Nearest(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def select(self, rows: Sequence[int]) -> NearestCovers:
+        """Return the entries of some of the pictures."""
+        return NearestCovers(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def encode_covers(base: Base, paths: Sequence[Path]) -> Tensor:
-    """Encode pictures as training encodes covers: float32 ``(N, C, h, w)`` on the CPU."""
+    """Return the latents of pictures, encoded as for training: float32 ``(N, C, h, w)`` on the CPU."""
     encoded = []
     for start in range(0, len(paths), _ENCODE_BATCH):
         batch = torch.stack([load_cover(path, base.native_size) for path in paths[start : start + _ENCODE_BATCH]])
@@ -76,10 +76,10 @@ def encode_covers(base: Base, paths: Sequence[Path]) -> Tensor:
 
 
 def hash_covers(paths: Sequence[Path]) -> Generator[Progress, None, Hashes]:
-    """Hash pictures: bool ``(N, 64)``; see :func:`perceptual_hash`.
+    """Return the hashes of pictures, bool ``(N, 64)``; see :func:`~covergen_cli.evaluation.covers.perceptual_hash`.
 
     Raises:
-        InputError: one cannot be read.
+        InputError: a picture cannot be read.
     """
     hashes = []
     with ThreadPoolExecutor() as threads:
@@ -91,17 +91,17 @@ def hash_covers(paths: Sequence[Path]) -> Generator[Progress, None, Hashes]:
 
 
 def _hash(path: Path) -> Hashes:
-    return perceptual_hash(look(path))
+    return perceptual_hash(load_picture(path))
 
 
-def nearest(hashes: Hashes, latents: Tensor, train_hashes: Hashes, train_latents: Latents) -> Nearest:
-    """Find the nearest training cover of each picture.
+def find_nearest(hashes: Hashes, latents: Tensor, train_hashes: Hashes, train_latents: Latents) -> NearestCovers:
+    """Find the training covers nearest to each picture.
 
     Args:
-        hashes: of the pictures, ``(N, 64)``.
-        latents: of the pictures, ``(N, C, h, w)``.
-        train_hashes: of the training covers.
-        train_latents: of the training covers, in the same order; only a part of them is held in memory at a time.
+        hashes: hashes of the pictures, ``(N, 64)``.
+        latents: latents of the pictures, ``(N, C, h, w)``.
+        train_hashes: hashes of the training covers, ``(M, 64)``.
+        train_latents: their latents, in the same order; only a part of them is in memory at a time.
     """
     signs, train_signs = (np.where(part, np.float32(1), np.float32(-1)) for part in (hashes, train_hashes))
     bits = np.rint((signs.shape[1] - signs @ train_signs.T) / 2).astype(np.int64)
@@ -110,22 +110,24 @@ def nearest(hashes: Hashes, latents: Tensor, train_hashes: Hashes, train_latents
     for start in range(0, len(train_latents), _CHUNK):
         part = train_latents.mean(range(start, min(start + _CHUNK, len(train_latents)))).flatten(1)
         distances.append(torch.cdist(flat, part) / flat.shape[1] ** 0.5)
-    far = torch.cat(distances, dim=1).double().numpy()
-    copies = ((bits <= HASH_COPY) & (far < LATENT_COPY)).any(axis=1)
-    return Nearest(bits.argmin(axis=1), bits.min(axis=1), far.argmin(axis=1), far.min(axis=1), copies)
+    apart = torch.cat(distances, dim=1).double().numpy()
+    copies = ((bits <= HASH_COPY) & (apart < LATENT_COPY)).any(axis=1)
+    return NearestCovers(bits.argmin(axis=1), bits.min(axis=1), apart.argmin(axis=1), apart.min(axis=1), copies)
 
 
-def memory_facts(found: Nearest, control: Nearest, compared: int, trained: int) -> dict[str, Any]:
-    """Summarise, JSON-able.
+def summarise_near_copies(
+    drawn: NearestCovers, control: NearestCovers, compared: int, train_covers: int
+) -> dict[str, Any]:
+    """Return the figures for ``metrics.json``.
 
     Args:
-        found: of the drawn covers.
+        drawn: of the drawn covers.
         control: of the true covers of the same songs.
-        compared: training covers that were looked at.
-        trained: training covers that there are.
+        compared: number of training covers that were compared.
+        train_covers: number of training covers in the dataset.
     """
 
-    def facts(near: Nearest) -> dict[str, float]:
+    def summary(near: NearestCovers) -> dict[str, float]:
         return {
             "near_copies": int(near.copies.sum()),
             "median_bits": float(np.median(near.bits)),
@@ -134,4 +136,4 @@ def memory_facts(found: Nearest, control: Nearest, compared: int, trained: int) 
             "least_latent": float(near.distances.min()),
         }
 
-    return {"compared": compared, "train_covers": trained, "covers": facts(found), "true": facts(control)}
+    return {"compared": compared, "train_covers": train_covers, "covers": summary(drawn), "true": summary(control)}

@@ -1,4 +1,4 @@
-"""Statistics of a survey: agreement among raters, and means whose intervals count raters and songs as both drawn."""
+"""Statistics of a survey: agreement among raters, and means with intervals over both raters and songs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Array = npt.NDArray[np.float64]
 
 
 def krippendorff_alpha(ratings: Array, *, level: Literal["nominal", "ordinal", "interval"] = "ordinal") -> float | None:
-    """Krippendorff's α: 1 − observed over expected disagreement (*Content Analysis*, 2019, chapter 12).
+    """Return Krippendorff's α: 1 − observed / expected disagreement (*Content Analysis*, 2019, chapter 12).
 
     Args:
-        ratings: ``(raters, items)``; NaN where a rater gave none. Items with fewer than two ratings do not count.
-        level: what a difference between two ratings means.
+        ratings: ``(raters, items)``, NaN for missing ratings. Items with fewer than two ratings are ignored.
+        level: level of measurement.
 
     Returns:
-        1 for perfect agreement, 0 for chance, below 0 for less; ``None`` where it is not defined: no item has two
-        ratings, or all ratings are equal.
+        1 for perfect agreement, 0 for chance, negative for systematic disagreement; ``None`` if it is undefined,
+        because no item has two ratings or all ratings are equal.
     """
     values = np.unique(ratings[~np.isnan(ratings)])
     coincidences = np.zeros((len(values), len(values)))
@@ -42,12 +42,12 @@ def krippendorff_alpha(ratings: Array, *, level: Literal["nominal", "ordinal", "
 
 
 def _distance(values: Array, marginals: Array, level: str) -> Array:
-    """Squared difference of every two values, ``(V, V)``."""
+    """Return the squared difference of every two values, ``(V, V)``."""
     if level == "interval":
         return np.asarray((values[:, None] - values[None, :]) ** 2)
     if level == "nominal":
         return 1.0 - np.eye(len(values))
-    # Ordinal: the number of ratings from one value to the other, those at the ends by half.
+    # Ordinal: the number of ratings from one value to the other, half of those at the ends.
     centre = np.cumsum(marginals) - marginals / 2
     return np.asarray((centre[:, None] - centre[None, :]) ** 2)
 
@@ -55,19 +55,19 @@ def _distance(values: Array, marginals: Array, level: str) -> Array:
 def crossed_bootstrap(
     ratings: Array, others: Array | None = None, *, seed: int, resamples: int = 2000
 ) -> Estimate | None:
-    """Mean rating, or the difference of two means, with an interval that counts raters and songs as drawn at random.
+    """Return the mean rating, or the difference of two means, with an interval over raters and songs.
 
-    Raters and songs are resampled independently (Owen, 2007), so that neither a generous rater nor a lucky song passes
-    for many observations.
+    Raters and songs are resampled independently (Owen, 2007), since the ratings of one rater, and those of one song,
+    are not independent observations.
 
     Args:
-        ratings: ``(raters, songs)``; NaN where there is none.
+        ratings: ``(raters, songs)``, NaN for missing ratings.
         others: ``(raters, songs')`` by the same raters; their mean is subtracted.
-        seed: of the resampling.
-        resamples: how many.
+        seed: seed of the resampling.
+        resamples: number of resamples.
 
     Returns:
-        the estimate, its ``count`` being ratings; ``None`` where one of the tables has no rating at all.
+        the estimate, ``count`` being the number of ratings; ``None`` if one of the tables has no ratings.
     """
     tables = [ratings] if others is None else [ratings, others]
     if any(np.isnan(table).all() for table in tables):
@@ -85,17 +85,17 @@ def crossed_bootstrap(
 
 
 def control_p(ratings: Array, control: npt.NDArray[np.bool_], *, seed: int, shuffles: int = 10_000) -> float:
-    """Test whether own covers are rated higher than controls, one-sided.
+    """Return the one-sided p-value of own covers being rated higher than controls, from a permutation test.
 
-    Which songs became controls was drawn at random. So, if it made no difference, any other draw would have been as
-    likely: the test draws anew and counts how often the difference gets as large. Unlike an interval it keeps its word
-    with a handful of controls.
+    The controls were chosen at random, so without a difference any other choice would have been as likely: the p-value
+    is the share of random choices with a difference at least as large. Unlike the interval, it is exact with few
+    controls.
 
     Args:
-        ratings: ``(raters, items)``; NaN where there is none.
-        control: ``(items,)``, which items are controls.
-        seed: of the draws.
-        shuffles: how many.
+        ratings: ``(raters, items)``, NaN for missing ratings.
+        control: which items are controls, ``(items,)``.
+        seed: seed of the permutations.
+        shuffles: number of permutations.
     """
     rng = np.random.default_rng([seed, 10])
     given, total = (~np.isnan(ratings)).sum(axis=0), np.nansum(ratings, axis=0)

@@ -1,8 +1,7 @@
-"""What is judged and on what: runs with their models loaded, and the test part of a dataset folder."""
+"""Loads what is evaluated, runs with their models, and what they are evaluated on, the test split of a dataset."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.pipeline import CoverPipeline, load_pipeline
 from covergen_cli.dataset.layout import MANIFEST, Dataset
-from covergen_cli.dataset.pairs import Split, check_files, encoder_spec_of, read_pairs
+from covergen_cli.dataset.pairs import Pair, Split, check_files, encoder_spec_of, read_pairs
+from covergen_cli.dataset.tables import read_rows
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.events import Warned
 from covergen_cli.models.fingerprint import adapter_folder, read_adapter_facts
@@ -29,46 +29,41 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from covergen_cli.dataset.pairs import Pair
-
-_TRAINING: tuple[Split, ...] = ("train", "val")
-
 
 @dataclass(frozen=True)
-class Subject:
-    """One run whose adapter is judged.
+class LoadedRun:
+    """A run with its models loaded.
 
     Args:
-        name: what the report calls it.
-        pipeline: adapter and base, loaded.
-        models: which they are.
-        facts: ``adapter.json``.
-        epochs: what the training logged after each epoch; none for an adapter without a run folder.
-        drawing: how ``covergen generate`` draws with it.
-        trained_on: names the pairs that it was trained on; ``None`` where nothing says that.
+        name: name of the run in the report.
+        pipeline: adapter and base.
+        models: references and fingerprints of adapter and base.
+        epochs: the epoch records of the training log; empty for an adapter without a run folder.
+        drawing: settings with which covers are drawn.
+        trained_on: fingerprint of the pairs that the adapter was trained on; ``None`` if it is not recorded.
     """
 
     name: str
     pipeline: CoverPipeline
     models: Models
-    facts: dict[str, Any]
     epochs: list[dict[str, Any]]
     drawing: GenerateConfig
     trained_on: str | None
 
 
 @dataclass(frozen=True)
-class Material:
-    """The test part of a dataset folder, and the training part that it must be unlike.
+class TestData:
+    """The test split of a dataset folder, and the training split that covers are compared with.
 
     Args:
         folder: the dataset folder.
         pairs: the test pairs, at least two.
-        train: the training pairs; none where there is no such table.
-        encoder_spec: what the embeddings were made with.
-        metadata: id → line of the manifest, for the test pairs; none where there is no manifest.
-        audio: id → music file, for those test pairs whose music is there.
-        training_fingerprint: names the pairs that a training on this folder uses now; ``None`` without them.
+        train: the training pairs; empty if the dataset has no training split.
+        encoder_spec: the audio encoder that made the embeddings.
+        metadata: id → row of the manifest, for the test pairs; empty if there is no manifest.
+        audio: id → music file, for the test pairs whose music file exists.
+        training_fingerprint: fingerprint of the pairs that a training on this folder would use now; ``None`` if the
+            dataset has no training or no validation split.
     """
 
     folder: Path
@@ -80,59 +75,59 @@ class Material:
     training_fingerprint: str | None
 
     def groups(self, column: str | None) -> dict[str, str]:
-        """Id → value of a column of the manifest, ``"(none)"`` where it is empty; nothing without a column.
+        """Return id → value of a manifest column, ``"(none)"`` for empty values; ``{}`` if ``column`` is ``None``.
 
         Raises:
             ConfigError: the manifest has no such column.
         """
         if column is None:
             return {}
-        known = sorted({key for line in self.metadata.values() for key in line})
+        known = sorted({key for row in self.metadata.values() for key in row})
         if column not in known:
-            hint = f"It has {', '.join(known)}." if known else f"{self.folder} has no {MANIFEST}."
+            hint = f"Its columns are {', '.join(known)}." if known else f"{self.folder} has no {MANIFEST}."
             raise ConfigError(f"the manifest has no column {column!r}", hint=hint)
         return {pair.id: self.metadata.get(pair.id, {}).get(column, "").strip() or "(none)" for pair in self.pairs}
 
 
 def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
-    """Settle how covers are drawn: as ``covergen generate`` does, with the preset of the base, but no grain.
+    """Return the settings of ``covergen generate`` with the preset of the base, but without grain.
 
-    Grain has edges of its own, which would be counted for those of the picture.
+    Grain has edges of its own, which would be measured as edges of the picture.
 
     Args:
         run: a run folder, an adapter folder, ``starter`` or a hub id.
-        seed: of the covers.
-        device: where to compute.
+        seed: seed of the covers.
+        device: device on which they are drawn.
 
     Raises:
-        ModelError: there is no adapter, or it does not say what base it was trained for.
-        ConfigError: a setting in the user's config file or environment makes no sense.
+        ModelError: there is no adapter, or it does not record the base that it was trained for.
+        ConfigError: a setting in the user's config file or environment is invalid.
     """
-    facts = read_adapter_facts(adapter_folder(hub.resolve(run, "adapter")))
-    given = {"adapter": run, "base": facts["base"].get("reference"), "seed": seed, "device": device, "grain": 0.0}
-    return resolve(GenerateConfig, overrides=given)
+    base = read_adapter_facts(adapter_folder(hub.resolve(run, "adapter")))["base"].get("reference")
+    overrides = {"adapter": run, "base": base, "seed": seed, "device": device, "grain": 0.0}
+    return resolve(GenerateConfig, overrides=overrides)
 
 
-def load_subject(name: str, drawing: GenerateConfig) -> Subject:
-    """Load a run.
+def load_run(name: str, drawing: GenerateConfig) -> LoadedRun:
+    """Load the models of a run.
 
     Args:
-        name: what the report calls it.
-        drawing: how covers are drawn; its ``adapter`` is the run folder, an adapter folder, ``starter`` or a hub id.
+        name: name of the run in the report.
+        drawing: settings with which covers are drawn; ``adapter`` is a run folder, an adapter folder, ``starter`` or a
+            hub id.
 
     Raises:
-        ModelError: adapter or base is missing, damaged, or does not fit.
-        ConfigError: the device makes no sense.
+        ModelError: adapter or base is missing or damaged, or they do not fit each other.
+        ConfigError: the device is invalid.
     """
     models = find_models(drawing)
-    facts = read_adapter_facts(models.adapter_folder)
-    run = models.adapter_folder.parent
-    trained_on = run_settings(run).get("data", {}).get("pairs")
-    return Subject(name, load_pipeline(drawing, models), models, facts, read_records(run, "epoch"), drawing, trained_on)
+    folder = models.adapter_folder.parent
+    trained_on = run_settings(folder).get("data", {}).get("pairs")
+    return LoadedRun(name, load_pipeline(drawing, models), models, read_records(folder, "epoch"), drawing, trained_on)
 
 
 def run_settings(run: Path) -> dict[str, dict[str, Any]]:
-    """Read the sections of a run folder's ``config.yaml``; none where there is no such file, or it is damaged."""
+    """Return the sections of a run folder's ``config.yaml``; ``{}`` if the file is missing or damaged."""
     try:
         found = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -140,89 +135,78 @@ def run_settings(run: Path) -> dict[str, dict[str, Any]]:
     return {key: part for key, part in found.items() if isinstance(part, dict)} if isinstance(found, dict) else {}
 
 
-def open_material(folder: Path) -> Material:
-    """Read and check the test part.
+def load_test_data(folder: Path) -> TestData:
+    """Read and check the test split of a dataset folder.
 
     Raises:
-        InputError: a table or a file is missing or damaged, there are fewer than two test pairs, or one of them stands
-            in the training part too.
+        InputError: a table or a file is missing or damaged, there are fewer than two test pairs, or one of them is
+            also in the training split.
     """
     pairs = read_pairs(folder, "test")
     if len(pairs) < 2:
         raise InputError(
-            f"the test part of {folder} has only {len(pairs)} pair",
-            hint="Songs are compared with each other: split more pairs, or with other --ratios.",
+            f"the test split of {folder} has only {len(pairs)} pair",
+            hint="Songs are compared with each other: add pairs, or split with other --ratios.",
         )
     check_files(pairs)
-    train, validation = (
-        read_pairs(folder, part) if (folder / "splits" / f"{part}.csv").is_file() else [] for part in _TRAINING
-    )
-    if shared := {pair.id for pair in train} & {pair.id for pair in pairs}:
+    train, validation = _read_split(folder, "train"), _read_split(folder, "val")
+    ids = {pair.id for pair in pairs}
+    if shared := ids & {pair.id for pair in train}:
         raise InputError(
-            f"{min(shared)} stands both in train.csv and in test.csv of {folder / 'splits'}",
-            hint=f"Run covergen split {folder} again, then train anew.",
+            f"{min(shared)} is both in train.csv and in test.csv of {folder / 'splits'}",
+            hint=f"Run covergen split {folder} and covergen train again.",
         )
-    metadata = _metadata(folder, {pair.id for pair in pairs})
-    return Material(
-        folder,
-        pairs,
-        train,
-        encoder_spec_of(pairs),
-        metadata,
-        _audio(folder, set(metadata)),
-        pairs_fingerprint(train, validation) if train and validation else None,
-    )
+    metadata, audio = _read_manifest(folder, ids)
+    fingerprint = pairs_fingerprint(train, validation) if train and validation else None
+    return TestData(folder, pairs, train, encoder_spec_of(pairs), metadata, audio, fingerprint)
 
 
-def _metadata(folder: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = ({k: v or "" for k, v in line.items() if k} for line in csv.DictReader(file))
-            return {line["id"].strip(): line for line in lines if line.get("id", "").strip() in wanted}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint="It has to be CSV in UTF-8.") from error
+def _read_split(folder: Path, split: Split) -> list[Pair]:
+    return read_pairs(folder, split) if (folder / "splits" / f"{split}.csv").is_file() else []
 
 
-def _audio(folder: Path, wanted: set[str]) -> dict[str, Path]:
-    if not wanted:
-        return {}
-    rows = (row for row in Dataset(folder).rows() if row.id in wanted and row.fault is None)
-    return {row.id: row.audio for row in rows if row.audio is not None and row.audio.is_file()}
+def _read_manifest(folder: Path, ids: set[str]) -> tuple[dict[str, dict[str, str]], dict[str, Path]]:
+    """Return id → row of the manifest, and id → existing music file."""
+    dataset = Dataset(folder)
+    if not dataset.manifest.is_file():
+        return {}, {}
+    metadata = {row["id"].strip(): row for row in read_rows(dataset.manifest) if row.get("id", "").strip() in ids}
+    if not metadata:
+        return {}, {}
+    rows = (row for row in dataset.rows() if row.id in metadata and row.fault is None)
+    return metadata, {row.id: row.audio for row in rows if row.audio is not None and row.audio.is_file()}
 
 
-def check_fit(subject: Subject, material: Material) -> Generator[Warned, None, None]:
-    """See that a run can be judged on this material.
+def check_compatible(run: LoadedRun, test_data: TestData) -> Generator[Warned, None, None]:
+    """Check that a run can be evaluated on this dataset.
 
     Yields:
-        ``Warned`` when it was trained on other pairs than this folder's: the test songs may have been among them.
+        ``Warned`` if it was trained on other pairs than those of the training split: test songs may be among them.
 
     Raises:
-        ModelError: they were made with another encoder than the adapter was trained with.
+        ModelError: the embeddings were made with another encoder than the adapter was trained with.
     """
-    theirs, ours = material.encoder_spec, subject.models.encoder_spec
+    theirs, ours = test_data.encoder_spec, run.models.encoder_spec
     if theirs != ours:
         differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
         raise ModelError(
-            f"{subject.name} was trained with the audio encoder {ours.get('name')}, "
-            f"but the embeddings of {material.folder} differ from it in {', '.join(differing)}",
+            f"{run.name} was trained with the audio encoder {ours.get('name')}, "
+            f"but the embeddings of {test_data.folder} were made with another: {', '.join(differing)} differ",
             hint=f"Run covergen embed --encoder {ours.get('name')} and covergen split again.",
         )
-    now = material.training_fingerprint
-    if None not in (subject.trained_on, now) and subject.trained_on != now:
+    now = test_data.training_fingerprint
+    if None not in (run.trained_on, now) and run.trained_on != now:
         yield Warned(
-            f"{subject.name} was trained on other pairs than {material.folder} has for training now; songs of the test "
-            "part may have been among them"
+            f"{run.name} was trained on other pairs than the training split of {test_data.folder}; "
+            "test songs may be among them"
         )
 
 
 def read_embedding(pair: Pair) -> npt.NDArray[np.float32]:
-    """Read the embedding of a pair, float32 ``(T, 512)``.
+    """Return the embedding of a pair, float32 ``(T, 512)``.
 
     Raises:
-        InputError: it cannot be read, or holds numbers that are not finite.
+        InputError: it cannot be read, or contains values that are not finite.
     """
     try:
         embedding: npt.NDArray[np.float32] = np.load(pair.embedding, allow_pickle=False)
@@ -230,11 +214,11 @@ def read_embedding(pair: Pair) -> npt.NDArray[np.float32]:
         raise InputError(f"{pair.embedding} cannot be read: {error}", hint="Run covergen embed again.") from error
     if not np.isfinite(embedding).all():
         raise InputError(
-            f"{pair.embedding} holds numbers that are not finite", hint="Delete it and run covergen embed again."
+            f"{pair.embedding} contains values that are not finite", hint="Delete it and run covergen embed again."
         )
     return embedding
 
 
-def tokens_of(subject: Subject, pairs: Sequence[Pair]) -> Tensor:
-    """Conditioning tokens of songs, ``(N, K, D)``, each computed alone."""
-    return torch.cat([subject.pipeline.audio_tokens(read_embedding(pair)) for pair in pairs])
+def audio_tokens(run: LoadedRun, pairs: Sequence[Pair]) -> Tensor:
+    """Return the conditioning tokens of songs, ``(N, K, D)``."""
+    return torch.cat([run.pipeline.audio_tokens(read_embedding(pair)) for pair in pairs])

@@ -7,10 +7,10 @@ import torch
 
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError
-from covergen_cli.evaluation import plan as planning
-from covergen_cli.evaluation.plan import Pace, choose_batch_size, make_plan, time_models
+from covergen_cli.evaluation import time_budget
+from covergen_cli.evaluation.time_budget import ModelSpeed, choose_batch_size, make_plan, time_models
 
-LAPTOP = Pace(0.006, 0.6)
+LAPTOP = ModelSpeed(0.006, 0.6)
 
 
 @pytest.mark.parametrize("budget", [1, 5, 60])
@@ -28,7 +28,7 @@ def test_more_time_measures_more():
 
 
 def test_the_least_that_makes_sense_is_measured_even_if_it_takes_longer():
-    plan = make_plan(EvalConfig(budget=0.1), 100, Pace(10.0, 300.0))
+    plan = make_plan(EvalConfig(budget=0.1), 100, ModelSpeed(10.0, 300.0))
     assert (plan.pairs, plan.draws, plan.songs, plan.covers) == (8, 5, 8, 8)
     assert plan.seconds > 6
 
@@ -41,25 +41,25 @@ def test_given_numbers_are_kept_up_to_what_there_is():
         make_plan(EvalConfig(draws=7), 30, LAPTOP)
 
 
-def test_models_are_timed_by_their_calls_of_the_networks(subjects, monkeypatch):
+def test_models_are_timed_by_their_calls_of_the_networks(runs, monkeypatch):
     def timed(compute):
         compute()
         return 1.0
 
-    monkeypatch.setattr(planning, "_timed", timed)
-    steps = subjects[0].drawing.steps
-    assert time_models(subjects[:1], 4) == Pace(draw_seconds=0.25, cover_seconds=steps + 1)
-    assert time_models(subjects, 4).draw_seconds == 0.25 * len(subjects)
+    monkeypatch.setattr(time_budget, "_timed", timed)
+    steps = runs[0].drawing.steps
+    assert time_models(runs[:1], 4) == ModelSpeed(draw_seconds=0.25, cover_seconds=steps + 1)
+    assert time_models(runs, 4).draw_seconds == 0.25 * len(runs)
 
 
 def test_a_call_takes_time():
-    assert planning._timed(lambda: sum(range(1000))) > 0
+    assert time_budget._timed(lambda: sum(range(1000))) > 0
 
 
-def test_batches_suit_the_model(subjects):
+def test_batches_suit_the_model(runs):
     large = SimpleNamespace(
         pipeline=SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu"), latent_shape=(4, 64, 64)))
     )
-    assert choose_batch_size(EvalConfig(), subjects) == 32
-    assert choose_batch_size(EvalConfig(), [*subjects, large]) == 4
+    assert choose_batch_size(EvalConfig(), runs) == 32
+    assert choose_batch_size(EvalConfig(), [*runs, large]) == 4
     assert choose_batch_size(EvalConfig(batch_size=7), [large]) == 7
