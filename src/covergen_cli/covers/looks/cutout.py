@@ -70,7 +70,7 @@ class Cutout(Look):
 
         return draw
 
-    def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:
+    def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:  # noqa: ARG002
         """Return one path per sheet, from the lowest to the highest."""
         colours, layers = sheets(sketch, self.round / 100)
         hexes = ["#" + bytes(np.rint(colour * 255).astype(np.uint8)).hex() for colour in colours]

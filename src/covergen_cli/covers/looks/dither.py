@@ -34,7 +34,7 @@ class Dither(Look):
     matrix: Literal["2", "4", "8"] = "4"
     spread: Annotated[float, Between(0, 1)] = 1.0
 
-    def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
+    def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:  # noqa: ARG002
         """Return the function that draws rows of the picture."""
         colours = sketch.palette.rgb
         chosen = colours[self._chosen(sketch)]

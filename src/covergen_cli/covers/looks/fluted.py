@@ -65,7 +65,7 @@ class Fluted(Look):
         return draw
 
     def _glass(self, edges: np.ndarray, size: int, side: int) -> tuple[sparse.csr_array, Array]:
-        """Return what each column shows as weights ``(size, side)`` of the picture's columns, and its light ``(size,)``.
+        """Return what each column shows, weights ``(size, side)`` of the picture's columns, and its light ``(size,)``.
 
         Several rays per column keep steep bends free of steps.
         """

@@ -191,6 +191,7 @@ def _spread(lightness: Array, shares: Array) -> Array:
     count = len(lightness)
     even = np.linspace(0, 1, count)
     place = 0.45 * (lightness - lightness[0]) / max(float(lightness[-1] - lightness[0]), 1e-3) + 0.55 * even
+    place /= place[-1]
     aim = float(np.clip((shares * lightness).sum(), *_MEAN_LIGHTNESS))
     low, high = 0.5, 2.0
     for _ in range(12):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from covergen_cli.covers.looks.raster import blur, enlarge
 
@@ -25,8 +26,8 @@ def noise(rng: np.random.Generator, softness: float, side: int = _SIDE) -> Array
 def paper(rng: np.random.Generator) -> Array:
     """Return the relief of uncoated paper ``(n, n)``: tooth, fibres in both directions, and slow clouds."""
     fibres = noise(rng, 0)
-    across = sum(np.roll(fibres, shift, 1) for shift in range(9)) / 9
-    down = sum(np.roll(fibres.T, shift, 0) for shift in range(9)) / 9
+    across = ndimage.uniform_filter1d(fibres, 9, axis=1)
+    down = ndimage.uniform_filter1d(fibres.T, 9, axis=0)
     clouds = enlarge(noise(rng, 0.02, 256), _SIDE, 0, _SIDE)
     field = 0.45 * noise(rng, 0.0008) + 0.9 * (across + down) + 0.35 * clouds
     return np.asarray(field / field.std(), dtype=np.float32)

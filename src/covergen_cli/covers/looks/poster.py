@@ -50,7 +50,7 @@ _HOLE = "M.25 .5A.25 .25 0 0 0 .75 .5A.25 .25 0 0 0 .25 .5Z"
 SHAPES = {
     "plain": Shape(lambda x, y: np.ones_like(x + y), _SQUARE, 1, 0.0),
     "disc": Shape(lambda x, y: 0.5 - _from_middle(x, y), _DISC, 1, 0.2),
-    "ring": Shape(lambda x, y: 0.25 - np.abs(_from_middle(x, y) - 0.25) - 0.0, _DISC + _HOLE, 1, 0.05),
+    "ring": Shape(lambda x, y: 0.125 - np.abs(_from_middle(x, y) - 0.375), _DISC + _HOLE, 1, 0.05),
     "dot": Shape(lambda x, y: 0.25 - _from_middle(x, y), _HOLE.replace("0 0 0", "0 0 1"), 1, 0.1),
     "quarter": Shape(lambda x, y: 1 - _from_corner(x, y), "M0 0H1A1 1 0 0 1 0 1Z", 4, 0.2),
     "arch": Shape(
@@ -200,7 +200,7 @@ def _fitted(
     rows = np.minimum(((top + side * steps) * SIDE).astype(int), SIDE - 1)
     columns = np.minimum(((left + side * steps) * SIDE).astype(int), SIDE - 1)
     part = errors[:, rows][:, :, columns]
-    best: tuple[float, float, Tile] | None = None
+    found = []
     total = part.sum((1, 2))
     for name, shape in SHAPES.items():
         for turns in range(shape.turns):
@@ -211,7 +211,5 @@ def _fitted(
             form, ground = np.unravel_index(int(pairs.argmin()), pairs.shape)
             error = float(pairs[form, ground]) / _GRAIN**2
             score = error - scale * (shape.liking + 0.25 * rng.random())
-            if best is None or score < best[0]:
-                best = score, error, Tile(left, top, side, name, turns, int(ground), int(form))
-    assert best is not None
-    return best[1], best[2]
+            found.append((score, error, Tile(left, top, side, name, turns, int(ground), int(form))))
+    return min(found)[1:]

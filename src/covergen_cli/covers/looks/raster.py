@@ -81,7 +81,7 @@ def cover(distance: Array) -> Array:
 
 
 def mix(below: Array, above: Array, share: Array) -> Array:
-    """Lay a colour ``(3,)`` or ``(h, w, 3)`` over ``below`` ``(h, w, 3)``, in place, where ``share`` ``(h, w)`` is 1."""
+    """Lay a colour ``(3,)`` or ``(h, w, 3)`` over ``below`` ``(h, w, 3)`` in place, by the ``share`` ``(h, w)``."""
     if share.max() > 0:
         below += share[..., None] * (above - below)
     return below

@@ -112,15 +112,12 @@ class Riso(Look):
         """Return the inks ``(n, 3)``, sRGB, that together print the palette best, the darkest first."""
         sheet = PAPER.rgb[0]
         goal, aim = _density(sketch.palette.rgb, sheet), sketch.palette.lab
-        inks = INKS.rgb
-        best: tuple[float, tuple[int, ...]] = (np.inf, ())
-        for chosen in combinations(range(len(inks)), self.inks):
-            densities = _density(inks[list(chosen)], sheet)
-            printed = sheet * np.exp(-np.clip(_amounts(goal, densities, 25), 0, 1) @ densities)
-            away = srgb_to_oklab(np.rint(255 * printed).astype(np.uint8)) - aim
-            error = float((sketch.shares[:, None] * away**2 * np.array([1, 14, 14])).sum())
-            best = min(best, (error, chosen))
-        found = inks[list(best[1])]
+        chosen = np.array(list(combinations(range(len(INKS.hexes)), self.inks)))
+        densities = _density(INKS.rgb[chosen], sheet)
+        printed = sheet * np.exp(-np.clip(_amounts(goal, densities, 25), 0, 1) @ densities)
+        away = srgb_to_oklab(np.rint(255 * printed).astype(np.uint8)) - aim
+        errors = (sketch.shares[:, None] * away**2 * np.array([1, 14, 14])).sum((1, 2))
+        found = INKS.rgb[chosen[int(errors.argmin())]]
         return found[np.argsort(found @ np.array([0.3, 0.6, 0.1], dtype=np.float32))]
 
     def _out_of_register(self, plane: Array, rng: np.random.Generator) -> Array:
@@ -142,9 +139,10 @@ def _density(rgb: Array, sheet: Array) -> Array:
 
 
 def _amounts(goal: Array, inks: Array, steps: int) -> Array:
-    """Return how much ``(n, k)`` of each ink ``(k, 3)`` adds up to densities ``(n, 3)``: least squares, 0 or more."""
-    product = inks @ inks.T
-    aim = goal @ inks.T
+    """Return how much ``(…, n, k)`` of each ink ``(…, k, 3)`` adds up to densities ``(n, 3)``: least squares, ≥ 0."""
+    across = np.swapaxes(inks, -1, -2)
+    product = inks @ across
+    aim = goal @ across
     amounts = np.full(aim.shape, 0.4, dtype=np.float32)
     for _ in range(steps):
         amounts *= (aim + 1e-4) / (amounts @ product + 1e-4)  # multiplicative updates, Lee and Seung (2001)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from covergen_cli.covers.looks.paper import noise
 from covergen_cli.covers.looks.raster import coordinates, cover, enlarge
@@ -49,10 +50,8 @@ def dots(amount: Array, size: int, top: int, pitch: float, angle_degrees: float)
 
 def grains(rng: np.random.Generator, softness: float = 0.00055) -> Array:
     """Return a field ``(n, n)``, every value of [0, 1] equally often, whose blobs are the grains of a random screen."""
-    field = noise(rng, softness)
-    order = np.empty(field.size, dtype=np.float32)
-    order[np.argsort(field, axis=None, kind="stable")] = np.linspace(0, 1, field.size, dtype=np.float32)
-    return order.reshape(field.shape)
+    # The normal distribution function makes the blurred noise uniform.
+    return np.asarray(special.ndtr(noise(rng, softness)), dtype=np.float32)
 
 
 def grain(amount: Array, field: Array, size: int, top: int, bottom: int) -> Array:
