@@ -62,15 +62,11 @@ class Picture:
     """The measured properties of an image file.
 
     Args:
-        path: the file.
-        width: in pixels, as stored, before any EXIF rotation.
-        height: likewise.
+        width: in pixels, as stored, before any EXIF rotation; the height likewise.
         format: ``jpg``, ``png``, ``webp`` or ``gif``, by content.
         mode: Pillow's name of the colour mode, e.g. ``RGB`` or ``CMYK``.
-        alpha: whether there is transparency.
         orientation: EXIF orientation; 1 for upright.
         profile: name of the embedded colour profile; ``None`` without one.
-        bytes: file size.
         detail: see :func:`detail_size`.
         drawn: pixels per side before enlarging, for covers of CoverGen.
         declared: whether the file declares, in IPTC's term, that a trained model made it.

@@ -53,7 +53,6 @@ class Family:
     """A way to draw, and how often it is chosen.
 
     Args:
-        draw: the drawing function.
         share: relative frequency.
         suits_hard: preference for percussive (positive) or soft music (negative).
         disc: probability of a disc, a sun or a moon.

@@ -28,10 +28,6 @@ class _Plan:
     """Everything but the layout.
 
     Args:
-        family: the family of forms.
-        palette: the colours.
-        traits: the traits that the music asks for.
-        variation: accent and fades.
         rising: whether the palette runs from dark to light through the forms.
         disc: radius of the disc, 0 for none.
         light: directions of the light on the relief and on the painting, in radians.

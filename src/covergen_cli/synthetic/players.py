@@ -91,27 +91,30 @@ def _grid(bar: Bar, step: float) -> tuple[float, ...]:
     return tuple(np.arange(0.0, bar.beats, step).tolist())
 
 
-def _arpeggio(bar: Bar) -> _Played:
-    step = 1.0 if bar.density < 0.35 else 0.5 if bar.density < 0.8 else 0.25
-    chord = bar.chord()
-    run = (*chord, *(midi + 12 for midi in chord))
-    run = (*run, *run[-2:0:-1])
+def _broken(bar: Bar, notes: tuple[int, ...], step: float, beats: float, accent: float = 0.8) -> _Played:
+    """Play notes one after the other, again and again, with an accent on every beat."""
     for i, start in enumerate(_grid(bar, step)):
-        yield start, step * 1.5, run[i % len(run)], 0.8 if start % 1 == 0 else 0.4
+        yield start, beats, notes[i % len(notes)], accent if start % 1 == 0 else 0.4
+
+
+def _step(density: float) -> float:
+    return 1.0 if density < 0.35 else 0.5 if density < 0.8 else 0.25
+
+
+def _arpeggio(bar: Bar) -> _Played:
+    run = (*bar.chord(), *(midi + 12 for midi in bar.chord()))
+    return _broken(bar, (*run, *run[-2:0:-1]), _step(bar.density), _step(bar.density) * 1.5)
 
 
 def _rapid(bar: Bar) -> _Played:
     step = 0.5 if bar.density < 0.35 else 0.25 if bar.density < 0.75 else 0.125
-    chord = bar.chord()
-    for i, start in enumerate(_grid(bar, step)):
-        yield start, step, chord[i % len(chord)], 0.8 if start % 1 == 0 else 0.4
+    return _broken(bar, bar.chord(), step, step)
 
 
 def _alberti(bar: Bar) -> _Played:
-    step = 1.0 if bar.density < 0.35 else 0.5 if bar.density < 0.8 else 0.25
     chord = bar.chord()
-    for i, start in enumerate(_grid(bar, step)):
-        yield start, step * 2, chord[(0, 2, 1, 2)[i % 4]], 0.75 if start % 1 == 0 else 0.4
+    notes = (chord[0], chord[2], chord[1], chord[2])
+    return _broken(bar, notes, _step(bar.density), _step(bar.density) * 2, accent=0.75)
 
 
 def _repeat(step_sparse: float, step_dense: float, length: float) -> _Player:

@@ -39,10 +39,8 @@ class Model:
     """A model that is part of the package or can be downloaded.
 
     Args:
-        name: the name that users give it.
-        role: what it is for.
-        licence: the licence of its authors.
-        source: where it comes from.
+        name: a short name or a hub id.
+        role: what it is used for.
         about_bytes: its approximate size; 0 when unknown.
     """
 
@@ -58,10 +56,8 @@ class ModelState:
     """The state of a model on this machine.
 
     Args:
-        model: the model.
-        status: ``complete``; ``damaged``, also when a part is missing; or ``missing``.
-        path: its file or folder, or ``None``.
-        size_bytes: its size on this machine.
+        status: ``damaged`` also when a part is missing.
+        path: its file or folder; ``None`` when missing.
         problem: what is wrong, as a sentence; empty when nothing is.
     """
 

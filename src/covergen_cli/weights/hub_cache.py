@@ -28,7 +28,7 @@ class HubModel:
     """A model on the hub.
 
     Args:
-        name: the name that users give it: a short name or a hub id.
+        name: a short name or a hub id.
         repo_id: ``OWNER/NAME``.
         revision: a commit, tag or branch; ``None`` for the default branch.
         patterns: the files to download; empty for those of a base or an adapter.
@@ -99,10 +99,7 @@ def _is_intact(path: Path) -> bool:
 def download_model(model: HubModel, patterns: tuple[str, ...], on_progress: OnProgress | None = None) -> Path:
     """Download the missing files of a model into the cache and return its snapshot.
 
-    Args:
-        model: the model.
-        patterns: the files to download.
-        on_progress: called with the bytes so far, from several threads; ``None`` shows the hub's own progress bars.
+    Without ``on_progress``, which is called from several threads, the hub shows its own progress bars.
 
     Raises:
         ModelError: the network is off, or the hub refuses or cannot be reached.

@@ -61,13 +61,7 @@ OPENL3: dict[str, OpenL3File] = {
 
 @dataclass(frozen=True)
 class OpenL3Weights:
-    """Converted weights.
-
-    Args:
-        arrays: see :func:`covergen_cli.weights.keras_file.array_shapes`.
-        input_repr: ``mel256`` or ``mel128``.
-        sha256: see :func:`content_sha256`.
-    """
+    """Converted weights: arrays as in :func:`covergen_cli.weights.keras_file.array_shapes`, and their content hash."""
 
     arrays: Arrays
     input_repr: str

@@ -31,9 +31,7 @@ _WIDE = r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 class Face:
     """A font in any size; the bundled font also in any weight.
 
-    Args:
-        name: see :func:`covergen_cli.covers.text.wording.font_file`.
-        own: path of the user's font file.
+    The arguments are those of :func:`covergen_cli.covers.text.wording.font_file`.
     """
 
     name: str
