@@ -11,12 +11,13 @@ import pytest
 from covergen_cli.config import EvalConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.evaluation.evaluate import evaluate
-from covergen_cli.evaluation.test_data import load_test_data
+from covergen_cli.evaluation.test_data import check_compatible, load_test_data
 from covergen_cli.events import EvalFinished, EvalPlanned, Progress, Warned
 from covergen_cli.measures.qualities import EXPECTED
 from covergen_cli.provenance import read_provenance
 from training_data import write_dataset
 
+TINY = EvalConfig(pairs=2, draws=5, songs=2, song_draws=1, covers=2)
 QUICK = EvalConfig(pairs=12, draws=5, songs=11, song_draws=2, covers=9, by="genre", batch_size=16)
 
 
@@ -119,27 +120,27 @@ def test_the_page_stands_alone_and_says_it_first(evaluated):
         assert settings in page
 
 
-def test_covers_carry_their_making_and_are_kept(evaluated, runs, test_data, tmp_path):
-    metrics = evaluated[2]
-    out = shutil.copytree(evaluated[1], tmp_path / "out")
+def test_covers_record_how_they_were_made(evaluated):
+    _, out, metrics = evaluated
     covers = sorted((out / "covers" / "ours").glob("*.png"))
     assert len(covers) == 9
-    made = read_provenance(covers[0])
-    assert made["adapter"] == metrics["runs"][0]["adapter"]
-    before = {path: path.stat().st_mtime_ns for path in covers}
-    list(evaluate(runs[:1], test_data, out, replace(QUICK, by=None)))
-    assert {path: path.stat().st_mtime_ns for path in covers} == before
+    assert read_provenance(covers[0])["adapter"] == metrics["runs"][0]["adapter"]
 
 
-def test_the_same_seed_gives_the_same_figures(evaluated, runs, test_data, tmp_path):
-    list(evaluate(runs, test_data, tmp_path, QUICK))
-    for name in ("metrics.json", "report.html"):
-        assert (tmp_path / name).read_bytes() == (evaluated[1] / name).read_bytes()
+def test_the_same_again_gives_the_same_files_and_keeps_the_covers(evaluated, runs, test_data, tmp_path):
+    out = shutil.copytree(evaluated[1], tmp_path / "out")
+    lost, *kept = sorted((out / "covers").rglob("*.png"))
+    lost.unlink()
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    list(evaluate(runs, test_data, out, QUICK))
+    assert {path: path.stat().st_mtime_ns for path in kept} == before
+    for path in (lost, out / "metrics.json", out / "report.html"):
+        assert path.read_bytes() == (evaluated[1] / path.relative_to(out)).read_bytes()
 
 
 def test_names_are_text_and_nothing_else(runs, test_data, tmp_path):
     named = replace(runs[0], name='_<i>&"$x$')
-    list(evaluate([named, replace(named, name="<b>")], test_data, tmp_path, replace(QUICK, songs=2, covers=2)))
+    list(evaluate([named, replace(named, name="<b>")], test_data, tmp_path, TINY))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     links = Links()
     links.feed(page)
@@ -162,11 +163,10 @@ def test_without_music_and_training_pairs_the_rest_is_measured(runs, tmp_path):
 
 def test_test_songs_that_may_have_been_trained_on_are_not_passed_over(runs, test_data, tmp_path):
     trained = replace(runs[0], trained_on=test_data.training_fingerprint)
-    small = replace(QUICK, by=None, songs=2, covers=2)
-    told = list(evaluate([trained], test_data, tmp_path, small))
-    assert not [event for event in told if isinstance(event, Warned)]
-    told = list(evaluate([replace(trained, trained_on="0" * 64)], test_data, tmp_path, small))
-    assert "was trained on other pairs" in told[0].message
+    assert list(check_compatible(trained, test_data)) == []
+    warning = next(evaluate([replace(trained, trained_on="0" * 64)], test_data, tmp_path, TINY))
+    assert isinstance(warning, Warned)
+    assert "was trained on other pairs" in warning.message
     folder = write_dataset(tmp_path / "DATA", {"train": 2, "test": 3})
     with (folder / "splits" / "test.csv").open("a") as file:
         file.write("p0,images/p0.png,embeddings/fake/p0.npy\n")

@@ -13,7 +13,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.generate import generate, plan
 from covergen_cli.events import CoverFinished
 from covergen_cli.starter import build as program
-from covergen_cli.starter import clips
+from covergen_cli.starter import clips, upscale
 from covergen_cli.starter.build import Recipe, build, find_music
 from covergen_cli.weights.hub import verify_hashes
 
@@ -37,8 +37,10 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def _small(monkeypatch):
-    """Clips that suit the recipe; and torch as it was, afterwards."""
+    """Clips and batches that suit the recipe; and torch as it was, afterwards."""
     monkeypatch.setattr(clips, "CLIP_SECONDS", 6.0)
+    monkeypatch.setattr(program, "_BATCH_SIZES", dict.fromkeys(program._BATCH_SIZES, 2))
+    monkeypatch.setattr(upscale, "_BATCH", 2)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -52,7 +54,7 @@ def test_from_nothing_to_a_cover(tmp_path):
     save_mp3(song, (0.4 * np.sin(2 * np.pi * 330 * time) * np.exp(-3 * (2 * time % 1))).astype(np.float32), RATE_HZ)
 
     tasks = {getattr(event, "task", "warned") for event in build(tmp_path / "work", [song], RECIPE)}
-    assert {"paint", "encode", "draft", "listen", "paint clips"} <= tasks
+    assert {"paint", "encode", "draft", "analyse clips", "paint clips"} <= tasks
     assert "warned" not in tasks
 
     bundle = tmp_path / "work" / "bundle"

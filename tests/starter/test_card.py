@@ -19,9 +19,9 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.measures.diversity import thumbnail
 from covergen_cli.measures.qualities import EXPECTED
-from covergen_cli.starter import card, card_measure
-from covergen_cli.starter.card import Inquiry, make_card
-from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, memory_of
+from covergen_cli.starter import card, card_measure, card_pictures
+from covergen_cli.starter.card import CardSettings, make_card
+from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, find_near_copies
 from covergen_cli.starter.card_pictures import SWEEPS, draw_pictures
 from covergen_cli.starter.card_text import source_rows
 from covergen_cli.synthetic.painter import paint
@@ -87,14 +87,14 @@ def made(bundle, music, asked, tmp_path_factory):
     ):
         (work / path).parent.mkdir(parents=True)
         (work / path).write_text(text)
-    inquiry = Inquiry(
+    settings = CardSettings(
         bundle, sorted(music.glob("*.mp3")), 4, work, music.parent / "sources.json", "an abacus", config=QUICK
     )
-    return list(make_card(place / "out", inquiry)), place / "out", inquiry
+    return list(make_card(place / "out", settings)), place / "out", settings
 
 
 def test_a_card_with_figures_and_pictures(made, asked, bundle):
-    events, out, inquiry = made
+    events, out, settings = made
     assert sorted(path.name for path in out.iterdir()) == [
         "MODEL_CARD.md",
         "grid.png",
@@ -103,7 +103,7 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     ]
     warned = [event for event in events if isinstance(event, Warned)]
     assert [event.path.name for event in warned] == ["broken.mp3"]
-    assert {event.task for event in events if isinstance(event, Progress)} >= {"hear", "compose", "draw", "paint"}
+    assert {event.task for event in events if isinstance(event, Progress)} >= {"analyse", "compose", "draw", "paint"}
     assert asked[:4] == [FIRST_HELD_OUT_SEED + i for i in range(4)]
 
     metrics = json.loads((out / "metrics.json").read_text())
@@ -128,8 +128,8 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
 
     text = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "$" not in text
-    assert not any(str(path) in text for path in (bundle, out, inquiry.work, inquiry.sources.parent))
-    assert "| unet | U-Net and condition encoder, from the paintings' latents and descriptors | 1,234 | 60 |" in text
+    assert not any(str(path) in text for path in (bundle, out, settings.work, settings.sources.parent))
+    assert "| unet | U-Net and condition encoder, on latents and descriptors of the paintings | 1,234 | 60 |" in text
     assert "30,000 paintings" in text
     assert "| one channel only | " in text
     assert "an abacus" in text
@@ -139,7 +139,7 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
         assert f"]({name}.png)" in text
 
 
-def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path):
+def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path, monkeypatch):
     config = replace(QUICK, adapter=str(bundle), base=str(bundle))
     pipeline, asked = load_pipeline(config, find_models(config)), []
 
@@ -147,7 +147,9 @@ def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path):
         asked.append(heard)
         return torch.randn(len(heard), 2, pipeline.base.cross_attention_dim)
 
-    songs = [card_measure.Song("one", np.zeros((4, 512), np.float32), np.zeros(7), 0.0)]
+    songs = [card_measure.AnalysedSong("one", np.zeros((4, 512), np.float32), np.zeros(7), 0.0)]
+    monkeypatch.setattr(card_pictures, "_SWEEP_STEPS", 3)
+    monkeypatch.setattr(card_pictures, "_VARIATIONS", 1)
     list(draw_pictures(tmp_path, pipeline, songs, config, condition))
     assert len(asked) == len(SWEEPS)
     for heard, (name, _, _) in zip(asked, SWEEPS, strict=True):
@@ -155,7 +157,7 @@ def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path):
         assert moved == [name]
         assert (heard[:, NAMES.index(name)].diff() > 0).all()
     with Image.open(tmp_path / "sweep.png") as image:
-        assert image.size == (7 * 248 - 8, 6 * 248 - 8)
+        assert image.size == (3 * 248 - 8, 6 * 248 - 8)
 
 
 def test_copies_of_training_paintings_are_found():
@@ -165,7 +167,7 @@ def test_copies_of_training_paintings_are_found():
     found = {}
 
     def looking():
-        found.update((yield from memory_of(np.stack([known, fresh]), np.stack([fresh]), paintings)))
+        found.update((yield from find_near_copies(np.stack([known, fresh]), np.stack([fresh]), paintings)))
 
     assert [event.total for event in looking()] == [40]
     assert found["drawn"] == {"median": pytest.approx(found["fresh"]["smallest"] / 2), "smallest": 0, "copies": 1}
@@ -174,16 +176,16 @@ def test_copies_of_training_paintings_are_found():
 
 
 def test_the_same_seed_gives_the_same_pictures(made, tmp_path):
-    _, out, inquiry = made
-    list(make_card(tmp_path / "again", inquiry))
+    _, out, settings = made
+    list(make_card(tmp_path / "again", settings))
     for path in out.glob("*.png"):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_without_a_usable_recording_there_is_no_card(bundle, music, tmp_path):
-    inquiry = Inquiry(bundle, [music / "broken.mp3"], config=QUICK)
+    settings = CardSettings(bundle, [music / "broken.mp3"], config=QUICK)
     with pytest.raises(InputError, match="none of the recordings"):
-        list(make_card(tmp_path / "out", inquiry))
+        list(make_card(tmp_path / "out", settings))
     assert not (tmp_path / "out").exists()
 
 
@@ -195,10 +197,10 @@ def test_files_are_counted_as_trained_on_or_held_out():
 def test_the_command_line_says_what_to_measure(monkeypatch, tmp_path, music):
     (tmp_path / "held.txt").write_text(str(music / "0.mp3"))
     asked = []
-    monkeypatch.setattr(card, "make_card", lambda out, inquiry: asked.append((out, inquiry)) or [])
+    monkeypatch.setattr(card, "make_card", lambda out, settings: asked.append((out, settings)) or [])
     line = ["card", "BUNDLE", "--recordings", str(tmp_path / "held.txt"), "-o", "OUT", "--songs", "7", "--seed", "3"]
     monkeypatch.setattr(sys, "argv", line)
     card.main()
-    ((out, inquiry),) = asked
-    assert (str(out), str(inquiry.bundle), inquiry.songs, inquiry.config.seed) == ("OUT", "BUNDLE", 7, 3)
-    assert inquiry.recordings == [music / "0.mp3"]
+    ((out, settings),) = asked
+    assert (str(out), str(settings.bundle), settings.songs, settings.config.seed) == ("OUT", "BUNDLE", 7, 3)
+    assert settings.recordings == [music / "0.mp3"]

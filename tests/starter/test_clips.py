@@ -6,7 +6,7 @@ import pytest
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.events import Progress, Warned
 from covergen_cli.starter import clips
-from covergen_cli.starter.clips import hear_all, open_clips, recording_jobs, synthetic_jobs
+from covergen_cli.starter.clips import analyse_clips, open_clips, recording_jobs, synthetic_jobs
 
 RATE_HZ = 22050
 
@@ -26,7 +26,7 @@ def song(tmp_path):
 
 
 def listen(folder, jobs):
-    events = list(hear_all(folder, jobs, workers=1))
+    events = list(analyse_clips(folder, jobs, workers=1))
     return [event for event in events if isinstance(event, Warned)], [e for e in events if isinstance(e, Progress)]
 
 
@@ -86,17 +86,17 @@ def test_a_file_that_cannot_be_heard_is_named_and_left_out(song, tmp_path):
 def test_listening_goes_on_where_it_was_stopped(song, tmp_path, monkeypatch):
     jobs = [(str(song), float(start)) for start in range(4)]
     listen(tmp_path / "whole", jobs)
-    listening = hear_all(tmp_path / "stopped", jobs, workers=1)
+    listening = analyse_clips(tmp_path / "stopped", jobs, workers=1)
     next(listening)
     listening.close()
     assert len(list((tmp_path / "stopped").glob("*.npz"))) == 1
     asked = []
 
-    def hear(job, once=clips._hear):
+    def hear(job, once=clips._analyse):
         asked.append(job)
         return once(job)
 
-    monkeypatch.setattr(clips, "_hear", hear)
+    monkeypatch.setattr(clips, "_analyse", hear)
     listen(tmp_path / "stopped", jobs)
     assert asked == jobs[2:]
     whole, stopped = open_clips(tmp_path / "whole"), open_clips(tmp_path / "stopped")

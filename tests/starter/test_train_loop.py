@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from covergen_cli.starter.train_loop import Budget, averaged, fit
+from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
 
 BUDGET = Budget(steps=60, minutes=1e6, learning_rate=1e-2, ema_decay=0.9)
 SAVED_AT_EVERY_STEP = replace(BUDGET, checkpoint_minutes=0.0)
@@ -38,7 +38,7 @@ def loss_of(net, stop_at=None):
 
 
 def train(folder, net, budget=BUDGET, **settings):
-    return list(fit(folder, net, loss_of(net, **settings), budget, task="a task", seed=4))
+    return list(train_stage(folder, net, loss_of(net, **settings), budget, task="a task", seed=4))
 
 
 def test_a_stopped_stage_goes_on_bit_for_bit(tmp_path):
@@ -75,7 +75,7 @@ def test_what_is_left_is_the_average_and_it_has_learned(tmp_path):
     events = train(tmp_path, net)
     assert {event.task for event in events} == {"a task"}
     assert not net.training
-    kept, state = averaged(tmp_path), load_file(tmp_path / "state.safetensors")
+    kept, state = load_ema(tmp_path), load_file(tmp_path / "state.safetensors")
     assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
     assert any(not torch.equal(kept[name], state[f"model.{name}"]) for name in kept)
     with torch.no_grad():

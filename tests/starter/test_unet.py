@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from covergen_cli.starter import unet as module
 from covergen_cli.starter.train_loop import Budget
 from covergen_cli.starter.unet import TOKEN_DIM, TOKENS, ConditionEncoder, build_unet, restore, train_unet
 
@@ -48,14 +49,16 @@ def trained(tmp_path_factory):
     start = condition.null.detach().clone()
     latents = np.random.default_rng(0).standard_normal((4, 8, 16, 16)).astype(np.float16)
     budget = Budget(steps=3, minutes=1e6, learning_rate=1e-2)
-    list(train_unet(folder, unet, condition, latents, heard(4).numpy(), budget, seed=1, batch=16, compiled=False))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "NULL_SHARE", 0.5)
+        list(train_unet(folder, unet, condition, latents, heard(4).numpy(), budget, seed=1, batch=3, compiled=False))
     return folder, unet, condition, start
 
 
 def test_training_teaches_the_null_condition_too(trained):
     _, _, condition, start = trained
     assert condition.null.shape == (1, TOKENS, TOKEN_DIM)
-    assert not torch.equal(condition.null, start)
+    assert (condition.null - start).abs().max() > 1e-3  # weight decay alone changes it by 1e-5
 
 
 def test_what_was_trained_can_be_restored_frozen(trained):

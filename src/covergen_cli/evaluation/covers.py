@@ -20,7 +20,7 @@ from covergen_cli import __version__
 from covergen_cli.audio.descriptors import describe
 from covergen_cli.audio.excerpt import load_excerpt
 from covergen_cli.covers.decide import decide
-from covergen_cli.covers.pipeline import song_seed
+from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.evaluation.test_data import read_embedding
 from covergen_cli.events import Progress, Warned

@@ -73,15 +73,24 @@ def crossed_bootstrap(
     if any(np.isnan(table).all() for table in tables):
         return None
     rng = np.random.default_rng([seed, 6])
+    given = [(~np.isnan(table)).astype(np.float64) for table in tables]
+    filled = [np.nan_to_num(table) for table in tables]
     found = []
     for _ in range(resamples):
-        raters = rng.integers(len(ratings), size=len(ratings))
-        drawn = [table[raters][:, rng.integers(table.shape[1], size=table.shape[1])] for table in tables]
-        if not any(np.isnan(table).all() for table in drawn):
-            found.append(_contrast(drawn))
-    low, high = np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    count = int(sum((~np.isnan(table)).sum() for table in tables))
-    return Estimate(_contrast(tables), float(low), float(high), count)
+        raters, means = _multiplicities(rng, len(ratings)), []
+        for values, mask in zip(filled, given, strict=True):
+            songs = _multiplicities(rng, values.shape[1])
+            count = raters @ mask @ songs
+            means.append(raters @ values @ songs / count if count else np.nan)
+        found.append(means[0] - sum(means[1:]))
+    low, high = np.nanquantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    first, *rest = (float(np.nanmean(table)) for table in tables)
+    return Estimate(first - sum(rest), float(low), float(high), int(sum(mask.sum() for mask in given)))
+
+
+def _multiplicities(rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+    """Return how often each of ``count`` things is drawn when as many are drawn with replacement."""
+    return np.bincount(rng.integers(count, size=count), minlength=count)
 
 
 def control_p(ratings: Array, control: npt.NDArray[np.bool_], *, seed: int, shuffles: int = 10_000) -> float:
@@ -109,8 +118,3 @@ def control_p(ratings: Array, control: npt.NDArray[np.bool_], *, seed: int, shuf
     found = difference(control) - 1e-9
     reached = sum(difference(rng.permutation(control)) >= found for _ in range(shuffles))
     return (reached + 1) / (shuffles + 1)
-
-
-def _contrast(tables: list[Array]) -> float:
-    means = [float(np.nanmean(table)) for table in tables]
-    return means[0] - (means[1] if len(means) > 1 else 0.0)

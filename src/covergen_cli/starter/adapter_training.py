@@ -1,8 +1,7 @@
-"""Stage 5 of the starter: the adapter learns to tell the frozen base, from audio, what a painter would have painted.
+"""Stage 5 of the starter: trains the adapter on clips of music.
 
-First it learns the base's own language: the tokens that the condition encoder gives for what was heard in the clip,
-which in the synthetic world is known. Then it is trained as every adapter is (§3.3), by the noise that the frozen U-Net
-predicts on a painting of the clip.
+First it is fitted to the tokens that the condition encoder computes from the descriptors of the clips. Then it is
+trained like every adapter (§3.3), through the frozen U-Net, on paintings made from the same descriptors.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from torch import Tensor
 from covergen_cli.config import AdapterConfig
 from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
 from covergen_cli.events import Progress
-from covergen_cli.starter.train_loop import Budget, fit
+from covergen_cli.starter.autoencoder import encode
+from covergen_cli.starter.train_loop import Budget, train_stage
 from covergen_cli.starter.unet import SCHEDULER_CONFIG, TOKEN_DIM, TOKENS, ConditionEncoder
 from covergen_cli.synthetic.painter import paint
 
@@ -30,14 +30,11 @@ if TYPE_CHECKING:
 ADAPTER_CONFIG = AdapterConfig(tokens=TOKENS, hidden_dim=256, output_dim=TOKEN_DIM, blocks=1)
 
 EMBEDDING_NOISE = 0.15
-"""Noise on the embeddings in training, beside dropping bands of features.
-
-There are fewer songs here than in the world.
-"""
+"""Standard deviation of the noise that is added to embeddings in training, against overfitting to few songs."""
 
 
 def _batch(clips: Clips, size: int, generator: torch.Generator) -> tuple[npt.NDArray[np.int64], Tensor, Tensor]:
-    """Draw clips: indices, embeddings ``(B, T, 512)`` with noise and dropped features, and lengths ``(B,)``."""
+    """Return random clips: indices, embeddings ``(B, T, 512)`` with noise and dropped features, lengths ``(B,)``."""
     index = torch.randint(len(clips.names), (size,), generator=generator).numpy()
     embeddings = torch.from_numpy(clips.embeddings[index]).float()
     lengths = torch.from_numpy(clips.lengths[index])
@@ -49,23 +46,23 @@ def _batch(clips: Clips, size: int, generator: torch.Generator) -> tuple[npt.NDA
 def train_by_tokens(
     folder: Path, adapter: Adapter, condition: ConditionEncoder, clips: Clips, budget: Budget, *, seed: int, batch: int
 ) -> Iterator[Progress]:
-    """Fit the adapter's tokens to the condition encoder's, in mean squared error."""
-    wanted = torch.from_numpy(clips.descriptors)
+    """Train the adapter to predict the tokens of the condition encoder, with the mean squared error."""
+    descriptors = torch.from_numpy(clips.descriptors)
 
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         index, embeddings, lengths = _batch(clips, batch, generator)
         with torch.no_grad():
-            target = condition(wanted[torch.from_numpy(index)])
+            target = condition(descriptors[torch.from_numpy(index)])
         loss: Tensor = (adapter(embeddings, lengths) - target).square().mean()
         return loss
 
-    yield from fit(folder, adapter, loss_of, budget, task="adapter-tokens", seed=seed)
+    yield from train_stage(folder, adapter, compute_loss, budget, task="adapter-tokens", seed=seed)
 
 
 def paint_clips(folder: Path, vae: Any, clips: Clips, *, each: int, seed: int, size: int = 256) -> Iterator[Progress]:
-    """Paint every clip ``each`` times.
+    """Make ``each`` paintings of every clip and write their scaled latents to ``folder/latents.npy``.
 
-    The scaled latents, ``(N, each, 8, 16, 16)`` float16, go to ``folder/latents.npy``.
+    The array is float16 ``(N, each, 8, 16, 16)``. Does nothing if the file exists.
     """
     path = folder / "latents.npy"
     if path.exists():
@@ -74,10 +71,7 @@ def paint_clips(folder: Path, vae: Any, clips: Clips, *, each: int, seed: int, s
     latents = np.empty((len(clips.names), each, 8, 16, 16), dtype=np.float16)
     for number, descriptors in enumerate(clips.descriptors):
         pictures = np.stack([paint(descriptors, seed + number * each + i, size) for i in range(each)])
-        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            mean = vae.encode(images).latents.float()
-        latents[number] = ((mean - float(vae.config.shift_factor)) * float(vae.config.scaling_factor)).numpy()
+        latents[number] = encode(vae, pictures)
         if number % 50 == 0:
             yield Progress("paint clips", number, len(clips.names))
     np.save(path, latents)
@@ -94,10 +88,10 @@ def train_by_noise(
     seed: int,
     batch: int,
 ) -> Iterator[Progress]:
-    """Train the adapter through the frozen U-Net, on paintings of the very clips (§3.3.1)."""
+    """Train the adapter through the frozen U-Net, on paintings of the clips (§3.3.1)."""
     unet.requires_grad_(False)
 
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         index, embeddings, lengths = _batch(clips, batch, generator)
         which = torch.randint(latents.shape[1], (batch,), generator=generator).numpy()
         clean = torch.from_numpy(latents[index, which]).float().to(memory_format=torch.channels_last)
@@ -106,4 +100,4 @@ def train_by_noise(
         with torch.autocast("cpu", torch.bfloat16):
             return denoising_loss(unet, SCHEDULER_CONFIG, clean, adapter(embeddings, lengths), noise, times).mean()
 
-    yield from fit(folder, adapter, loss_of, budget, task="adapter-noise", seed=seed)
+    yield from train_stage(folder, adapter, compute_loss, budget, task="adapter-noise", seed=seed)

@@ -1,8 +1,7 @@
-"""Stage 2 of the starter: the autoencoder between paintings of 256 pixels and latents of 16×16."""
+"""Stage 2 of the starter: trains the autoencoder, from pictures of 256×256 pixels to latents of 16×16×8 and back."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from covergen_cli.events import Progress
-from covergen_cli.files import write_json
-from covergen_cli.starter.train_loop import Budget, averaged, fit
+from covergen_cli.files import read_json, write_json
+from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
 
 LATENT_NOISE = 0.06
-"""Noise on the latents while the decoder learns, in standard deviations: samples of the U-Net are never exact."""
-
+"""Noise on the latents while the decoder is trained, in standard deviations: those of the U-Net are not exact."""
 
 CHANNEL_STD = 0.5
-"""Least standard deviation of a latent channel.
+"""Minimum standard deviation of a latent channel.
 
-Fine detail comes out of training faint, and would drown in the noise of every diffusion step but the last; the
-decoder's clamp (3·tanh(x/3)) is still nearly linear there."""
+Channels of fine detail have small values after training, which would be lost in the noise of all but the last diffusion
+steps. At this value the decoder's clamp (3·tanh(x/3)) is still nearly linear.
+"""
 
 
 def build_autoencoder() -> Any:
-    """Make the untrained ``AutoencoderTiny``: 256 px → 16×16×8, 64 channels throughout; 2 M parameters.
+    """Return an untrained ``AutoencoderTiny``: 256 px → 16×16×8, 64 channels in all layers, 2 M parameters.
 
-    Hue is what a small autoencoder learns last, and group norm makes that worse. So there is no norm, and the start is
-    a thumbnail: three channels carry the mean colour of each 16×16 patch through every layer and back, and training has
-    only to add what a thumbnail lacks.
+    Small autoencoders learn hue last, and group norm makes that worse. So there is no norm, and the initial weights
+    reconstruct a thumbnail: three channels carry the mean colour of each 16×16 patch through every layer.
     """
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.autoencoders.vae import AutoencoderTinyBlock  # type: ignore[attr-defined]
@@ -53,9 +51,9 @@ def build_autoencoder() -> Any:
 
 
 def _carry_colour(vae: Any) -> None:
-    """Let channels 0 to 2 of every convolution outside the blocks carry RGB in [0, 1]; latents hold 4·RGB − 2.
+    """Initialise channels 0 to 2 of every convolution outside the blocks to pass on RGB in [0, 1] (latents: 4·RGB − 2).
 
-    Zero-initialised blocks are the identity for values that are not negative, as these are.
+    Zero-initialised blocks are the identity for values that are not negative.
     """
     blur = torch.tensor([1.0, 2.0, 1.0]) / 4
     smooth = blur[:, None] * blur[None, :]
@@ -81,18 +79,15 @@ def _carry_colour(vae: Any) -> None:
 
 
 def to_tensor(pictures: npt.NDArray[Any]) -> Tensor:
-    """Turn pictures ``(B, H, W, 3)`` in [0, 255] into float ``(B, 3, H, W)`` in [−1, 1]."""
-    # A copy: pictures may come from a file that is mapped for reading only.
+    """Return pictures ``(B, H, W, 3)`` in [0, 255] as float ``(B, 3, H, W)`` in [−1, 1]."""
+    # A copy, since memory-mapped pictures are read-only.
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _batch(paintings: npt.NDArray[np.uint8], size: int, generator: torch.Generator) -> Tensor:
-    """Draw ``size`` whole paintings, or as many pixels in crops of half the side.
-
-    Many small steps first, the whole picture often enough.
-    """
-    whole = bool(torch.rand((), generator=generator) < 0.25)
-    count, side = (size // 2, paintings.shape[1]) if whole else (2 * size, paintings.shape[1] // 2)
+    """Return ``size // 2`` complete paintings (a quarter of the batches) or ``2 * size`` crops of half the side."""
+    complete = bool(torch.rand((), generator=generator) < 0.25)
+    count, side = (size // 2, paintings.shape[1]) if complete else (2 * size, paintings.shape[1] // 2)
     index = torch.randint(len(paintings), (count,), generator=generator).tolist()
     corners = torch.randint(0, paintings.shape[1] - side + 1, (count, 2), generator=generator).tolist()
     crops = [paintings[i, y : y + side, x : x + side] for i, (y, x) in zip(index, corners, strict=True)]
@@ -101,9 +96,9 @@ def _batch(paintings: npt.NDArray[np.uint8], size: int, generator: torch.Generat
 
 
 def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute error of pixels, of means over 16×16, and of slopes.
+    """Return the mean absolute error of pixels, of means over 16×16 pixels, and of gradients.
 
-    The means hold the colour; the slopes, to the right and below at three scales, keep edges crisp.
+    The means keep the colour, the horizontal and vertical gradients at three scales keep edges sharp.
     """
     loss = (made - wanted).abs().mean()
     loss = loss + (nn.functional.avg_pool2d(made, 16) - nn.functional.avg_pool2d(wanted, 16)).abs().mean()
@@ -116,12 +111,9 @@ def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
 def train_autoencoder(
     folder: Path, vae: Any, paintings: npt.NDArray[np.uint8], budget: Budget, *, seed: int, batch: int
 ) -> Iterator[Progress]:
-    """Train encoder and decoder together.
+    """Train encoder and decoder, then set ``scaling_factor`` and ``shift_factor`` for latents of unit variance."""
 
-    Afterwards ``scaling_factor`` and ``shift_factor`` bring latents to unit variance.
-    """
-
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         images = _batch(paintings, batch, generator)
         with torch.autocast("cpu", torch.bfloat16):
             mean = vae.encode(images).latents.float()
@@ -130,7 +122,7 @@ def train_autoencoder(
         loss: Tensor = picture_loss(made.float(), images) + 1e-3 * mean.square().mean()
         return loss
 
-    yield from fit(folder, vae, loss_of, budget, task="autoencoder", seed=seed)
+    yield from train_stage(folder, vae, compute_loss, budget, task="autoencoder", seed=seed)
     vae.eval()
     with torch.inference_mode():
         latents = torch.cat([vae.encode(to_tensor(paintings[i : i + 16])).latents for i in range(0, 256, 16)])
@@ -143,7 +135,7 @@ def train_autoencoder(
 
 
 def _amplify(vae: Any, gains: Tensor) -> None:
-    """Multiply the latent channels by ``gains`` ``(8,)`` where the encoder ends, divide where the decoder begins."""
+    """Multiply the latent channels by ``gains`` ``(8,)`` at the end of the encoder, and divide them in the decoder."""
     last, first = vae.encoder.layers[-1], vae.decoder.layers[0]
     with torch.no_grad():
         last.weight *= gains[:, None, None, None]
@@ -152,12 +144,9 @@ def _amplify(vae: Any, gains: Tensor) -> None:
 
 
 def restore(folder: Path, vae: Any) -> None:
-    """Load the averaged weights and the latents' scale that :func:`train_autoencoder` left in ``folder``.
-
-    It is frozen and in evaluation mode afterwards.
-    """
-    vae.load_state_dict(averaged(folder))
-    facts = json.loads((folder / "latents.json").read_text(encoding="utf-8"))
+    """Load the result of :func:`train_autoencoder`, frozen and in evaluation mode."""
+    vae.load_state_dict(load_ema(folder))
+    facts = read_json(folder / "latents.json")
     _amplify(vae, torch.tensor(facts.pop("gains")))
     vae.register_to_config(**facts)
     vae.requires_grad_(False).eval()
@@ -166,11 +155,11 @@ def restore(folder: Path, vae: Any) -> None:
 def train_decoder(
     folder: Path, vae: Any, paintings: npt.NDArray[np.uint8], budget: Budget, *, seed: int, batch: int
 ) -> Iterator[Progress]:
-    """Train the decoder on, against the encoder as it stands: the latents that the U-Net learned stay what they are."""
+    """Train only the decoder, so that the latents that the U-Net was trained on do not change."""
     vae.decoder.requires_grad_(True)
     std = 1 / float(vae.config.scaling_factor)
 
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         images = _batch(paintings, batch, generator)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
@@ -178,25 +167,31 @@ def train_decoder(
             made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
         return picture_loss(made.float(), images)
 
-    yield from fit(folder, vae, loss_of, budget, task="decoder", seed=seed)
+    yield from train_stage(folder, vae, compute_loss, budget, task="decoder", seed=seed)
+
+
+def encode(vae: Any, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the scaled latents of pictures, float32 ``(B, 8, 16, 16)``."""
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        mean = vae.encode(to_tensor(pictures)).latents.float()
+    latents: npt.NDArray[np.float32] = (
+        (mean - float(vae.config.shift_factor)) * float(vae.config.scaling_factor)
+    ).numpy()
+    return latents
 
 
 def encode_all(folder: Path, vae: Any, paintings: npt.NDArray[np.uint8]) -> Iterator[Progress]:
-    """Write the scaled latents of all paintings to ``folder/latents.npy``, ``(N, 8, 16, 16)`` float16.
+    """Write the scaled latents of all paintings to ``folder/latents.npy``, float16 ``(N, 8, 16, 16)``.
 
-    No mirror images: the painter lays out left and right alike.
+    Does nothing if the file exists.
     """
     path, count = folder / "latents.npy", len(paintings)
     if path.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     latents = np.empty((count, 8, 16, 16), dtype=np.float16)
-    shift, scale = float(vae.config.shift_factor), float(vae.config.scaling_factor)
     for start in range(0, count, 50):
-        images = to_tensor(paintings[start : start + 50])
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            mean = vae.encode(images).latents.float()
-        latents[start : start + len(images)] = ((mean - shift) * scale).numpy()
+        latents[start : start + 50] = encode(vae, paintings[start : start + 50])
         if start % 1000 == 0:
             yield Progress("encode", start, count)
     np.save(path, latents)

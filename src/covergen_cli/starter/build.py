@@ -1,8 +1,8 @@
-"""Build the starter from nothing: ``python -m covergen_cli.starter.build WORK [--recordings FOLDER …]``.
+"""Builds the starter from nothing: ``python -m covergen_cli.starter.build WORK [--recordings FOLDER …]``.
 
-Stages, each of which goes on where it was stopped: paint pictures, train the autoencoder, encode the paintings, train
-the U-Net on them, train the decoder further, train the upscaler, listen to music, train the adapter, write the bundle.
-Everything is drawn from one seed; how far a stage gets depends on its minutes and on the machine.
+Stages: make paintings, train the autoencoder, encode the paintings, train the U-Net, train the decoder further, train
+the upscaler, analyse music, train the adapter, write the bundle. Each continues where it was interrupted. All random
+numbers depend on one seed; how far a stage trains depends on its minutes and on the machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import torch
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.upscaler import FACTOR, Upscaler
-from covergen_cli.starter import adapter_training as hearing
-from covergen_cli.starter import autoencoder, clips, paintings, unet, upscale
+from covergen_cli.starter import adapter_training, autoencoder, clips, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.train_loop import Budget
 
@@ -30,25 +29,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("covergen.starter")
 
+_MAX_STEPS = 1_000_000
+_PAINTING_PIXELS = 256
+_BATCH_SIZES = {"autoencoder": 8, "unet": 32, "decoder": 6, "tokens": 64, "noise": 64}
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of everything goes into the starter.
+    """The settings of a build.
 
     Args:
-        seed: of all random numbers.
-        threads: CPU threads of the training stages, and processes of the others.
-        paintings: pictures that the base learns from.
-        songs: songs of the synthesiser that the adapter learns from.
-        excerpts: excerpts at most of every recording.
-        autoencoder_minutes: training time of encoder and decoder together.
+        seed: seed of all random numbers.
+        threads: CPU threads of the training stages, and processes of the other stages.
+        paintings: number of paintings that the base is trained on.
+        songs: number of synthesised songs that the adapter is trained on.
+        excerpts: maximum number of excerpts of a recording.
+        autoencoder_minutes: training time of the autoencoder.
         unet_minutes: training time of the U-Net.
-        decoder_minutes: training time of the decoder alone, after that.
-        masters: paintings at four times the size, that the upscaler learns from.
+        decoder_minutes: further training time of the decoder.
+        masters: number of paintings of four times the size that the upscaler is trained on.
         upscaler_minutes: training time of the upscaler.
-        tokens_minutes: training time of the adapter on the base's own tokens.
+        tokens_minutes: training time of the adapter on the tokens of the condition encoder.
         noise_minutes: training time of the adapter through the U-Net.
-        compiled: whether torch compiles the U-Net before it trains; needs a C++ compiler.
+        compiled: compile the U-Net before it is trained, which needs a C++ compiler.
     """
 
     seed: int = 0
@@ -66,108 +69,96 @@ class Recipe:
     compiled: bool = True
 
 
-def _base(work: Path, recipe: Recipe) -> Iterator[Progress | Warned]:
-    yield from paintings.paint_all(
-        work / "paintings",
-        count=recipe.paintings,
-        size=256,
-        seed=recipe.seed,
-        workers=recipe.threads,
-        chunk=min(250, recipe.paintings),
-    )
-    pictures, descriptors = paintings.open_paintings(work / "paintings")
-    torch.manual_seed(recipe.seed)
-    vae = autoencoder.build_autoencoder().to(memory_format=torch.channels_last)
-    budget = Budget(1_000_000, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
-    yield from autoencoder.train_autoencoder(work / "autoencoder", vae, pictures, budget, seed=recipe.seed + 1, batch=8)
-    yield from autoencoder.encode_all(work / "latents", vae, pictures)
-    latents = np.load(work / "latents" / "latents.npy")
-    model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
-    budget = Budget(1_000_000, recipe.unet_minutes, 1e-3, ema_decay=0.999)
-    yield from unet.train_unet(
-        work / "unet",
-        model,
-        condition,
-        latents,
-        descriptors,
-        budget,
-        seed=recipe.seed + 2,
-        batch=32,
-        compiled=recipe.compiled,
-    )
-    budget = Budget(1_000_000, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
-    yield from autoencoder.train_decoder(work / "decoder", vae, pictures, budget, seed=recipe.seed + 3, batch=6)
-    yield from paintings.paint_all(
-        work / "masters",
-        count=recipe.masters,
-        size=256 * FACTOR,
-        seed=recipe.seed + 1,
-        workers=recipe.threads,
-        chunk=min(25, recipe.masters),
-    )
-    masters, _ = paintings.open_paintings(work / "masters")
-    yield from upscale.make_drafts(work / "drafts", vae, masters, seed=recipe.seed)
-    upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
-    budget = Budget(1_000_000, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
-    yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=recipe.seed + 7)
-    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
-
-
-def _adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
-    jobs = clips.recording_jobs(recordings, recipe.excerpts, recipe.seed)
-    yield from clips.hear_all(
-        work / "clips" / "synthetic", clips.synthetic_jobs(recipe.songs, recipe.seed), workers=recipe.threads
-    )
-    yield from clips.hear_all(work / "clips" / "recorded", jobs, workers=recipe.threads)
-    heard = clips.open_clips(work / "clips" / "synthetic", work / "clips" / "recorded")
-    torch.manual_seed(recipe.seed + 4)
-    model, condition, vae = (
-        unet.build_unet().to(memory_format=torch.channels_last),
-        unet.ConditionEncoder(),
-        autoencoder.build_autoencoder(),
-    )
-    autoencoder.restore(work / "autoencoder", vae)
-    unet.restore(work / "unet", model, condition)
-    adapter = Adapter(hearing.ADAPTER_CONFIG)
-    budget = Budget(1_000_000, recipe.tokens_minutes, 1e-3, ema_decay=0.998)
-    yield from hearing.train_by_tokens(
-        work / "adapter-tokens", adapter, condition, heard, budget, seed=recipe.seed + 5, batch=64
-    )
-    yield from hearing.paint_clips(work / "clip-latents", vae, heard, each=2, seed=10**9 + recipe.seed)
-    latents = np.load(work / "clip-latents" / "latents.npy")
-    budget = Budget(1_000_000, recipe.noise_minutes, 1e-4, ema_decay=0.99)
-    yield from hearing.train_by_noise(
-        work / "adapter-noise", adapter, model, heard, latents, budget, seed=recipe.seed + 6, batch=64
-    )
-    facts: dict[str, object] = {
-        "clips": len(heard.names),
-        "recordings": len(recordings),
-        "songs": recipe.songs,
-        "seed": recipe.seed,
-    }
-    write_bundle(work / "bundle", adapter=adapter, training=facts)
-
-
 def build(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
-    """Run all stages; the bundle ends up in ``work/bundle``.
+    """Run all stages and write the bundle to ``work/bundle``.
 
     Args:
-        work: keeps every intermediate result; 6 GB.
-        recordings: music files for the adapter to listen to, beside the synthesised songs.
-        recipe: how much of everything.
+        work: folder of the intermediate results, 6 GB.
+        recordings: music files that the adapter is trained on, besides the synthesised songs.
+        recipe: the settings.
     """
     torch.set_flush_denormal(True)
     torch.set_num_threads(recipe.threads)
-    yield from _base(work, recipe)
-    yield from _adapter(work, recordings, recipe)
+    yield from _build_base(work, recipe)
+    yield from _build_adapter(work, recordings, recipe)
+
+
+def _build_base(work: Path, recipe: Recipe) -> Iterator[Progress]:
+    seed = recipe.seed
+    yield from _paint(work / "paintings", recipe, recipe.paintings, _PAINTING_PIXELS, seed, 250)
+    pictures, descriptors = paintings.open_paintings(work / "paintings")
+    torch.manual_seed(seed)
+    vae = autoencoder.build_autoencoder().to(memory_format=torch.channels_last)
+    budget = Budget(_MAX_STEPS, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
+    yield from autoencoder.train_autoencoder(
+        work / "autoencoder", vae, pictures, budget, seed=seed + 1, batch=_BATCH_SIZES["autoencoder"]
+    )
+    yield from autoencoder.encode_all(work / "latents", vae, pictures)
+    latents = np.load(work / "latents" / "latents.npy")
+    model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
+    budget = Budget(_MAX_STEPS, recipe.unet_minutes, 1e-3, ema_decay=0.999)
+    options = {"seed": seed + 2, "batch": _BATCH_SIZES["unet"], "compiled": recipe.compiled}
+    yield from unet.train_unet(work / "unet", model, condition, latents, descriptors, budget, **options)
+    budget = Budget(_MAX_STEPS, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
+    yield from autoencoder.train_decoder(
+        work / "decoder", vae, pictures, budget, seed=seed + 3, batch=_BATCH_SIZES["decoder"]
+    )
+    yield from _paint(work / "masters", recipe, recipe.masters, _PAINTING_PIXELS * FACTOR, seed + 1, 25)
+    masters, _ = paintings.open_paintings(work / "masters")
+    yield from upscale.make_drafts(work / "drafts", vae, masters, seed=seed)
+    upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
+    budget = Budget(_MAX_STEPS, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
+    yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=seed + 7)
+    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
+
+
+def _paint(folder: Path, recipe: Recipe, count: int, size: int, seed: int, chunk: int) -> Iterator[Progress]:
+    chunk = min(chunk, count)
+    yield from paintings.paint_all(folder, count=count, size=size, seed=seed, workers=recipe.threads, chunk=chunk)
+
+
+def _build_adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
+    seed, folder = recipe.seed, work / "clips"
+    jobs = clips.recording_jobs(recordings, recipe.excerpts, seed)
+    songs = clips.synthetic_jobs(recipe.songs, seed)
+    yield from clips.analyse_clips(folder / "synthetic", songs, workers=recipe.threads)
+    yield from clips.analyse_clips(folder / "recorded", jobs, workers=recipe.threads)
+    music = clips.open_clips(folder / "synthetic", folder / "recorded")
+    torch.manual_seed(seed + 4)
+    model = unet.build_unet().to(memory_format=torch.channels_last)
+    condition, vae = unet.ConditionEncoder(), autoencoder.build_autoencoder()
+    autoencoder.restore(work / "autoencoder", vae)
+    unet.restore(work / "unet", model, condition)
+    adapter = Adapter(adapter_training.ADAPTER_CONFIG)
+    budget = Budget(_MAX_STEPS, recipe.tokens_minutes, 1e-3, ema_decay=0.998)
+    yield from adapter_training.train_by_tokens(
+        work / "adapter-tokens", adapter, condition, music, budget, seed=seed + 5, batch=_BATCH_SIZES["tokens"]
+    )
+    yield from adapter_training.paint_clips(work / "clip-latents", vae, music, each=2, seed=10**9 + seed)
+    latents = np.load(work / "clip-latents" / "latents.npy")
+    budget = Budget(_MAX_STEPS, recipe.noise_minutes, 1e-4, ema_decay=0.99)
+    yield from adapter_training.train_by_noise(
+        work / "adapter-noise", adapter, model, music, latents, budget, seed=seed + 6, batch=_BATCH_SIZES["noise"]
+    )
+    training = {"clips": len(music.names), "recordings": len(recordings), "songs": recipe.songs, "seed": seed}
+    write_bundle(work / "bundle", adapter=adapter, training=training)
+
+
+def find_music(sources: list[Path]) -> Iterator[Path]:
+    """Return the music files in folders, and those listed in text files, whose paths are relative to the list."""
+    for source in sources:
+        if source.is_dir():
+            yield from sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+        else:
+            yield from (source.parent / line for line in source.read_text(encoding="utf-8").splitlines() if line)
 
 
 def main() -> None:
-    """Parse the command line, run :func:`build` and log what it tells."""
+    """Parse the command line, run :func:`build` and log its events."""
     parser = argparse.ArgumentParser(
         prog="python -m covergen_cli.starter.build", description="Build the starter from nothing."
     )
-    parser.add_argument("work", type=Path, help="folder for intermediate results; go on with the same one")
+    parser.add_argument("work", type=Path, help="folder of the intermediate results; a build continues with the same")
     parser.add_argument(
         "--recordings", type=Path, nargs="*", default=[], help="folders of music, or text files that list music files"
     )
@@ -181,15 +172,6 @@ def main() -> None:
     work, sources = options.pop("work"), options.pop("recordings")
     for event in build(work, list(find_music(sources)), Recipe(**options)):
         log.info("%s", event)
-
-
-def find_music(sources: list[Path]) -> Iterator[Path]:
-    """List music files in folders, and those named (relative to it) by text files."""
-    for source in sources:
-        if source.is_dir():
-            yield from sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-        else:
-            yield from (source.parent / line for line in source.read_text(encoding="utf-8").splitlines() if line)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Last stage of the starter: write what was trained in the layout that every base has."""
+"""Last stage of the starter: writes the trained models in the layout of a base with an adapter."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from covergen_cli.models.upscaler import Upscaler
 
 
-def _half(model: Any, folder: Path) -> None:
-    """Save a diffusers model as float16 without changing it."""
+def _save_half(model: Any, folder: Path) -> None:
+    """Save a diffusers model in half precision; the model itself is not changed."""
     folder.mkdir(parents=True, exist_ok=True)
     known = inspect.signature(type(model).__init__).parameters
     config = {name: value for name, value in model.config.items() if name in known}
@@ -33,8 +34,8 @@ def _half(model: Any, folder: Path) -> None:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
-def seal(folder: Path) -> None:
-    """Write ``sha256.json``: the hash of every other file in the bundle, checked whenever the starter is loaded."""
+def write_hashes(folder: Path) -> None:
+    """Write ``sha256.json``, the hashes of all JSON and safetensors files, which are checked before loading."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in {".json", ".safetensors"})
     hashes = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files if path.name != "sha256.json"}
     write_json(folder / "sha256.json", hashes)
@@ -48,23 +49,23 @@ def write_bundle(
     null: Tensor | None = None,
     upscaler: Upscaler | None = None,
     adapter: Adapter | None = None,
-    training: dict[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the parts that are given, half precision, and seal the bundle.
+    """Write the given parts in half precision, and the hashes of the bundle.
 
     Args:
-        folder: made if it is not there.
+        folder: folder of the bundle.
         vae: the autoencoder.
         unet: the U-Net.
         null: the learned null condition ``(1, 8, 128)``.
-        upscaler: of the base's pictures.
-        adapter: needs the base, which is read from ``folder``, to be there already.
-        training: facts about the adapter's training.
+        upscaler: the upscaler.
+        adapter: the adapter; the base has to be in ``folder`` already.
+        training: metadata about the training of the adapter.
     """
     if vae is not None:
-        _half(vae, folder / "vae")
+        _save_half(vae, folder / "vae")
     if unet is not None:
-        _half(unet, folder / "unet")
+        _save_half(unet, folder / "unet")
     if null is not None:
         write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER_CONFIG)
         (folder / "null_condition").mkdir(exist_ok=True)
@@ -77,4 +78,4 @@ def write_bundle(
     if adapter is not None:
         facts = load_base(str(folder)).metadata() | {"reference": "starter"}
         save_adapter(folder / "adapter", adapter, get_encoder("mel").spec(), facts, training or {}, dtype=torch.float16)
-    seal(folder)
+    write_hashes(folder)

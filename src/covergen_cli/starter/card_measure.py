@@ -1,4 +1,4 @@
-"""First half of a model card: hear songs that the model never saw, draw their covers, and measure both."""
+"""Analyses held-out songs for a model card, draws their covers, and measures both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from covergen_cli.audio.descriptors import describe
 from covergen_cli.audio.io import load, save_mp3
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import SegmentConfig
-from covergen_cli.covers.pipeline import song_seed
+from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.measures.correlation import agreement_table
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.pipeline import CoverPipeline
 
-    Drawing: TypeAlias = Generator[Progress | Warned, None, "Covers"]
+    Drawing: TypeAlias = Generator[Progress | Warned, None, "MeasuredCovers"]
 
 FIRST_HELD_OUT_SEED = 10_000_000
-"""Songs of the synthesiser from this seed on are never used in training."""
+"""First seed of the synthesised songs that are not used in training."""
 
 SEEDS_PER_SONG = 2
 _SONG_SECONDS = 60.0
@@ -46,14 +46,14 @@ Thumbnails: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Song:
-    """A song as ``covergen generate`` hears it, with what there is to hear in it.
+class AnalysedSong:
+    """Embedding and descriptors of a song's salient segment.
 
     Args:
-        name: the file's name, without its folder.
-        embedding: float32 ``(T, E)`` of the salient segment.
-        descriptors: float32 ``(7,)`` of the same segment.
-        seconds: wall-clock time of finding the segment, reading and embedding it.
+        name: name of the file without suffix.
+        embedding: float32 ``(T, E)``.
+        descriptors: float32 ``(7,)``.
+        seconds: wall-clock time of finding, decoding and embedding the segment.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Song:
 
 
 @dataclass(frozen=True)
-class Covers:
-    """Measurements of ``N`` songs' covers, :data:`SEEDS_PER_SONG` each.
+class MeasuredCovers:
+    """Measurements of the covers of ``N`` songs, :data:`SEEDS_PER_SONG` each.
 
     Args:
-        qualities: float32 ``(N, 2, 5)``, fields of :class:`covergen_cli.measures.qualities.Qualities`.
+        qualities: float32 ``(N, 2, 7)``, in the order of :data:`covergen_cli.measures.qualities.FIELDS`.
         thumbnails: float32 ``(N, 2, 32, 32, 3)``.
-        seconds: float64 ``(N, 2)``, wall-clock time of drawing each.
+        seconds: wall-clock time of drawing each, float64 ``(N, 2)``.
     """
 
     qualities: npt.NDArray[np.float32]
@@ -77,8 +77,8 @@ class Covers:
     seconds: npt.NDArray[np.float64]
 
 
-def hear(path: Path, encoder: Encoder) -> Song:
-    """Find the salient segment of a song, embed it and describe it.
+def analyse_song(path: Path, encoder: Encoder) -> AnalysedSong:
+    """Find the salient segment of a song, and compute its embedding and descriptors.
 
     Raises:
         InputError: the file cannot be used.
@@ -88,55 +88,57 @@ def hear(path: Path, encoder: Encoder) -> Song:
     clip = load(path, encoder.sample_rate_hz, found.start_seconds, found.end_seconds)
     embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
     seconds = time.monotonic() - started
-    return Song(path.stem, embedding, describe(clip.samples, clip.sample_rate_hz).as_array(), seconds)
+    return AnalysedSong(path.stem, embedding, describe(clip.samples, clip.sample_rate_hz).as_array(), seconds)
 
 
-def hear_songs(paths: Sequence[Path], encoder: Encoder) -> Generator[Progress | Warned, None, list[Song]]:
-    """Hear every song that can be used."""
+def analyse_songs(paths: Sequence[Path], encoder: Encoder) -> Generator[Progress | Warned, None, list[AnalysedSong]]:
+    """Analyse songs; those that cannot be used are left out with a warning."""
     songs = []
     for number, path in enumerate(paths):
         try:
-            songs.append(hear(path, encoder))
+            songs.append(analyse_song(path, encoder))
         except InputError as error:
             yield Warned(error.message, path)
-        yield Progress("hear", number + 1, len(paths), path.name)
+        yield Progress("analyse", number + 1, len(paths), path.name)
     return songs
 
 
-def compose_songs(count: int, encoder: Encoder) -> Generator[Progress | Warned, None, list[Song]]:
-    """Compose ``count`` songs that no model was trained on, and hear them as files, like any other song."""
+def compose_songs(count: int, encoder: Encoder) -> Generator[Progress | Warned, None, list[AnalysedSong]]:
+    """Synthesise ``count`` held-out songs, write them to files, and analyse them like other songs."""
     songs = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             seed = FIRST_HELD_OUT_SEED + number
             path = Path(folder) / f"song {seed}.mp3"
             save_mp3(path, render(compose(seed), _SONG_SECONDS, _SONG_RATE_HZ), _SONG_RATE_HZ)
-            songs.append(hear(path, encoder))
+            songs.append(analyse_song(path, encoder))
             path.unlink()
             yield Progress("compose", number + 1, count)
     return songs
 
 
-def draw_covers(pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
-    """Draw and measure the covers of songs, with the seeds ``config.seed`` and the next."""
+def draw_covers(pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config: GenerateConfig) -> Drawing:
+    """Draw and measure the covers of songs, with the seed ``config.seed`` and the following ones."""
 
-    def draw(song: Song, seed: int) -> Picture:
+    def draw(song: AnalysedSong, seed: int) -> Picture:
         return np.asarray(pipeline.draw_cover(pipeline.audio_tokens(song.embedding), seed, config))
 
     return (yield from _measured("draw", songs, config.seed, draw))
 
 
-def paint_covers(pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig) -> Drawing:
-    """Paint the same songs by rule, from their descriptors: what a model that learned all would draw."""
+def paint_covers(pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config: GenerateConfig) -> Drawing:
+    """Make paintings from the descriptors of songs, as for training, and measure them."""
 
-    def draw(song: Song, seed: int) -> Picture:
+    def draw(song: AnalysedSong, seed: int) -> Picture:
         picture = torch.from_numpy(paint(song.descriptors, seed, 256)).permute(2, 0, 1).float() / 127.5 - 1
         return np.asarray(pipeline.finish(picture, seed, config))
 
     return (yield from _measured("paint", songs, config.seed, draw))
 
 
-def _measured(task: str, songs: Sequence[Song], first_seed: int, draw: Callable[[Song, int], Picture]) -> Drawing:
+def _measured(
+    task: str, songs: Sequence[AnalysedSong], first_seed: int, draw: Callable[[AnalysedSong, int], Picture]
+) -> Drawing:
     count = len(songs)
     qualities = np.empty((count, SEEDS_PER_SONG, len(FIELDS)), np.float32)
     thumbnails = np.empty((count, SEEDS_PER_SONG, 32, 32, 3), np.float32)
@@ -149,38 +151,42 @@ def _measured(task: str, songs: Sequence[Song], first_seed: int, draw: Callable[
             qualities[number, index] = measure(picture).as_array()
             thumbnails[number, index] = thumbnail(picture)
         yield Progress(task, number + 1, count, song.name)
-    return Covers(qualities, thumbnails, seconds)
+    return MeasuredCovers(qualities, thumbnails, seconds)
 
 
-def agreement_of(songs: Sequence[Song], drawn: Covers, painted: Covers, seed: int) -> list[dict[str, Any]]:
-    """Correlate what was heard with what is seen, for every pair that should rise together.
+def measure_agreement(
+    songs: Sequence[AnalysedSong], drawn: MeasuredCovers, painted: MeasuredCovers, seed: int
+) -> list[dict[str, Any]]:
+    """Correlate descriptors of songs with qualities of their covers, averaged over the covers of a song.
 
     Returns:
-        JSON-able, one entry per pair: ``heard``, ``seen``, and ``covers``, ``painter`` and ``shuffled``, each with
-        ``rho``, ``low`` and ``high``. A song's quality is the mean over its covers.
+        the table of :func:`covergen_cli.measures.correlation.agreement_table` with the keys ``covers``, ``painter``
+        and ``shuffled``.
     """
-    heard = np.stack([song.descriptors for song in songs])
+    descriptors = np.stack([song.descriptors for song in songs])
     seen = {"covers": drawn.qualities.mean(axis=1), "painter": painted.qualities.mean(axis=1)}
-    return agreement_table(heard, seen, seed=seed)
+    return agreement_table(descriptors, seen, seed=seed)
 
 
-def memory_of(drawn: Thumbnails, fresh: Thumbnails, paintings: Picture) -> Generator[Progress, None, dict[str, Any]]:
-    """Look for covers that are copies of training paintings.
+def find_near_copies(
+    drawn: Thumbnails, fresh: Thumbnails, paintings: Picture
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Measure how similar covers are to the training paintings.
 
     Args:
-        drawn: ``(N, 32, 32, 3)``, of covers.
-        fresh: ``(N, 32, 32, 3)``, of paintings that nobody was trained on: how near chance comes.
-        paintings: sRGB ``(M, S, S, 3)``, all that were trained on.
+        drawn: thumbnails of the covers, ``(N, 32, 32, 3)``.
+        fresh: thumbnails of paintings that were not used in training, ``(N, 32, 32, 3)``, for comparison.
+        paintings: all training paintings, sRGB ``(M, S, S, 3)``.
 
     Returns:
-        ``covers`` N, ``paintings`` M, and for ``drawn`` and ``fresh`` the distance to the nearest painting: its
-        ``median``, the ``smallest``, and how many are ``copies``.
+        ``covers`` N, ``paintings`` M, and for ``drawn`` and ``fresh`` the ``median`` and the ``smallest`` distance to
+        the nearest painting, and the number of ``copies``.
     """
     known = np.empty((len(paintings), *drawn.shape[1:]), np.float32)
     for number, painting in enumerate(paintings):
         known[number] = thumbnail(painting)
         if number % 500 == 0:
-            yield Progress("remember", number, len(paintings))
+            yield Progress("read paintings", number, len(paintings))
     found: dict[str, Any] = {"covers": len(drawn), "paintings": len(paintings)}
     for name, pictures in (("drawn", drawn), ("fresh", fresh)):
         nearest = _nearest(pictures, known)
@@ -190,13 +196,13 @@ def memory_of(drawn: Thumbnails, fresh: Thumbnails, paintings: Picture) -> Gener
 
 
 def _coarse(pictures: Thumbnails) -> Thumbnails:
-    """Average thumbnails ``(N, 32, 32, 3)`` to ``(N, 8, 8, 3)``."""
+    """Return thumbnails ``(N, 32, 32, 3)`` reduced to ``(N, 8, 8, 3)``."""
     small: Thumbnails = pictures.reshape(len(pictures), 8, 4, 8, 4, 3).mean(axis=(2, 4))
     return small
 
 
 def _nearest(pictures: Thumbnails, known: Thumbnails, candidates: int = 64) -> npt.NDArray[np.float64]:
-    """Distance of each of ``pictures`` to the nearest of ``known``, among those that are nearest at 8 × 8 pixels."""
+    """Return the distance of each picture to the nearest of ``known``, among the candidates nearest at 8×8 pixels."""
     outline, found = _coarse(known), np.empty(len(pictures))
     for number, (picture, coarse) in enumerate(zip(pictures, _coarse(pictures), strict=True)):
         order = np.argsort(np.linalg.norm(outline - coarse, axis=-1).mean(axis=(1, 2)))[:candidates]
@@ -204,12 +210,10 @@ def _nearest(pictures: Thumbnails, known: Thumbnails, candidates: int = 64) -> n
     return found
 
 
-def diversity_of(covers: Covers) -> dict[str, float]:
-    """Summarise how unlike covers are; distances as :func:`covergen_cli.measures.diversity.distance`.
+def measure_diversity(covers: MeasuredCovers) -> dict[str, float]:
+    """Return the figures of :func:`covergen_cli.measures.diversity.spread_of` and ``between_variations``.
 
-    Returns:
-        ``between_songs`` and ``between_variations``, mean distances; ``smallest`` between two songs; ``pairs`` of
-        songs; ``near_copies`` among them.
+    The latter is the mean distance between two covers of one song.
     """
     within = [distance(first, second) for first, second in covers.thumbnails]
     return spread_of(covers.thumbnails[:, 0]) | {"between_variations": float(np.mean(within))}

@@ -1,4 +1,4 @@
-"""The pictures of a model card: a grid of songs, variations of a few, and sweeps of one descriptor each."""
+"""Draws the pictures of a model card: covers of many songs, variations of a few, and sweeps of one descriptor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from covergen_cli.audio.descriptors import NAMES
-from covergen_cli.covers.pipeline import song_seed
+from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.pipeline import CoverPipeline
-    from covergen_cli.starter.card_measure import Song
+    from covergen_cli.starter.card_measure import AnalysedSong
 
 SWEEPS: tuple[tuple[str, str, str], ...] = (
     ("tempo", "slow", "fast"),
@@ -31,7 +31,7 @@ SWEEPS: tuple[tuple[str, str, str], ...] = (
     ("density", "sparse", "busy"),
     ("percussiveness", "sustained", "percussive"),
 )
-"""Descriptor, and what its low and its high end sound like: the rows of ``sweep.png``."""
+"""The rows of ``sweep.png``: a descriptor, and names of its low and its high end."""
 
 _GRID_SONGS = 24
 _GRID_WIDE = 6
@@ -46,12 +46,12 @@ Row = list[Image.Image]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Which songs the pictures show.
+class ShownSongs:
+    """Names of the songs in the pictures.
 
     Args:
-        grid: names, row by row.
-        variations: names, a row each.
+        grid: row by row.
+        variations: one per row.
     """
 
     grid: list[str]
@@ -61,21 +61,18 @@ class Shown:
 def draw_pictures(
     out: Path,
     pipeline: CoverPipeline,
-    songs: Sequence[Song],
+    songs: Sequence[AnalysedSong],
     config: GenerateConfig,
     condition: Callable[[Tensor], Tensor] | None,
-) -> Generator[Progress, None, Shown]:
-    """Write ``grid.png``, ``variations.png`` and ``sweep.png`` to ``out``.
-
-    The seed picks the songs of the first two.
+) -> Generator[Progress, None, ShownSongs]:
+    """Write ``grid.png``, ``variations.png`` and ``sweep.png``; the seed chooses the songs.
 
     Args:
-        out: a folder.
+        out: folder of the pictures.
         pipeline: the models.
-        songs: to pick from.
-        config: how to draw.
-        condition: descriptors ``(B, 7)`` → tokens ``(B, K, D)``, what the base was trained with; without it there is no
-            sweep.
+        songs: the songs to choose from.
+        config: settings for drawing.
+        condition: the condition encoder, descriptors ``(B, 7)`` → tokens ``(B, K, D)``; ``None`` for no sweep.
     """
     picked = np.random.default_rng([config.seed, 3]).permutation(len(songs))
     chosen = [songs[i] for i in picked[:_GRID_SONGS]]
@@ -84,11 +81,11 @@ def draw_pictures(
     yield from _variations(out / "variations.png", pipeline, varied, config)
     if condition is not None:
         yield from _sweep(out / "sweep.png", pipeline, condition, config)
-    return Shown([song.name for song in chosen], [song.name for song in varied])
+    return ShownSongs([song.name for song in chosen], [song.name for song in varied])
 
 
 def _grid(
-    path: Path, pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig
+    path: Path, pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
     cells: Row = []
     for song in songs:
@@ -99,7 +96,7 @@ def _grid(
 
 
 def _variations(
-    path: Path, pipeline: CoverPipeline, songs: Sequence[Song], config: GenerateConfig
+    path: Path, pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
     rows: list[Row] = []
     for song in songs:
@@ -113,20 +110,20 @@ def _variations(
 def _sweep(
     path: Path, pipeline: CoverPipeline, condition: Callable[[Tensor], Tensor], config: GenerateConfig
 ) -> Generator[Progress, None, None]:
-    """Move one descriptor from end to end, the others in the middle, while the noise, and so the layout, stays."""
+    """Vary one descriptor per row, with the others in the middle and the same noise, and so the same layout."""
     rows: list[Row] = []
     for number, (name, _, _) in enumerate(SWEEPS):
-        heard = torch.full((_SWEEP_STEPS, len(NAMES)), 0.5)
-        heard[:, NAMES.index(name)] = torch.linspace(0.02, 0.98, _SWEEP_STEPS)
+        values = torch.full((_SWEEP_STEPS, len(NAMES)), 0.5)
+        values[:, NAMES.index(name)] = torch.linspace(0.02, 0.98, _SWEEP_STEPS)
         with torch.inference_mode():
-            tokens = condition(heard).to(pipeline.base.device)
+            tokens = condition(values).to(pipeline.base.device)
         rows.append([pipeline.draw_cover(one[None], config.seed + number, config) for one in tokens])
         yield Progress(path.name, len(rows), len(SWEEPS), name)
     _save(path, rows, _CELL)
 
 
 def _save(path: Path, rows: Sequence[Row], side: int) -> None:
-    """Reduce covers to ``side`` pixels and lay them out in rows, with transparent gaps."""
+    """Resize covers to ``side`` pixels and write them as a grid with transparent gaps."""
     width, height = max(len(row) for row in rows), len(rows)
     size = (width * (side + _GAP) - _GAP, height * (side + _GAP) - _GAP)
     sheet = Image.new("RGBA", size)

@@ -1,4 +1,4 @@
-"""Third part of a model card: does the adapter hear a song as the same when only its file changes?"""
+"""Measures for a model card how much the adapter's tokens change with the file of a song."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 AS_IT_IS = "as it is"
 CHANGES = ("12 dB quieter", "one channel only", "mp3 at 64 kbit/s", "ten seconds later, or earlier")
-"""What is done to a song, see :func:`changed`."""
+"""Names of the changes that :func:`changed` makes."""
 
 _QUIETER = 10 ** (-12 / 20)
 _SHIFT_SECONDS = 10.0
 
 
 def changed(path: Path, rate_hz: int) -> Iterator[tuple[str, Samples]]:
-    """Read the salient segment of a song, as it is and then changed in every way.
+    """Decode the salient segment of a song, unchanged and with every change.
 
     Yields:
         the name of the change, and mono samples ``(n,)``.
@@ -83,43 +83,43 @@ def _through_mp3(samples: Samples, rate_hz: int, bits_per_second: int) -> Sample
     back = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
     with av.open(file) as container:
         pieces = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in back.resample(frame)]
-    heard: Samples = np.concatenate(pieces).astype(np.float32)
-    return heard
+    decoded: Samples = np.concatenate(pieces).astype(np.float32)
+    return decoded
 
 
-def robustness_of(
+def measure_robustness(
     pipeline: CoverPipeline, encoder: Encoder, paths: Sequence[Path]
 ) -> Generator[Progress, None, dict[str, Any]]:
-    """Compare what the adapter says of changed songs with what it says of the songs as they are.
+    """Compare the adapter's tokens of changed songs with those of the unchanged songs.
 
     Args:
-        pipeline: its adapter listens.
-        encoder: the adapter's.
-        paths: songs that it was not trained on; those that cannot be used are passed over.
+        pipeline: the models.
+        encoder: the audio encoder of the adapter.
+        paths: held-out songs; those that cannot be used are left out.
 
     Returns:
-        JSON-able: ``songs``, and for each of :data:`CHANGES` the mean distance of the tokens from those of the song as
-        it is, as a ``share`` of the mean distance between two songs, and how many songs are ``recognised``: no other
-        song's tokens are nearer. Nothing where fewer than two songs can be used.
+        JSON-able: the number of ``songs``, and for each of :data:`CHANGES` the mean distance between the tokens of the
+        changed and the unchanged song, as a ``share`` of the mean distance between two songs, and how many songs are
+        ``recognised``: their own tokens are nearest. ``{}`` if fewer than two songs can be used.
     """
-    said: dict[str, list[Samples]] = {name: [] for name in (AS_IT_IS, *CHANGES)}
+    tokens: dict[str, list[Samples]] = {name: [] for name in (AS_IT_IS, *CHANGES)}
     for number, path in enumerate(paths, 1):
         try:
-            heard = dict(changed(path, encoder.sample_rate_hz))
-            embedded = {name: encoder.embed(samples, encoder.sample_rate_hz) for name, samples in heard.items()}
+            versions = dict(changed(path, encoder.sample_rate_hz))
+            embedded = {name: encoder.embed(samples, encoder.sample_rate_hz) for name, samples in versions.items()}
         except InputError:
             continue
         for name, embedding in embedded.items():
-            said[name].append(pipeline.audio_tokens(embedding).float().numpy().reshape(-1))
+            tokens[name].append(pipeline.audio_tokens(embedding).float().numpy().reshape(-1))
         yield Progress("change", number, len(paths), path.name)
-    count = len(said[AS_IT_IS])
+    count = len(tokens[AS_IT_IS])
     if count < 2:
         return {}
-    plain = np.stack(said[AS_IT_IS])
+    plain = np.stack(tokens[AS_IT_IS])
     between = _distances(plain, plain).sum() / (count * (count - 1))
     found: dict[str, Any] = {"songs": count}
     for name in CHANGES:
-        apart = _distances(np.stack(said[name]), plain)
+        apart = _distances(np.stack(tokens[name]), plain)
         own = np.diag(apart)
         recognised = int((apart.argmin(axis=1) == np.arange(count)).sum())
         found[name] = {"share": float(own.mean() / between), "recognised": recognised}
@@ -127,6 +127,6 @@ def robustness_of(
 
 
 def _distances(a: Samples, b: Samples) -> npt.NDArray[np.float64]:
-    """Euclidean distance of every row of ``a`` from every row of ``b``."""
+    """Return the Euclidean distance of every row of ``a`` from every row of ``b``."""
     distances: npt.NDArray[np.float64] = np.linalg.norm(a[:, None].astype(np.float64) - b[None], axis=-1)
     return distances

@@ -1,4 +1,4 @@
-"""Stage 4 of the starter: music to listen to, synthesised and recorded, as embeddings with what was heard in them."""
+"""Stage 4 of the starter: computes embeddings and descriptors of synthesised and recorded music."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CLIP_SECONDS = 30.0
 _CHUNK = 16
 
 Job = tuple[str, float]
-"""A recording's path and a start in seconds, or ``("synthetic:SEED", 0.0)``."""
+"""Path of a recording and start in seconds, or ``("synthetic:SEED", 0.0)``."""
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Clips that were listened to.
+    """Embeddings and descriptors of ``N`` clips.
 
     Args:
-        names: where each came from, ``N`` of them.
-        embeddings: float16 ``(N, T, 512)``, padded at the end with zeros.
-        lengths: int64 ``(N,)``, real frames.
+        names: source of each clip.
+        embeddings: float16 ``(N, T, 512)``, padded with zeros.
+        lengths: int64 ``(N,)``, number of frames without padding.
         descriptors: float32 ``(N, 7)``.
     """
 
@@ -43,12 +43,12 @@ class Clips:
 
 
 def synthetic_jobs(count: int, seed: int) -> list[Job]:
-    """List ``count`` songs of the synthesiser, the first of them composed from ``seed``."""
+    """Return ``count`` songs of the synthesiser, with seeds from ``seed`` on."""
     return [(f"synthetic:{seed + i}", 0.0) for i in range(count)]
 
 
 def recording_jobs(files: Sequence[Path], per_file: int, seed: int) -> list[Job]:
-    """List up to ``per_file`` excerpts of each recording, spread over it; what cannot be probed is left out."""
+    """Return up to ``per_file`` excerpts of each recording, spread over it; unreadable files are left out."""
     jobs: list[Job] = []
     for number, path in enumerate(sorted(files)):
         try:
@@ -62,7 +62,7 @@ def recording_jobs(files: Sequence[Path], per_file: int, seed: int) -> list[Job]
     return jobs
 
 
-def _hear(job: Job) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]] | None:
+def _analyse(job: Job) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]] | None:
     name, start = job
     try:
         if name.startswith("synthetic:"):
@@ -77,21 +77,21 @@ def _hear(job: Job) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]] |
     return embedding.astype(np.float16), describe(samples, ANALYSIS_RATE_HZ).as_array()
 
 
-def hear_all(folder: Path, jobs: Sequence[Job], *, workers: int) -> Iterator[Progress | Warned]:
-    """Listen to every job and keep the result in ``folder/NNNNN.npz``, sixteen a file; goes on where it was stopped."""
+def analyse_clips(folder: Path, jobs: Sequence[Job], *, workers: int) -> Iterator[Progress | Warned]:
+    """Analyse every job and write the results to ``folder/NNNNN.npz``, sixteen per file; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     with mapping(workers) as each:
         for start in range(0, len(jobs), _CHUNK):
             path = folder / f"{start:05d}.npz"
             chunk = jobs[start : start + _CHUNK]
             if not path.exists():
-                heard = list(zip(chunk, each(_hear, chunk), strict=True))
-                good = [(name, *result) for (name, _), result in heard if result is not None]
-                for (name, at), result in heard:
+                analysed = list(zip(chunk, each(_analyse, chunk), strict=True))
+                good = [(name, *result) for (name, _), result in analysed if result is not None]
+                for (name, at), result in analysed:
                     if result is None:
                         yield Warned(f"{name} at {at:.0f} s cannot be used")
                 _write(path, good)
-            yield Progress("listen", min(start + _CHUNK, len(jobs)), len(jobs))
+            yield Progress("analyse clips", min(start + _CHUNK, len(jobs)), len(jobs))
 
 
 def _write(path: Path, good: list[tuple[str, npt.NDArray[np.float16], npt.NDArray[np.float32]]]) -> None:
@@ -107,15 +107,15 @@ def _write(path: Path, good: list[tuple[str, npt.NDArray[np.float16], npt.NDArra
 
 
 def open_clips(*folders: Path) -> Clips:
-    """Open what :func:`hear_all` kept in one or more folders."""
+    """Return the results of :func:`analyse_clips` in one or more folders."""
     names: list[str] = []
     embeddings: list[npt.NDArray[np.float16]] = []
     descriptors: list[npt.NDArray[np.float32]] = []
     for path in (path for folder in folders for path in sorted(folder.glob("*.npz"))):
-        with np.load(path, allow_pickle=False) as kept:
-            names += kept["names"].tolist()
-            descriptors.append(kept["descriptors"])
-            embeddings += [kept[f"embedding_{i}"] for i in range(len(kept["names"]))]
+        with np.load(path, allow_pickle=False) as file:
+            names += file["names"].tolist()
+            descriptors.append(file["descriptors"])
+            embeddings += [file[f"embedding_{i}"] for i in range(len(file["names"]))]
     lengths = np.array([len(embedding) for embedding in embeddings], dtype=np.int64)
     padded = np.zeros((len(embeddings), int(lengths.max()), embeddings[0].shape[1]), dtype=np.float16)
     for row, embedding in zip(padded, embeddings, strict=True):

@@ -1,4 +1,4 @@
-"""Stage 1 of the starter: paint the pictures that the base learns from."""
+"""Stage 1 of the starter: makes the paintings that the base is trained on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from covergen_cli.synthetic.painter import paint
 
 
 def draw_descriptors(count: int, seed: int) -> npt.NDArray[np.float32]:
-    """Draw descriptors ``(count, 7)``.
-
-    Each independent and spread wide over [0, 1], so that the base learns every combination.
-    """
+    """Return random descriptors ``(count, 7)``, independent and spread over [0, 1], so that all combinations occur."""
     rng = np.random.default_rng([seed, 7])
     return rng.beta(0.9, 0.9, size=(count, len(NAMES))).astype(np.float32)
 
@@ -28,20 +25,20 @@ def _paint_chunk(descriptors: npt.NDArray[np.float32], first_seed: int, size: in
 
 
 def open_paintings(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Open what :func:`paint_all` made: paintings ``(N, S, S, 3)`` memory-mapped, descriptors ``(N, 7)``."""
+    """Return the result of :func:`paint_all`: paintings ``(N, S, S, 3)``, memory-mapped, and descriptors ``(N, 7)``."""
     return np.load(folder / "paintings.npy", mmap_mode="r"), np.load(folder / "descriptors.npy")
 
 
 def paint_all(folder: Path, *, count: int, size: int, seed: int, workers: int, chunk: int = 250) -> Iterator[Progress]:
-    """Paint ``count`` covers into ``folder/paintings.npy``; goes on where it was stopped.
+    """Write ``count`` paintings to ``folder/paintings.npy``; an interrupted call is continued.
 
     Args:
-        folder: made if it is not there; ``painted.txt`` in it counts the finished chunks.
-        count: how many paintings; a multiple of ``chunk``.
+        folder: folder of the results; ``painted.txt`` in it counts the finished paintings.
+        count: number of paintings, a multiple of ``chunk``.
         size: pixels per side.
-        seed: decides descriptors and layouts.
-        workers: processes that paint.
-        chunk: paintings that one of them makes at a time.
+        seed: seed of descriptors and layouts.
+        workers: number of processes.
+        chunk: paintings per task of a process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptors = draw_descriptors(count, seed)

@@ -1,6 +1,6 @@
-"""The loop that every stage of the starter shares: AdamW, EMA, a time budget, and checkpoints to go on from.
+"""The training loop of every stage of the starter: AdamW, averaged weights (EMA), a time budget, and checkpoints.
 
-The batch of step ``n`` depends on the seed and ``n`` alone, so a stage that was stopped goes on as if it had not been.
+The batch of step ``n`` depends only on the seed and ``n``, so an interrupted stage continues as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from torch import Tensor, nn
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, write_json
 
+_STATE = "state.safetensors"
+
 
 @dataclass(frozen=True)
 class Budget:
     """How long a stage trains.
 
+    The stage and its learning rate schedule end with the steps or the minutes, whichever are used up first.
+
     Args:
-        steps: optimiser steps at most.
-        minutes: wall-clock minutes at most, over all its runs; whichever comes first also ends the learning-
-        rate schedule.
-        learning_rate: peak; warmed up over the first 2 %, cosine to a fiftieth at the end.
-        ema_decay: decay of the averaged weights, which are what a stage leaves behind.
+        steps: maximum number of optimiser steps.
+        minutes: maximum wall-clock minutes, over all runs of the stage.
+        learning_rate: peak; linear warm-up over the first 2 %, then cosine decay to a fiftieth.
+        ema_decay: decay of the averaged weights, which are the result of the stage.
         checkpoint_minutes: wall-clock minutes between two checkpoints.
     """
 
@@ -40,111 +43,116 @@ class Budget:
     ema_decay: float = 0.999
     checkpoint_minutes: float = 3.0
 
+    def spent(self, step: int, seconds: float) -> float:
+        """Return the share of the budget that is used up, 1 or more at the end."""
+        return max(step / self.steps, seconds / (60 * self.minutes))
 
-def _rate(budget: Budget, share: float) -> float:
-    warm = min(1.0, share / 0.02 + 0.02)
-    return budget.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
-def _save(
-    folder: Path, model: nn.Module, ema: dict[str, Tensor], optimiser: torch.optim.Optimizer, facts: dict[str, float]
-) -> None:
-    tensors = {f"model.{k}": v.detach().contiguous() for k, v in model.state_dict().items()}
-    tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).clone().contiguous() for k, v in state.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "state.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"facts": json.dumps(facts)})
-    write_json(folder / "facts.json", facts)
+    def rate(self, share: float) -> float:
+        """Return the learning rate after a share of the budget."""
+        warm = min(1.0, share / 0.02 + 0.02)
+        return self.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
 
-def _load(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    tensors = load_file(folder / "state.safetensors")
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    states: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
+class _Training:
+    """A model, its averaged weights and its optimiser, after ``step`` steps that took ``seconds``."""
+
+    def __init__(self, model: nn.Module, budget: Budget) -> None:
+        self.model = model
+        self.budget = budget
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=budget.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3
+        )
+        self.ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.step, self.seconds, self.loss = 0, 0.0, 0.0
+
+    def take_step(self, loss: Tensor, share: float) -> None:
+        """Take an optimiser step with the learning rate after ``share`` of the budget, and update the averages."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.budget.rate(share)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.update_ema()
+        self.loss = loss.item() if self.step == 1 else 0.98 * self.loss + 0.02 * loss.item()
+
+    def update_ema(self) -> None:
+        """Move the averaged weights towards the current ones; the decay starts low."""
+        decay = min(self.budget.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            self.ema[name].lerp_(value.detach(), 1 - decay)
+
+    def save(self, folder: Path) -> None:
+        tensors = {f"model.{k}": v.detach().contiguous() for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v.contiguous() for k, v in self.ema.items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).clone().contiguous() for k, v in state.items()}
+        facts = {"step": self.step, "seconds": self.seconds, "loss": self.loss}
+        with atomic_path(folder / _STATE) as temporary:
+            save_file(tensors, temporary, metadata={"facts": json.dumps(facts)})
+        write_json(folder / "facts.json", facts)
+
+    def load(self, folder: Path) -> None:
+        tensors = load_file(folder / _STATE)
+        self.model.load_state_dict(_group(tensors, "model."))
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in _group(tensors, "optimiser.").items():
+            index, name = key.split(".", 1)
             states.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-    ema = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-    # Not from facts.json, which a kill between the two writes leaves one checkpoint behind.
-    with safe_open(folder / "state.safetensors", "pt") as file:
-        facts: dict[str, float] = json.loads(file.metadata()["facts"])
-    return ema, facts
+        self.optimiser.load_state_dict({"state": states, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        self.ema = _group(tensors, "ema.")
+        # Not from facts.json, which is one checkpoint old if the process was killed between the two writes.
+        with safe_open(folder / _STATE, "pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        self.step, self.seconds, self.loss = int(facts["step"]), facts["seconds"], facts["loss"]
 
 
-def averaged(folder: Path) -> dict[str, Tensor]:
-    """Read the averaged weights of a stage that has been trained."""
-    return {k[4:]: v for k, v in load_file(folder / "state.safetensors").items() if k.startswith("ema.")}
+def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def fit(
+def load_ema(folder: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of a trained stage."""
+    return _group(load_file(folder / _STATE), "ema.")
+
+
+def train_stage(
     folder: Path,
     model: nn.Module,
-    loss_of: Callable[[torch.Generator], Tensor],
+    compute_loss: Callable[[torch.Generator], Tensor],
     budget: Budget,
     *,
     task: str,
     seed: int,
 ) -> Iterator[Progress]:
-    """Train ``model`` until the budget is spent, then load the averaged weights into it.
+    """Train a model until the budget is used up, then load the averaged weights into it.
 
     Args:
-        folder: keeps ``state.safetensors``; a later call with the same folder goes on from there.
-        model: its trainable parameters are fitted.
-        loss_of: draws a batch with the generator it is given and returns a scalar loss.
-        budget: how long, how fast.
+        folder: folder of the checkpoint, from which an interrupted stage continues.
+        model: the parameters that require gradients are trained.
+        compute_loss: draws a batch with the given generator and returns the loss, a scalar.
+        budget: duration and learning rate.
         task: name in the events.
-        seed: decides every batch.
+        seed: seed of the batches.
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=budget.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    facts: dict[str, float] = {"step": 0, "seconds": 0.0, "loss": 0.0}
-    if (folder / "state.safetensors").exists():
-        ema, facts = _load(folder, model, optimiser)
-    step, spent, loss_average = int(facts["step"]), facts["seconds"], facts["loss"]
+    training = _Training(model, budget)
+    if (folder / _STATE).exists():
+        training.load(folder)
+    before = training.seconds
     started = saved = time.monotonic()
     model.train()
-    while True:
-        seconds = spent + time.monotonic() - started
-        share = max(step / budget.steps, seconds / (60 * budget.minutes))
-        if share >= 1:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(budget, share)
-        generator = torch.Generator().manual_seed(seed * 1_000_000_007 + step)
-        loss = loss_of(generator)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        step += 1
-        decay = min(budget.ema_decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            ema[name].lerp_(value.detach(), 1 - decay)
-        loss_average = loss.item() if step == 1 else 0.98 * loss_average + 0.02 * loss.item()
-        if step % 20 == 0:
-            yield Progress(
-                task, step, budget.steps, f"loss {loss_average:.4f}, {seconds / 60:.1f} of {budget.minutes:g} min"
-            )
+    while (share := budget.spent(training.step, training.seconds)) < 1:
+        loss = compute_loss(torch.Generator().manual_seed(seed * 1_000_000_007 + training.step))
+        training.take_step(loss, share)
+        training.seconds = before + time.monotonic() - started
+        if training.step % 20 == 0:
+            detail = f"loss {training.loss:.4f}, {training.seconds / 60:.1f} of {budget.minutes:g} min"
+            yield Progress(task, training.step, budget.steps, detail)
         if time.monotonic() - saved > 60 * budget.checkpoint_minutes:
             saved = time.monotonic()
-            _save(folder, model, ema, optimiser, {"step": step, "seconds": seconds, "loss": loss_average})
-    _save(
-        folder,
-        model,
-        ema,
-        optimiser,
-        {
-            "step": step,
-            "seconds": max(spent + time.monotonic() - started, 60 * budget.minutes * share),
-            "loss": loss_average,
-        },
-    )
-    model.load_state_dict(ema)
+            training.save(folder)
+    training.save(folder)
+    model.load_state_dict(training.ema)
     model.eval()

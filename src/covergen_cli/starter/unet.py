@@ -1,7 +1,4 @@
-"""Stage 3 of the starter: a small U-Net that learns paintings from descriptors.
-
-As Stable Diffusion's learned pictures from text.
-"""
+"""Stage 3 of the starter: trains a small U-Net to generate paintings from descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from torch import Tensor, nn
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
-from covergen_cli.starter.train_loop import Budget, averaged, fit
+from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,15 +22,12 @@ if TYPE_CHECKING:
 TOKENS = len(NAMES) + 1
 TOKEN_DIM = 128
 NULL_SHARE = 0.1
-"""Share of the training pictures that are drawn from the null condition.
-
-For classifier-free guidance (Ho and Salimans, 2022).
-"""
+"""Share of the training pictures with the null condition, for classifier-free guidance (Ho and Salimans, 2022)."""
 
 NOISE_SHIFT = 0.8
-"""Trains more on much noise, where layouts are decided: neighbouring latents are so alike that a little hides nothing.
+"""Shift of the training times towards noise, where layouts are decided (Esser et al., 2024).
 
-See Esser et al. (2024) on shifting the times of larger pictures, which are alike over more pixels for the same reason.
+Neighbouring latents of paintings are so similar that little noise hides nothing.
 """
 
 SCHEDULER_CONFIG: dict[str, Any] = {
@@ -46,17 +40,17 @@ SCHEDULER_CONFIG: dict[str, Any] = {
     "flow_shift": 2.0,
     "final_sigmas_type": "zero",
 }
-"""Rectified flow, a straight path from noise to picture (Liu et al., 2022), as diffusers' DPM-Solver++ walks it.
+"""Rectified flow (Liu et al., 2022) with DPM-Solver++.
 
-With shorter steps where there is much noise (``flow_shift``), eight steps draw what sixteen even ones do.
+With shorter steps at high noise (``flow_shift``), eight steps are as good as sixteen even ones.
 """
 
 
 class ConditionEncoder(nn.Module):
     """Descriptors ``(B, 7)`` in [0, 1] → tokens ``(B, 8, 128)``: one for each descriptor and one for all together.
 
-    What a text encoder is to Stable Diffusion. It is not needed to generate: the adapter learns to speak its language
-    from audio. ``null`` ``(1, 8, 128)`` is the learned null condition.
+    It conditions the U-Net in training, as a text encoder does in Stable Diffusion. Generation does not need it, since
+    the adapter predicts its tokens from audio. ``null`` ``(1, 8, 128)`` is the learned null condition.
     """
 
     frequencies: Tensor
@@ -75,7 +69,7 @@ class ConditionEncoder(nn.Module):
         self.null = nn.Parameter(0.1 * torch.randn(1, TOKENS, TOKEN_DIM))
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        """Encode descriptors ``(B, 7)`` as tokens ``(B, 8, 128)``."""
+        """Return the tokens ``(B, 8, 128)`` of descriptors ``(B, 7)``."""
         values = 2 * descriptors[..., None] - 1
         angles = values * self.frequencies
         waves = torch.cat([values, angles.sin(), angles.cos()], dim=-1)
@@ -86,7 +80,7 @@ class ConditionEncoder(nn.Module):
 
 
 def build_unet() -> Any:
-    """Make the untrained U-Net over 16×16×8 latents; cross-attention at 8×8, in the middle and on the way back."""
+    """Return an untrained U-Net for latents of 16×16×8, with cross-attention at 8×8 and in the middle block."""
     from diffusers.models.attention_processor import AttnProcessor
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -102,9 +96,8 @@ def build_unet() -> Any:
         attention_head_dim=4,  # in diffusers this is the number of heads
         norm_num_groups=16,
     )
-    unet.set_attn_processor(
-        AttnProcessor()
-    )  # on a CPU its backward pass is several times faster than fused attention's
+    # On a CPU its backward pass is several times faster than that of fused attention.
+    unet.set_attn_processor(AttnProcessor())
     return unet
 
 
@@ -123,36 +116,35 @@ def train_unet(
     """Train U-Net and condition encoder together.
 
     Args:
-        folder: checkpoints.
+        folder: folder of the checkpoint.
         unet: from :func:`build_unet`.
-        condition: what the U-Net listens to.
-        latents: ``(N, 8, 16, 16)``, the scaled latents of the paintings.
+        condition: the condition encoder.
+        latents: scaled latents of the paintings, ``(N, 8, 16, 16)``.
         descriptors: ``(N, 7)``.
-        budget: how long.
-        seed: decides every batch.
+        budget: duration and learning rate.
+        seed: seed of the batches.
         batch: pictures per step.
-        compiled: whether torch compiles the U-Net first, which needs a C++ compiler and makes a step on a CPU 1.6
-            times as fast.
+        compiled: compile the U-Net, which needs a C++ compiler and makes steps on a CPU 1.6 times as fast.
     """
     predict: Any = torch.compile(unet) if compiled else unet
 
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         index = torch.randint(len(latents), (batch,), generator=generator).numpy()
         clean = torch.from_numpy(latents[index]).float().to(memory_format=torch.channels_last)
-        heard = torch.from_numpy(descriptors[index])
+        wanted = torch.from_numpy(descriptors[index])
         times = draw_timesteps(batch, generator, logit_normal=True, shift=NOISE_SHIFT)
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
-        silent = torch.rand(batch, generator=generator) < NULL_SHARE
+        unconditional = torch.rand(batch, generator=generator) < NULL_SHARE
         with torch.autocast("cpu", torch.bfloat16):
-            tokens = torch.where(silent[:, None, None], condition.null, condition(heard))
+            tokens = torch.where(unconditional[:, None, None], condition.null, condition(wanted))
             return denoising_loss(predict, SCHEDULER_CONFIG, clean, tokens, noise, times).mean()
 
     both = nn.ModuleDict({"unet": unet, "condition": condition})
-    yield from fit(folder, both, loss_of, budget, task="unet", seed=seed)
+    yield from train_stage(folder, both, compute_loss, budget, task="unet", seed=seed)
 
 
 def restore(folder: Path, unet: Any, condition: ConditionEncoder) -> None:
-    """Load the averaged weights that :func:`train_unet` left in ``folder``, freeze them and switch to evaluation."""
+    """Load the result of :func:`train_unet`, frozen and in evaluation mode."""
     both = nn.ModuleDict({"unet": unet, "condition": condition})
-    both.load_state_dict(averaged(folder))
+    both.load_state_dict(load_ema(folder))
     both.requires_grad_(False).eval()

@@ -1,6 +1,6 @@
-"""Last stage of the base: the upscaler learns how paintings look at four times the size.
+"""Last stage of the base: trains the upscaler to enlarge paintings four times.
 
-It starts from what the autoencoder makes of a painting, so it also learns to mend what that blurs.
+Its inputs are reconstructions of the autoencoder, so it also learns to correct their blur.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from covergen_cli.events import Progress
 from covergen_cli.models.upscaler import FACTOR
 from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tensor
-from covergen_cli.starter.train_loop import Budget, averaged, fit
+from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
 
 if TYPE_CHECKING:
     from covergen_cli.models.upscaler import Upscaler
@@ -27,13 +27,15 @@ _BATCH = 12
 
 
 def make_drafts(folder: Path, vae: Any, masters: npt.NDArray[np.uint8], *, seed: int) -> Iterator[Progress]:
-    """Write what the autoencoder makes of paintings at a quarter of their size to ``folder/drafts.npy``.
+    """Write the autoencoder's reconstructions of reduced paintings to ``folder/drafts.npy``, uint8 ``(N, S, S, 3)``.
+
+    Does nothing if the file exists.
 
     Args:
-        folder: made if it is not there.
-        vae: trained.
+        folder: folder of the result.
+        vae: the trained autoencoder.
         masters: large paintings ``(N, 4S, 4S, 3)``.
-        seed: of the noise on the latents.
+        seed: seed of the noise on the latents.
     """
     path = folder / "drafts.npy"
     if path.exists():
@@ -64,20 +66,20 @@ def train_upscaler(
     *,
     seed: int,
 ) -> Iterator[Progress]:
-    """Train the upscaler on crops.
+    """Train the upscaler on random crops.
 
     Args:
-        folder: checkpoints.
-        upscaler: untrained.
-        drafts: ``(N, S, S, 3)``.
+        folder: folder of the checkpoint.
+        upscaler: the untrained upscaler.
+        drafts: ``(N, S, S, 3)``, from :func:`make_drafts`.
         masters: ``(N, 4S, 4S, 3)``.
-        budget: how long.
-        seed: decides every batch.
+        budget: duration and learning rate.
+        seed: seed of the batches.
     """
     side = drafts.shape[1]
     crop = min(_CROP, side)
 
-    def loss_of(generator: torch.Generator) -> Tensor:
+    def compute_loss(generator: torch.Generator) -> Tensor:
         index = torch.randint(len(drafts), (_BATCH,), generator=generator).tolist()
         corners = torch.randint(0, side - crop + 1, (_BATCH, 2), generator=generator).tolist()
         small, large = [], []
@@ -88,10 +90,10 @@ def train_upscaler(
             made = upscaler(to_tensor(np.stack(small)))
         return picture_loss(made.float(), to_tensor(np.stack(large)))
 
-    yield from fit(folder, upscaler, loss_of, budget, task="upscaler", seed=seed)
+    yield from train_stage(folder, upscaler, compute_loss, budget, task="upscaler", seed=seed)
 
 
 def restore(folder: Path, upscaler: Upscaler) -> None:
-    """Load the averaged weights that :func:`train_upscaler` left in ``folder``."""
-    upscaler.load_state_dict(averaged(folder))
+    """Load the result of :func:`train_upscaler`, frozen and in evaluation mode."""
+    upscaler.load_state_dict(load_ema(folder))
     upscaler.requires_grad_(requires_grad=False).eval()

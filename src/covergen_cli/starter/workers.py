@@ -1,4 +1,4 @@
-"""Spread work over processes."""
+"""Distributes work over processes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from typing import Any
 
 @contextmanager
 def mapping(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Give a function that works as the built-in ``map`` does, results in order, but in ``workers`` processes.
-
-    Args:
-        workers: with 1 it is ``map`` itself, and nothing is started.
-    """
+    """Yield a function like the built-in ``map`` that runs in ``workers`` processes; with 1 it is ``map`` itself."""
     if workers <= 1:
         yield map
         return
-    # Started anew, not forked: torch may have threads by now, and a fork of a program with threads can hang.
+    # Spawned, because forking a process that has threads, as torch starts, can hang.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield pool.map
