@@ -58,6 +58,7 @@ class CoverFinished(Event):
     native_size: int  # pixels per side that the model drew; the file may be larger
     songs: tuple[Path, ...] = ()  # the album's songs that were embedded; empty for a single song
     look: str | None = None  # the look and its parameters; ``None`` for the picture as the model drew it
+    base: str | None = None  # the image model; ``painter`` when none was used
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from covergen_cli.files import atomic_path, write_bytes
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's digital source type of pictures made by a trained model."""
 
+_ALGORITHMIC = DIGITAL_SOURCE_TYPE.replace("trainedAlgorithmicMedia", "algorithmicMedia")
+"""The term for pictures of the painter, which no model draws."""
 _GENERATOR = "covergen"
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -93,7 +95,8 @@ def _texts(provenance: dict[str, Any]) -> tuple[str, str]:
     """Return the JSON object and the XMP packet."""
     text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
     tool = f"covergen {provenance.get('version', '')}".strip()
-    return text, _XMP.format(source=DIGITAL_SOURCE_TYPE, tool=tool)
+    source = _ALGORITHMIC if provenance.get("base", {}).get("name") == "painter" else DIGITAL_SOURCE_TYPE
+    return text, _XMP.format(source=source, tool=tool)
 
 
 def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:

@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-
 RATE_HZ = 22050
 PICTURE = b"picture"
 

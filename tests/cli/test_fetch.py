@@ -39,7 +39,15 @@ def test_some_rows_fail(covergen, server, tmp_path):
     source = table(tmp_path / "t.csv", server, ["ok", "404", "html", "noai"])
     ended = covergen("fetch", source, "-o", tmp_path / "D", *QUICK, "-v", "--errors", tmp_path / "bad.csv")
     assert (ended.code, ended.out.splitlines()) == (3, [str(tmp_path / "D" / "manifest.csv")])
-    for words in ("1 of 4 rows are pairs", "2 failed", "1 filtered", "1 404", "1 noai", "1 links are dead", "bad.csv"):
+    for words in (
+        "1 of 4 rows are pairs",
+        "2 failed",
+        "1 filtered",
+        "1 404",
+        "1 noai",
+        "dead links (404 or 410): 1",
+        "bad.csv",
+    ):
         assert words in ended.err
     assert "row 2, id1: image http" in ended.err
     with (tmp_path / "bad.csv").open(newline="") as file:
@@ -138,8 +146,8 @@ def test_interrupted(covergen, server, tmp_path, monkeypatch):
         (["t.csv", "-o", "D", "--audio-column", "mp3"], 2, "no column 'mp3'"),
         (["t.csv"], 2, "--output"),
         (["t.csv", "-o", "D", "--concurrency", "0"], 2, "concurrency"),
-        (["synthetic:x", "-o", "D"], 2, "how many pairs"),
-        (["t.txt", "-o", "D"], 1, "no table"),
+        (["synthetic:x", "-o", "D"], 2, "no number of pairs"),
+        (["t.txt", "-o", "D"], 1, "not a table that can be read"),
         (["t.csv", "-o", "t.csv"], 2, "t.csv"),
     ],
 )

@@ -10,7 +10,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
 
-COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "look", "seconds", "error"]
+COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "seconds", "error"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_failed_before_an_interruption_is_written_too(covergen, library, tm
 def test_a_song_is_not_taken_for_the_file_of_errors(covergen, library):
     ended = covergen("generate", "a.mp3", "--errors", "b.mp3")
     assert ended.code == 2
-    assert "b.mp3 is no name for a list of errors" in ended.err
+    assert "b.mp3 cannot be a list of errors" in ended.err
     assert not library.generated
 
 
@@ -177,6 +177,7 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
         "seed": 5,
         "segment": [61.0, 91.0],
         "look": None,
+        "base": None,
         "seconds": 1.235,
         "error": None,
     }

@@ -1,13 +1,15 @@
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
 
+import click
 import pytest
 
 from covergen_cli import __version__
-from covergen_cli.cli.main import COMMANDS
+from covergen_cli.cli.main import COMMANDS, cli
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import load_preset
 
@@ -79,6 +81,34 @@ def test_help_shows_defaults_presets_and_bounds(covergen):
     assert f"[default: {GenerateConfig.steps}; {steps} with the preset starter; 1 to 1000]" in text
     assert f"[default: {GenerateConfig.variations}; 1 to 1000]" in text
     assert "Global options: -q, --quiet" in text
+
+
+def test_help_has_the_most_needed_options_first_and_under_headings(covergen):
+    text = covergen("generate", "--help").out
+    titles = [
+        "Common",
+        "Text and stores",
+        "Music library",
+        "Stable Diffusion and refiner",
+        "Advanced",
+        "Global options",
+    ]
+    assert [line[:-1] for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")] == titles
+    common = re.findall(
+        r"^  (?:-\w, )?(--[\w-]+)", text[text.index("Common:") : text.index("Text and stores:")], re.MULTILINE
+    )
+    assert common == ["--output", "--variations", "--seed", "--look", "--palette", "--size", "--format", "--segment"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_in_the_help_once_with_a_sentence(name):
+    context = click.Context(cli, info_name="covergen")
+    command = cli.get_command(context, name)
+    for member in command.commands.values() if isinstance(command, click.Group) else [command]:
+        options = [option for group in member.option_groups(context).values() for option in group]
+        wanted = [option for option in member.get_params(context) if isinstance(option, click.Option)]
+        assert sorted(option.opts for option in options) == sorted(option.opts for option in wanted)
+        assert all(re.fullmatch(r"[A-Z].*\.", option.help) for option in options)
 
 
 @pytest.mark.parametrize(

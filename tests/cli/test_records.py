@@ -14,8 +14,8 @@ SONG, COVER = Path("a/ä.mp3"), Path("covers/ä.png")
 ALBUM = (SONG, Path("a/b.mp3"))
 NOTHING = type(None)
 EVENTS = {
-    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256, (), "cutout:colours=5"),
-    "ok-album": CoverFinished(SONG, COVER, 5, None, 1.0, 256, ALBUM, "paint"),
+    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256, (), "cutout:colours=5", "starter"),
+    "ok-album": CoverFinished(SONG, COVER, 5, None, 1.0, 256, ALBUM, "paint", "painter"),
     "skipped": CoverSkipped(SONG, COVER, 5, "unchanged"),
     "planned": CoverPlanned(SONG, COVER, 5),
     "failed": CoverFailed(SONG, COVER, 5, "no audio", "Give music."),
@@ -30,16 +30,17 @@ SHAPE = {
     "seed": (int, NOTHING),
     "segment": (list, NOTHING),
     "look": (str, NOTHING),
+    "base": (str, NOTHING),
     "seconds": (float, NOTHING),
     "error": (str, NOTHING),
 }
 ALWAYS_NULL = {
     "ok": {"error"},
     "ok-album": {"error", "segment"},
-    "skipped": {"segment", "look", "seconds", "error"},
-    "planned": {"segment", "look", "seconds", "error"},
-    "failed": {"segment", "look", "seconds"},
-    "failed-early": {"output", "seed", "segment", "look", "seconds"},
+    "skipped": {"segment", "look", "base", "seconds", "error"},
+    "planned": {"segment", "look", "base", "seconds", "error"},
+    "failed": {"segment", "look", "base", "seconds"},
+    "failed-early": {"output", "seed", "segment", "look", "base", "seconds"},
 }
 
 
@@ -67,6 +68,7 @@ def test_what_a_record_says():
         "seed": 5,
         "segment": [61.0, 91.5],
         "look": "cutout:colours=5",
+        "base": "starter",
         "seconds": 1.235,
         "error": None,
     }

@@ -12,7 +12,8 @@ from PIL import Image
 
 from covergen_cli.covers import background
 from covergen_cli.covers import generate as batch
-from covergen_cli.covers.pipeline import choose_device, song_seed
+from covergen_cli.covers.fingerprint import song_seed
+from covergen_cli.covers.pipeline import choose_device
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
 from covergen_cli.provenance import read_provenance

@@ -128,7 +128,7 @@ def _summarize(finished: FetchFinished, errors: Path | None, terminal: Terminal)
             "no pair: " + ", ".join(causes[:_CAUSES_SHOWN]) + (f" and {more} more causes" if more > 0 else "")
         )
     if finished.dead:
-        terminal.note(f"{finished.dead} links are dead (404 or 410)")
+        terminal.note(f"dead links (404 or 410): {finished.dead}")
     failing = [(host, ok, missed) for host, (ok, missed) in finished.hosts.items() if missed]
     for host, ok, missed in failing[:_HOSTS_SHOWN]:
         terminal.note(f"{host}: {ok} rows succeeded, {missed} did not")

@@ -112,11 +112,7 @@ def _check_lines(result: CheckResult) -> str:
 
 
 def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[CoverFailed]]:
-    """Split off the jobs whose songs cannot take a cover; without ``--write-tags`` there are none.
-
-    Args:
-        jobs: the covers.
-        options: values of :func:`file_options`, by name.
+    """Split off the jobs whose songs cannot take a cover, given the values of :func:`file_options` by name.
 
     Raises:
         ConfigError: the options contradict each other, or mutagen is missing.
@@ -137,14 +133,9 @@ def with_files(
     options: dict[str, Any],
     folder: Path,
 ) -> Generator[Event, None, None]:
-    """Return the events of a generation, during which music files and the contact sheet are written as well.
+    """Return the events of a generation, extended by the writing of music files and of the contact sheet in ``folder``.
 
-    Args:
-        events: the generation.
-        refused: failures from :func:`refusals`, yielded first.
-        config: the settings.
-        options: values of :func:`file_options`, by name.
-        folder: folder for the contact sheet.
+    The failures from :func:`refusals` are yielded first.
     """
     from covergen_cli.covers.stores import with_size_notice
 

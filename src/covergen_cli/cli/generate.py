@@ -31,17 +31,8 @@ GROUPS = {
         *("errors", "fail_fast", "as_json", "null"),
     ),
     "Stable Diffusion and refiner": (
-        *(
-            "adapter",
-            "base",
-            "prompt",
-            "negative",
-            "audio_scale",
-            "refine",
-            "refiner",
-            "refine_prompt",
-            "refine_strength",
-        ),
+        *("adapter", "base", "prompt", "negative", "audio_scale"),
+        *("refine", "refiner", "refine_prompt", "refine_strength"),
         *("refine_steps", "refine_guidance", "low_memory"),
     ),
 }

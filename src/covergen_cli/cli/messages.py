@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
+from covergen_cli import events
 from covergen_cli.cli.progress import clock
-from covergen_cli.events import (
-    ArtWritten,
-    CheckpointSaved,
-    ClipEmbedded,
-    ContactSheetWritten,
-    CoverFinished,
-    CoverSkipped,
-    EmbedPlanned,
-    EpochDone,
-    EvalPlanned,
-    Explained,
-    FetchPlanned,
-    ModelLoaded,
-    PairMissed,
-    Progress,
-    StepDone,
-    TrainFinished,
-    TrainPlanned,
-    TrainStopped,
-)
 
-if TYPE_CHECKING:
-    from covergen_cli.events import Event
+_ACTIVITIES = {"tags": "reading the tags of", "look": "checking", "listen": "preparing", "draw": "generating"}
+"""Tasks of generate, in words; the other commands name their tasks in words."""
 
-_ACTIVITIES = {
-    "tags": "reading the tags of",
-    "look": "checking",
-    "listen": "preparing",
-    "prepare": "preparing",
-    "draw": "generating",
-    "generate": "generating",
+_LINES: dict[type, str | Callable[[Any], str]] = {
+    events.CoverSkipped: lambda event: f"{_name(event)}: already there ({event.reason}), seed {event.seed}",
+    events.CoverFinished: lambda event: f"{_name(event)}: {_used(event)}, seed {event.seed}, {event.seconds:.1f} s",
+    events.ArtWritten: lambda event: (
+        f"embedded the cover in {event.input}, {event.bytes / 1e6:.2f} MB"
+        + (f"; the original file is {event.backup}" if event.backup else "")
+    ),
+    events.Explained: "saved the explanation to {0.output}",
+    events.ContactSheetWritten: lambda event: (
+        f"saved a contact sheet of {count(event.covers, 'cover')} to {event.output}"
+    ),
+    events.FetchPlanned: "{0.total} rows, {0.pending} to fetch",
+    events.EmbedPlanned: "{0.total} rows, {0.present} already embedded",
+    events.EvalPlanned: lambda event: (
+        f"{event.pairs} pairs × {event.draws} draws, {event.songs} songs × {event.song_draws} draws, "
+        f"{event.covers} covers: about {clock(event.seconds)}"
+    ),
+    events.TrainPlanned: lambda event: (
+        f"{event.train_pairs} training pairs, {event.validation_pairs} validation pairs, "
+        f"{event.parameters / 1e6:.2f} M trainable parameters, {event.steps} steps; "
+        + (f"resuming from {event.resumed}" if event.resumed else "starting from scratch")
+    ),
+    events.EpochDone: lambda event: (
+        f"epoch {event.epoch}/{event.epochs}: training loss {event.train_loss:.4f}, "
+        f"validation loss {event.validation_loss:.4f}" + " (best so far)" * event.best
+    ),
+    events.TrainStopped: "stopped after step {0.step}; run the same command again to continue",
+    events.TrainFinished: lambda event: (
+        f"finished after {count(event.epochs, 'epoch')}"
+        + " (stopped early, because the validation loss no longer improved)" * event.early
+        + f"; the best is epoch {event.best_epoch} with a validation loss of {event.validation_loss:.4f}"
+    ),
 }
+_DETAILS: dict[type, str | Callable[[Any], str]] = {
+    events.ModelLoaded: "loaded {0.name} in {0.seconds:.1f} s",
+    events.ClipEmbedded: lambda event: f"{event.id}: {_used(event)}, {event.frames} rows",
+    events.PairMissed: "row {0.row}, {0.id}: {0.reason}",
+    events.CheckpointSaved: "saved {0.path}",
+}
+"""Lines that only ``--verbose`` shows."""
+
+
+def message(event: events.Event, *, verbose: bool) -> str | None:
+    """Return the line that stays on the screen for an event, ``None`` for events without one.
+
+    Warnings and errors are not among them; the terminal writes them in colour.
+    """
+    line = _LINES.get(type(event)) or (_DETAILS.get(type(event)) if verbose else None)
+    return line.format(event) if isinstance(line, str) else line and line(event)
 
 
 def count(number: int, noun: str) -> str:
@@ -44,91 +67,23 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def activity(event: Progress) -> str:
+def activity(event: events.Progress) -> str:
     """Return what is being done, such as ``generating song.mp3``."""
     return f"{_ACTIVITIES.get(event.task, event.task)} {event.detail}".strip()
 
 
-def step_text(step: StepDone) -> str:
+def step_text(step: events.StepDone) -> str:
     """Return loss, speed and remaining time of a training."""
     speed = f"{step.pairs_per_second:.{0 if step.pairs_per_second >= 100 else 1}f} pairs/s"
     memory = "" if step.memory_bytes is None else f", {step.memory_bytes / 2**30:.1f} GB"
     return f"loss {step.loss:.4f}, {speed}, {clock(step.seconds_left)} left{memory}"
 
 
-def message(event: Event, *, verbose: bool) -> str | None:
-    """Return the line that an event leaves on the screen, ``None`` for events without one.
-
-    Warnings and errors are not covered; the terminal writes them in colour.
-    """
-    return _of_files(event) or _of_jobs(event) or (_verbose(event) if verbose else None)
+def _name(event: events.CoverFinished | events.CoverSkipped) -> str:
+    return str(event.output) if event.songs else event.input.name  # an album has no single song to name
 
 
-def _of_files(event: Event) -> str | None:
-    if isinstance(event, CoverSkipped):
-        return f"{_name(event)}: already there ({event.reason}), seed {event.seed}"
-    if isinstance(event, CoverFinished):
-        used = f"segment {_span(event.segment)}" if event.segment else count(len(event.songs), "song")
-        return f"{_name(event)}: {used}, seed {event.seed}, {event.seconds:.1f} s"
-    if isinstance(event, ArtWritten):
-        backup = f"; the original file is {event.backup}" if event.backup else ""
-        return f"embedded the cover in {event.input}, {event.bytes / 1e6:.2f} MB{backup}"
-    if isinstance(event, Explained):
-        return f"saved the explanation to {event.output}"
-    if isinstance(event, ContactSheetWritten):
-        return f"saved a contact sheet of {count(event.covers, 'cover')} to {event.output}"
-    return None
-
-
-def _of_jobs(event: Event) -> str | None:
-    if isinstance(event, FetchPlanned):
-        return f"{event.total} rows, {event.pending} to fetch"
-    if isinstance(event, EmbedPlanned):
-        return f"{event.total} rows, {event.present} already embedded"
-    if isinstance(event, EvalPlanned):
-        return (
-            f"{event.pairs} pairs × {event.draws} draws, {event.songs} songs × {event.song_draws} draws, "
-            f"{event.covers} covers: about {clock(event.seconds)}"
-        )
-    return _of_training(event)
-
-
-def _of_training(event: Event) -> str | None:
-    if isinstance(event, TrainPlanned):
-        start = f"resuming from {event.resumed}" if event.resumed else "starting from scratch"
-        return (
-            f"{event.train_pairs} training pairs, {event.validation_pairs} validation pairs, "
-            f"{event.parameters / 1e6:.2f} M trainable parameters, {event.steps} steps; {start}"
-        )
-    if isinstance(event, EpochDone):
-        best = " (best so far)" if event.best else ""
-        losses = f"training loss {event.train_loss:.4f}, validation loss {event.validation_loss:.4f}"
-        return f"epoch {event.epoch}/{event.epochs}: {losses}{best}"
-    if isinstance(event, TrainStopped):
-        return f"stopped after step {event.step}; run the same command again to continue"
-    if isinstance(event, TrainFinished):
-        early = " (stopped early, because the validation loss no longer improved)" if event.early else ""
-        best = f"the best is epoch {event.best_epoch} with a validation loss of {event.validation_loss:.4f}"
-        return f"finished after {event.epochs} epochs{early}; {best}"
-    return None
-
-
-def _verbose(event: Event) -> str | None:
-    if isinstance(event, ModelLoaded):
-        return f"loaded {event.name} in {event.seconds:.1f} s"
-    if isinstance(event, ClipEmbedded):
-        return f"{event.id}: segment {_span(event.segment)}, {event.frames} rows"
-    if isinstance(event, PairMissed):
-        return f"row {event.row}, {event.id}: {event.reason}"
-    if isinstance(event, CheckpointSaved):
-        return f"saved {event.path}"
-    return None
-
-
-def _name(event: CoverFinished | CoverSkipped) -> str:
-    """Return the song's name, or for an album the path of its cover."""
-    return str(event.output) if event.songs else event.input.name
-
-
-def _span(segment: tuple[float, float]) -> str:
-    return f"{clock(segment[0])}–{clock(segment[1])}"
+def _used(event: events.CoverFinished | events.ClipEmbedded) -> str:
+    if event.segment:
+        return f"segment {clock(event.segment[0])}–{clock(event.segment[1])}"
+    return count(len(event.songs), "song")

@@ -26,12 +26,7 @@ def size_text(size: int) -> str:
 
 
 class Throttle:
-    """Limits how often something is done.
-
-    Args:
-        seconds: minimum time between two times.
-        now: a clock in seconds.
-    """
+    """Limits how often something is done: at most once every ``seconds``."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._now = seconds, now
@@ -63,11 +58,7 @@ class RateMeter:
     def read(self, done: int, total: int, noun: str = "clip", size: int = 0) -> str | None:
         """Return the rate, such as ``3.2 pairs/s, 1.4 MB/s, 1:07 left``, or ``None`` if nothing was done.
 
-        Args:
-            done: number of finished items.
-            total: number of items.
-            noun: name of an item.
-            size: bytes received since the start; 0 to leave them out.
+        ``size`` is the number of bytes received since the start; 0 leaves them out.
         """
         if not self._readings or done <= self._readings[0][1]:
             return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the records; incremented when a key changes its meaning or is removed."""
 
-KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "look", "seconds", "error")
+KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "seconds", "error")
 """The keys of every record, in order."""
 
 _FORMATS = (".jsonl", ".ndjson", ".csv")
@@ -44,19 +44,16 @@ def record(event: Event) -> dict[str, Any] | None:
         "seed": event.seed,
         "segment": list(finished.segment) if finished and finished.segment else None,
         "look": finished.look if finished else None,
+        "base": finished.base if finished else None,
         "seconds": round(finished.seconds, 3) if finished else None,
         "error": event.error if isinstance(event, CoverFailed) else None,
     }
 
 
 class Recorder:
-    """Writes the result of every cover to stdout, and the failures to a file.
+    """Writes the path or the record of every cover to stdout, and the failures to an :class:`ErrorFile`.
 
-    Args:
-        terminal: where the results go.
-        errors: the file of failures, see :class:`ErrorFile`; ``None`` for none.
-        as_json: write the record of a cover instead of its path.
-        dry_run: write the paths of planned covers only.
+    In a dry run, only the paths of planned covers are written.
     """
 
     def __init__(self, terminal: Terminal, errors: Path | None, *, as_json: bool, dry_run: bool) -> None:
@@ -85,19 +82,15 @@ class ErrorFile:
 
     The file exists from the beginning and is replaced atomically, at most once a second, while failures arrive.
 
-    Args:
-        path: ends in ``.jsonl``, ``.ndjson`` or ``.csv``.
-        now: a clock in seconds.
-
     Raises:
-        ConfigError: the name has another ending, or belongs to a file of another kind.
+        ConfigError: the name does not end in ``.jsonl``, ``.ndjson`` or ``.csv``, or belongs to another kind of file.
         OutputError: the file cannot be written.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
         if path.suffix.lower() not in _FORMATS:
             raise ConfigError(
-                f"{path} is no name for a list of errors",
+                f"{path} cannot be a list of errors",
                 hint=f"Use a name that ends in {', '.join(_FORMATS)}; the file is replaced.",
             )
         if not _is_replaceable(path):

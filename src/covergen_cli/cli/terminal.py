@@ -47,7 +47,7 @@ _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 _WITH_NUMBER = (CoverFinished, CoverSkipped, ClipEmbedded, PairMissed)
 """Events whose line begins with ``[done/total]``."""
 
-_PARTS_OF_ONE = ("draw", "generate", "")
+_PARTS_OF_ONE = ("draw", "")
 """Tasks whose progress is that of the current item."""
 
 
@@ -62,7 +62,7 @@ class Tally:
         failed: items that failed.
         noun: name of an item.
         bytes: bytes fetched in this run.
-        log_progress: off a terminal, also write ``Progress`` events, at most one line every 10 seconds.
+        log_progress: off a terminal, also write ``Progress`` events: the first of each task, then one every 10 seconds.
     """
 
     total: int = 0
@@ -104,10 +104,7 @@ class Tally:
 class Terminal:
     """Writes lines, and on a terminal a live display below them.
 
-    Args:
-        quiet: write only errors on stderr; results are written all the same.
-        verbose: from 1 on, also write details, such as the models that are loaded.
-        no_color: write without colours, as with a non-empty ``NO_COLOR``.
+    Quiet, it writes only results and errors. A non-empty ``NO_COLOR`` has the effect of ``no_color``.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0, no_color: bool = False) -> None:
@@ -119,6 +116,7 @@ class Terminal:
         self._display: _Display | None = None
         self._rate = RateMeter()
         self._step: StepDone | None = None
+        self._tasks: set[str] = set()
 
     def result(self, line: str) -> None:
         """Write one result on stdout and flush it, so that the next program in a pipe can start."""
@@ -172,16 +170,7 @@ class Terminal:
     def run(
         self, events: Generator[Event, None, None], tally: Tally, then: Callable[[Event], None] | None = None
     ) -> Event | None:
-        """Run a job to its end: count and show every event.
-
-        Args:
-            events: the job.
-            tally: its counts.
-            then: called with every event after it is shown.
-
-        Returns:
-            the last event.
-        """
+        """Run a job to its end and return its last event; every event is counted, shown, and passed to ``then``."""
         last = None
         try:
             with self.live(tally), closing(events):
@@ -218,7 +207,11 @@ class Terminal:
         self._show_rate(event, tally, number)
 
     def _log_progress(self, event: Progress, tally: Tally) -> None:
-        if tally.log_progress and not self.interactive and self.throttle.ready():
+        if not tally.log_progress or self.interactive:
+            return
+        is_new = event.task not in self._tasks
+        self._tasks.add(event.task)
+        if self.throttle.ready() or is_new:
             self.note(f"{activity(event)}: {event.done} of {event.total}" if event.task else event.detail)
 
     def _show_rate(self, event: Event, tally: Tally, number: str) -> None:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def transfer(terminal: Terminal, about_bytes: int) -> Iterator[Callable[[Progress], None]]:
-    """Yield a function that shows the progress of a download; quiet, it shows nothing.
+    """Yield a function that shows the progress of a download.
 
     Args:
-        terminal: where to show it.
+        terminal: where to show it, unless it is quiet.
         about_bytes: approximate size, for events without a total; 0 if it is not known.
     """
     if terminal.interactive and not terminal.quiet:

@@ -14,8 +14,8 @@ class GenerateConfig:
 
     Args:
         adapter: Adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: Image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id. Defaults to the one that
-            the adapter was trained for.
+        base: Image model: ``starter``, ``sd15``, a folder in diffusers layout, a hub id, or ``painter``, which paints
+            from measurements of the sound without any model. Defaults to the one that the adapter was trained for.
         variations: Number of covers per song, each with its own seed.
         seed: Random seed of the first cover. Variation ``i``, counted from 0, uses ``seed + i``.
         steps: Number of denoising steps.

@@ -87,8 +87,8 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
 
     Args:
         kind: the stage's dataclass.
-        preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` if covers are
-            generated with the starter's base, ``refine`` if they are refined.
+        preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` or
+            ``painter`` for a base of this name, ``refine`` if covers are refined.
         overrides: field → value from the command line; they override all other sources.
 
     Raises:
@@ -111,8 +111,9 @@ def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
     if kind is not GenerateConfig:
         return []
     adapter, base = given.get("adapter", GenerateConfig.adapter), given.get("base", GenerateConfig.base)
-    with_starter = (base or _base_of(adapter)) == "starter"
-    return ["starter"] * with_starter + ["refine"] * bool(given.get("refine", GenerateConfig.refine))
+    base = base or _base_of(adapter)
+    own = [name for name in ("starter", "painter") if base == name]
+    return own + ["refine"] * bool(given.get("refine", GenerateConfig.refine))
 
 
 def _base_of(adapter: str) -> str | None:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from covergen_cli import __version__
 from covergen_cli.config import SegmentConfig
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.files import SCHEMA, sha256_bytes
+from covergen_cli.files import SCHEMA, seed_from, sha256_bytes
 from covergen_cli.models.fingerprint import (
     adapter_fingerprint,
     adapter_folder,
@@ -23,6 +25,8 @@ from covergen_cli.models.fingerprint import (
 from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.plan import Job
 
@@ -70,6 +74,8 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """
     if config.no_audio and config.shuffle:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
+    if config.base == "painter":
+        return _painter(config)
     folder = adapter_folder(hub.resolve(config.adapter, "adapter", fetch=fetch))
     facts = read_adapter_facts(folder)
     trained_for = facts["base"].get("reference")
@@ -96,6 +102,18 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         has_words=has_words(base),
         refiner=_refiner_metadata(config, fetch=fetch) if config.refine else None,
     )
+
+
+def _painter(config: GenerateConfig) -> Models:
+    """Return what stands for the models of the painter, which needs none."""
+    from covergen_cli.covers.painter import PAINTER, DescriptorEncoder
+
+    for name in ("prompt", "refine", "no_audio"):
+        if getattr(config, name):
+            raise ConfigError(f"--{name.replace('_', '-')} needs a model; --base painter uses none")
+    encoder, nowhere = DescriptorEncoder().spec(), Path()
+    version = f"{PAINTER}-{encoder['version']}"
+    return Models(nowhere, version, encoder, PAINTER, None, version, {}, nowhere)
 
 
 def _check_words(config: GenerateConfig, base: Path, reference: str) -> None:
@@ -181,6 +199,25 @@ def cover_metadata(
         **({"store": config.store} if config.store else {}),
     }
     return {**metadata, "fingerprint": _fingerprint(metadata)}
+
+
+def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:
+    """Return a seed that depends on the song too, so that the songs of a folder do not share one composition.
+
+    The song enters through sixteen values of its mean embedding, rounded to hundredths of the largest. They do not
+    change with the tags, the file's name, or the last bits in which machines differ.
+
+    Args:
+        seed: the user's seed.
+        embedding: float32 ``(T, E)``.
+
+    Returns:
+        0 to 2^63 − 1.
+    """
+    mean = embedding.astype(np.float64).mean(axis=0)
+    chosen = mean[:: max(1, len(mean) // 16)][:16]
+    outline = np.round(chosen / max(float(np.abs(chosen).max()), 1e-12), 2) + 0.0
+    return seed_from(f"{seed}:{outline.tolist()}")
 
 
 def _portable(reference: str) -> str:

@@ -16,13 +16,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import event_of, skip_existing
 from covergen_cli.covers.dry_run import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.explain import write_explanation
-from covergen_cli.covers.fingerprint import Models, find_models
+from covergen_cli.covers.fingerprint import Models, find_models, song_seed
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.shuffle import donors
@@ -109,10 +109,9 @@ class _Run:
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
         """Draw the covers of all songs."""
+        songs = [list(group) for _, group in groupby(jobs, lambda job: job.input)]
         try:
-            for covers, task in self._start_preparing(
-                [list(group) for _, group in groupby(jobs, lambda job: job.input)]
-            ):
+            for covers, task in self._start_preparing(songs):
                 self._add_song(covers, task)
             self._draw_batch()
             self._report_finished()
@@ -170,8 +169,6 @@ class _Run:
         """Draw the covers of the batch, and start to finish and write them."""
         if not self._batch:
             return
-        from covergen_cli.covers.pipeline import song_seed
-
         covers, self._batch = self._batch, []
         pipeline = self._get_pipeline()
         started = time.monotonic()
@@ -211,7 +208,15 @@ class _Run:
                 size = self._get_pipeline().native_size
                 look = look_of(self._config, job.seed, music.sound)
                 event = CoverFinished(
-                    job.input, job.output, job.seed, segment, seconds, size, songs, None if look is None else str(look)
+                    job.input,
+                    job.output,
+                    job.seed,
+                    segment,
+                    seconds,
+                    size,
+                    songs,
+                    None if look is None else str(look),
+                    self._models.base_reference,
                 )
             self._finishing.popleft()
             self._channel.emit(event)
@@ -239,6 +244,10 @@ def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
     One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
     ended early may still be loading.
     """
+    if models.base_reference == "painter":
+        from covergen_cli.covers.painter import PainterPipeline
+
+        return cast("CoverPipeline", PainterPipeline())  # the same interface, without tensors
     with _load_lock:
         from covergen_cli.covers.pipeline import load_pipeline
 

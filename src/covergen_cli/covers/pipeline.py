@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from covergen_cli.covers.finish import finish
@@ -17,13 +16,13 @@ from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_pl
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
 from covergen_cli.errors import ModelError
-from covergen_cli.files import seed_from
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.text import embed_texts, kept_text
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     from PIL import Image
     from torch import Tensor
@@ -34,25 +33,6 @@ if TYPE_CHECKING:
     from covergen_cli.covers.plan import Job
     from covergen_cli.models.adapter import Adapter
     from covergen_cli.models.refiner import Refiner
-
-
-def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:
-    """Return a seed that depends on the song too, so that the songs of a folder do not share one composition.
-
-    The song enters through sixteen values of its mean embedding, rounded to hundredths of the largest. They do not
-    change with the tags, the file's name, or the last bits in which machines differ.
-
-    Args:
-        seed: the user's seed.
-        embedding: float32 ``(T, E)``.
-
-    Returns:
-        0 to 2^63 − 1.
-    """
-    mean = embedding.astype(np.float64).mean(axis=0)
-    chosen = mean[:: max(1, len(mean) // 16)][:16]
-    outline = np.round(chosen / max(float(np.abs(chosen).max()), 1e-12), 2) + 0.0
-    return seed_from(f"{seed}:{outline.tolist()}")
 
 
 @dataclass(frozen=True)

@@ -207,9 +207,16 @@ class Preparer:
         return EmbeddedMusic(embedding, ((song, segment),), warnings, search, sound)
 
     def _get_encoder(self) -> Encoder:
-        from covergen_cli.audio.encoders import get_encoder
-
         with self._encoder_lock:
             if self._encoder is None:
-                self._encoder = get_encoder(self._models.encoder_spec)
+                self._encoder = self._make_encoder()
             return self._encoder
+
+    def _make_encoder(self) -> Encoder:
+        if self._models.base_reference == "painter":
+            from covergen_cli.covers.painter import DescriptorEncoder
+
+            return DescriptorEncoder()
+        from covergen_cli.audio.encoders import get_encoder
+
+        return get_encoder(self._models.encoder_spec)

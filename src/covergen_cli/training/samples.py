@@ -12,7 +12,7 @@ from PIL import Image
 
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
-from covergen_cli.covers.pipeline import song_seed
+from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.sampler import denoise
 from covergen_cli.files import atomic_path

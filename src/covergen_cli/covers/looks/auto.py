@@ -6,7 +6,6 @@ import functools
 import itertools
 import re
 import zlib
-from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.covers.looks.parse import LOOKS, make_look
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from covergen_cli.covers.looks.base import Look
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
     Stripe = Callable[[int, int], Array]
     """Draws rows ``top`` to ``bottom`` of the picture: float32 sRGB ``(bottom − top, size, 3)`` in [0, 1]."""

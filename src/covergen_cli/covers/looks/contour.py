@@ -16,9 +16,9 @@ from covergen_cli.covers.looks.trace import open_paths
 from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Contour(Look):
         """Return the field whose whole numbers are the lines."""
         bumps = noise(rng, 0.12, SIDE)
         tone = blur(sketch.tone, 0.014) + np.float32(0.16 * self.relief) * bumps
-        return (tone * np.float32(self.lines) + np.float32(0.5)).astype(np.float32)
+        return np.asarray((tone * np.float32(self.lines) + np.float32(0.5)).astype(np.float32))
 
     def _colours(self, sketch: Sketch) -> tuple[Array, Array]:
         """Return the ground and the colour of the lines, float32 sRGB ``(n, n, 3)`` each."""

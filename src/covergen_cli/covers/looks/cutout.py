@@ -14,9 +14,9 @@ from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, with_slo
 from covergen_cli.covers.looks.trace import closed_paths
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 _EDGE = 0.0011
 """Thickness of the paper's cut edge, as a share of the side."""

@@ -11,9 +11,9 @@ from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Dither(Look):
             rows = slice(top, bottom)
             down = share[rows, None, None]
             band = chosen[first[rows]] * (1 - down) + chosen[last[rows]] * down
-            return band[:, first] * (1 - share[None, :, None]) + band[:, last] * share[None, :, None]
+            return np.asarray(band[:, first] * (1 - share[None, :, None]) + band[:, last] * share[None, :, None])
 
         return draw
 

@@ -14,9 +14,12 @@ from covergen_cli.covers.looks.raster import blur, coordinates, cover, enlarge, 
 from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
+
+_PLATE = 768
+"""Side of the picture that colours the lines."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ def _colours(sketch: Sketch, dark: bool) -> tuple[Array, Array]:
     """Return the ground ``(3,)`` and the ink of the lines ``(n, n, 3)``, sRGB."""
     colours = sketch.palette.lab
     last = len(colours) - 1
-    ranks = sketch.labels if dark else last - sketch.labels
     ends = colours if dark else colours[::-1]
-    ink = ends[np.clip(ranks, min(2, last), last)]
-    soft = np.stack([blur(ink[..., i], 0.006) for i in range(3)], axis=-1)
-    return oklab_to_srgb(ends[0]).astype(np.float32) / 255, oklab_to_srgb(soft).astype(np.float32) / 255
+    chosen = np.clip(np.arange(last + 1), min(2, last), last)
+    colours = oklab_to_srgb(ends).astype(np.float32) / 255
+    inks = colours[chosen] if dark else colours[chosen][::-1]
+    return colours[0], sketch.plate(inks, _PLATE)

@@ -16,9 +16,9 @@ from covergen_cli.covers.looks.raster import enlarge
 from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 _RAYS = 9
 """Rays of light per column of the picture."""
@@ -60,7 +60,7 @@ class Fluted(Look):
                 scale = source.shape[0] / size
                 values = _resized(bent, (size, bottom - top), top * scale, bottom * scale) * shade[None, :, None]
             values += np.float32(0.05 * self.grain) * np.clip(enlarge(grain, size, top, bottom), -3, 3)[..., None]
-            return np.clip(values, 0, 1)
+            return np.asarray(np.clip(values, 0, 1))
 
         return draw
 
@@ -91,7 +91,7 @@ def _through(rays: sparse.csr_array, source: Array) -> Array:
     """Return a picture ``(side, side, 3)`` seen through the glass, ``(side, size, 3)``."""
     side = source.shape[0]
     flat = np.ascontiguousarray(source.transpose(1, 0, 2)).reshape(side, -1)
-    return np.asarray(rays @ flat, dtype=np.float32).reshape(-1, side, 3).transpose(1, 0, 2)
+    return np.asarray(np.asarray(rays @ flat, dtype=np.float32).reshape(-1, side, 3).transpose(1, 0, 2))
 
 
 def _resized(picture: Array, size: tuple[int, int], top: float, bottom: float) -> Array:

@@ -14,9 +14,9 @@ from covergen_cli.covers.looks.raster import blur, edge, enlarge, mix
 from covergen_cli.covers.looks.screens import grain, grains
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 
 @dataclass(frozen=True)

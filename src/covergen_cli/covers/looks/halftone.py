@@ -16,9 +16,9 @@ from covergen_cli.covers.looks.screens import dots
 from covergen_cli.measures.colour import oklab_to_srgb, oklch
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 _PLATE = 768
 """Side of the plate that is screened."""

@@ -6,12 +6,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from covergen_cli.errors import ConfigError
-from covergen_cli.measures.colour import Array, oklab_to_srgb, oklch, srgb_to_oklab
+from covergen_cli.measures.colour import oklab_to_srgb, oklch, srgb_to_oklab
+
+if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
 
 LEAST, MOST = 2, 8
 """Bounds of the number of colours in a palette that the user gives."""
@@ -203,7 +207,7 @@ def _spread(lightness: Array, shares: Array) -> Array:
         bent[index] = max(bent[index], bent[index - 1] + step)
     for index in range(count - 1, -1, -1):
         bent[index] = min(bent[index], _LIGHTEST - (count - 1 - index) * step)
-    return bent.astype(np.float32)
+    return np.asarray(bent.astype(np.float32))
 
 
 def _towards(hue: Array, target: Array, most: Array) -> Array:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from covergen_cli.covers.looks.raster import blur, enlarge
 
 if TYPE_CHECKING:
-    from covergen_cli.measures.colour import Array
+    from covergen_cli.covers.looks.arrays import Array
 
 _SIDE = 1024
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
 from dataclasses import fields
 
 from covergen_cli.config.coerce import coerce, nearest
@@ -20,6 +19,8 @@ from covergen_cli.covers.looks.riso import Riso
 from covergen_cli.errors import ConfigError
 
 if typing.TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from covergen_cli.covers.looks.base import Look
 
 LOOKS: dict[str, type[Look]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
@@ -15,9 +14,11 @@ from covergen_cli.covers.looks.raster import cover, mix
 from covergen_cli.covers.looks.sketch import SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 
 class Shape(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,9 @@ from PIL import Image
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from covergen_cli.measures.colour import Array
+    from collections.abc import Callable
+
+    from covergen_cli.covers.looks.arrays import Array
 
 _STRIPE_PIXELS = 600_000
 _LEAST_SIDE = 1024
@@ -77,7 +78,7 @@ def edge(field: Array, size: int, top: int, bottom: int) -> Array:
 
 def cover(distance: Array) -> Array:
     """Return how much of each pixel lies inside a form, from the distance to its edge in pixels, positive inside."""
-    return np.clip(distance + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(distance + np.float32(0.5), 0, 1))
 
 
 def mix(below: Array, above: Array, share: Array) -> Array:

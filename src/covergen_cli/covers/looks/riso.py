@@ -17,9 +17,9 @@ from covergen_cli.covers.looks.screens import dots, grain, grains
 from covergen_cli.measures.colour import oklab_to_srgb, srgb_to_oklab
 
 if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
-    from covergen_cli.measures.colour import Array
 
 PAPER = Palette(("#f6f1e4",))
 INKS = Palette(
@@ -118,7 +118,7 @@ class Riso(Look):
         away = srgb_to_oklab(np.rint(255 * printed).astype(np.uint8)) - aim
         errors = (sketch.shares[:, None] * away**2 * np.array([1, 14, 14])).sum((1, 2))
         found = INKS.rgb[chosen[int(errors.argmin())]]
-        return found[np.argsort(found @ np.array([0.3, 0.6, 0.1], dtype=np.float32))]
+        return np.asarray(found[np.argsort(found @ np.array([0.3, 0.6, 0.1], dtype=np.float32))])
 
     def _out_of_register(self, plane: Array, rng: np.random.Generator) -> Array:
         """Return a plane moved by less than a few pixels, its edges repeated."""

@@ -11,13 +11,13 @@ from covergen_cli.covers.looks.paper import noise
 from covergen_cli.covers.looks.raster import coordinates, cover, enlarge
 
 if TYPE_CHECKING:
-    from covergen_cli.measures.colour import Array
+    from covergen_cli.covers.looks.arrays import Array
 
 
 def _spot_levels() -> Array:
     """Return the quantiles of the spot function, so that a tone of 0.3 covers 30 % of the paper."""
     u = (np.arange(512) + 0.5) / 512 * np.pi
-    return np.quantile(np.cos(u)[:, None] * np.cos(u)[None, :], np.linspace(0, 1, 257)).astype(np.float32)
+    return np.asarray(np.quantile(np.cos(u)[:, None] * np.cos(u)[None, :], np.linspace(0, 1, 257)).astype(np.float32))
 
 
 _LEVELS = _spot_levels()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,10 @@ from PIL import Image
 
 from covergen_cli.covers.looks.palette import AXES, Palette, cluster, grade, owners, palette_of
 from covergen_cli.covers.looks.raster import blur, components, edge, enlarge, mix
-from covergen_cli.measures.colour import Array, oklab_to_srgb, srgb_to_oklab
+from covergen_cli.measures.colour import oklab_to_srgb, srgb_to_oklab
+
+if TYPE_CHECKING:
+    from covergen_cli.covers.looks.arrays import Array
 
 SIDE = 256
 """Side of the fields that forms are drawn from."""
@@ -44,7 +48,7 @@ class Sketch:
             index: of the colour.
             softness: how far corners are rounded, as a share of the side.
         """
-        return blur((self.labels >= index).astype(np.float32), softness) - np.float32(0.5)
+        return np.asarray(blur((self.labels >= index).astype(np.float32), softness) - np.float32(0.5))
 
     def plate(self, values: Array, side: int, softness: float = 0.008) -> Array:
         """Return ``(side, side, c)`` with the values ``(k, c)`` of the palette's colours in their regions, crisp."""
@@ -117,8 +121,8 @@ def _helped(lightness: Array, seed: int) -> Array:
     stretched = np.clip((smooth - low) / max(high - low, 0.03), -0.05, 1.05)
     lack = float(np.clip(1.25 - (high - low) / _ENOUGH * 1.25, 0, 1))
     if lack == 0:
-        return stretched
-    return (1 - 0.85 * lack) * stretched + 0.85 * lack * _hills(seed)
+        return np.asarray(stretched)
+    return np.asarray((1 - 0.85 * lack) * stretched + 0.85 * lack * _hills(seed))
 
 
 def _hills(seed: int) -> Array:
@@ -139,7 +143,7 @@ def _in_place(centres: Array, shares: Array, lightness: Array) -> Array:
     """Return the clusters with a lightness around the picture's own mean, which the grading keeps."""
     moved = centres.copy()
     moved[:, 0] += lightness.mean() - (shares * centres[:, 0]).sum()
-    return moved
+    return np.asarray(moved)
 
 
 def _even(tone: Array) -> Array:

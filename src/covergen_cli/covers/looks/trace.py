@@ -9,7 +9,7 @@ import numpy as np
 from covergen_cli.covers.looks.raster import enlarge
 
 if TYPE_CHECKING:
-    from covergen_cli.measures.colour import Array
+    from covergen_cli.covers.looks.arrays import Array
 
 _FINE = 512
 _TOLERANCE = 0.12
@@ -18,23 +18,24 @@ _TOLERANCE = 0.12
 
 def closed_paths(field: Array) -> str:
     """Return SVG path data in a 1000 × 1000 view box around the areas where a field ``(n, n)`` is above 0."""
-    # A rim far below 0 closes what leaves the picture; the clamped corners lie on the border.
-    return _paths(np.pad(enlarge(field, _FINE, 0, _FINE), 1, constant_values=-1e3), 0.0, closed=True)
+    # The field goes on by a pixel beyond the border, where a rim far below 0 closes what leaves the picture.
+    field = np.pad(enlarge(field, _FINE, 0, _FINE), 1, mode="edge")
+    return _paths(np.pad(field, 1, constant_values=-1e3), 0.0, rim=2, closed=True)
 
 
 def open_paths(field: Array, level: float) -> str:
     """Return SVG path data in a 1000 × 1000 view box along one isoline of a field ``(n, n)``."""
     padded = np.pad(enlarge(field, _FINE, 0, _FINE), 1, mode="reflect", reflect_type="odd")
-    return _paths(padded, level, closed=False)
+    return _paths(padded, level, rim=1, closed=False)
 
 
-def _paths(padded: Array, level: float, *, closed: bool) -> str:
+def _paths(padded: Array, level: float, *, rim: int, closed: bool) -> str:
     # Imported here: only SVG needs it.
     from contourpy import contour_generator
 
     data = []
     for line in contour_generator(z=padded).lines(level):
-        points = np.clip((np.asarray(line) - 0.5) * (1000 / _FINE), 0, 1000)
+        points = np.clip((np.asarray(line) - rim + 0.5) * (1000 / _FINE), 0, 1000)
         points = simplify(points, _TOLERANCE)
         if len(points) > 2 or not closed:
             body = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

@@ -1,0 +1,107 @@
+"""The painter of the synthetic world as an engine of its own: covers from the descriptors alone, without any model.
+
+It stands in for :class:`~covergen_cli.covers.pipeline.CoverPipeline` with ``--base painter``, and needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from covergen_cli.audio.descriptors import NAMES, describe
+from covergen_cli.audio.features import RATE_HZ
+from covergen_cli.covers.styling import style, write_cover
+from covergen_cli.synthetic.painter import paint
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.looks import Look
+    from covergen_cli.covers.plan import Job
+
+PAINTER = "painter"
+"""The name of this engine, where others have a base."""
+VERSION = 1
+"""Part of the fingerprint of covers; raised when the same descriptors and seed give other paintings."""
+
+_STYLED_SIZE = 512  # looks redraw the picture, so more pixels would not show
+
+
+class DescriptorEncoder:
+    """An audio encoder that returns the descriptors of a clip."""
+
+    name = "descriptors"
+    sample_rate_hz = RATE_HZ
+    embedding_dim = len(NAMES)
+    resample = None
+
+    def spec(self) -> dict[str, object]:
+        """Return the name and version of this encoder."""
+        return {"name": self.name, "version": VERSION}
+
+    def embed(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
+        """Return the descriptors of mono samples ``(n,)`` as float32 ``(1, 7)``."""
+        return describe(samples, sample_rate_hz).as_array()[None]
+
+
+@dataclass(frozen=True)
+class _Placement:
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class PainterPipeline:
+    """Paints covers; the same interface as ``CoverPipeline``, as far as :mod:`covergen_cli.covers.generate` uses it."""
+
+    seconds: float = 0.0
+    placement: _Placement = _Placement()
+    native_size: int = _STYLED_SIZE
+
+    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the mean descriptors of ``B`` songs or albums, float32 ``(B, 7)``."""
+        return np.stack([embedding.mean(axis=0) for embedding in embeddings])
+
+    def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return equal weights for all frames of an embedding ``(T, 7)``: the painter attends to none in particular."""
+        return np.full(len(embedding), 1 / len(embedding), np.float32)
+
+    def draw(
+        self,
+        tokens: npt.NDArray[np.float32],
+        seeds: Sequence[int],
+        config: GenerateConfig,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> list[Image.Image]:
+        """Return one painting per song, at the size of the file, or at 512 pixels when a look redraws it."""
+        size = config.size if config.raw or config.look == "paint" else _STYLED_SIZE
+        pictures = []
+        for done, (descriptors, seed) in enumerate(zip(tokens, seeds, strict=True), start=1):
+            pictures.append(Image.fromarray(paint(descriptors, seed, size)))
+            if callback is not None:
+                callback(done, len(seeds))
+        return pictures
+
+    def save(
+        self,
+        job: Job,
+        picture: Image.Image,
+        seed: int,
+        metadata: dict[str, Any],
+        config: GenerateConfig,
+        look: Look | None = None,
+    ) -> None:
+        """Style a painting, add its text, and write it to ``job.output``.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        metadata = {**metadata, "native_size": picture.width}
+        if look is not None:
+            picture, drawn = style(picture, look, seed, config)
+            metadata |= drawn
+        write_cover(job, picture, metadata, config)
