@@ -1,8 +1,8 @@
-"""The same embedding on a Ray cluster: a Ray Data job whose actors write each embedding as soon as it is ready.
+"""Embed on a Ray cluster: a Ray Data job whose actors write each embedding as soon as it is ready.
 
-The files are those of the local engine, byte for byte, and so is the way to go on after a stop: what is there is not
-done again. Every machine of the cluster must have CoverGen installed and see the dataset folder, and music that the
-manifest names by absolute paths, under the same paths.
+The files are those of the local engine, byte for byte, and so is resuming: existing embeddings are not computed again.
+Every machine of the cluster must have CoverGen installed and see the dataset folder, and music that the manifest names
+by absolute paths, under the same paths.
 """
 
 from __future__ import annotations
@@ -37,25 +37,21 @@ _CLIPS_PER_BLOCK = 16
 _MAX_BLOCKS = 10_000
 
 
-def embed_each(sources: Iterable[EmbedTask], config: EmbedConfig) -> Generator[EmbedResult | EmbedFailure, None, None]:
+def embed_each(tasks: Iterable[EmbedTask], config: EmbedConfig) -> Generator[EmbedResult | EmbedFailure, None, None]:
     """Embed files with Ray and write their embeddings; see :func:`covergen_cli.audio.embed.embed_each`.
 
-    The paths of all sources, nothing else, are held at once.
-
-    Args:
-        sources: what to embed.
-        config: settings; also those of the actors' encoders.
+    The paths of all tasks, nothing else, are held in memory.
 
     Yields:
-        one per source, in the order in which they are ready.
+        one result per task, in the order in which they are ready.
 
     Raises:
         ConfigError: Ray is not installed, or the cluster cannot be reached.
         OutputError: an embedding cannot be written.
-        ModelError: an encoder cannot be used, or the job broke off.
+        ModelError: an encoder cannot be used, or the job failed.
     """
     ray = _ray()
-    items = [{"id": s.id, "path": str(s.path.absolute()), "output": str(s.output.absolute())} for s in sources]
+    items = [{"id": s.id, "path": str(s.path.absolute()), "output": str(s.output.absolute())} for s in tasks]
     if not items:
         return
     ours = not ray.is_initialized()
@@ -68,7 +64,7 @@ def embed_each(sources: Iterable[EmbedTask], config: EmbedConfig) -> Generator[E
         if isinstance(cause, CovergenError):
             raise cause from error
         raise ModelError(
-            f"the Ray job broke off: {' '.join(str(error).split())[-300:]}", hint="Run the same command to go on."
+            f"the Ray job failed: {' '.join(str(error).split())[-300:]}", hint="Run the same command to continue."
         ) from error
     finally:
         if ours:
@@ -106,8 +102,8 @@ def _results(
     devices = 0 if config.device == "cpu" else int(resources.get("GPU", 0))
     how: dict[str, Any] = {"fn_constructor_args": (config,)}
     if config.encoder == "openl3" and devices:
-        # Processors decode, one actor per device embeds; Ray holds decoding back while the devices are busy.
-        rows = rows.map(_hear, num_cpus=1)
+        # CPU tasks decode, one actor per GPU embeds; Ray limits decoding while the GPUs are busy.
+        rows = rows.map(_decode, num_cpus=1)
         rows = rows.map_batches(
             _DeviceActor, batch_size=_CLIPS_PER_BLOCK, num_gpus=1, concurrency=min(devices, blocks), **how
         )
@@ -115,73 +111,64 @@ def _results(
         actors = config.workers or max(1, int(resources.get("CPU", 1)))
         rows = rows.map(_ClipActor, num_cpus=1, concurrency=min(actors, blocks), **how)
     for row in rows.iter_rows():
-        yield _outcome(json.loads(row["outcome"]))
+        yield _from_dict(json.loads(row["outcome"]))
 
 
 class _ClipActor:
-    """Reads and embeds clips on one processor.
-
-    Args:
-        config: settings of the encoder.
-    """
+    """Decodes and embeds clips on one CPU core."""
 
     def __init__(self, config: EmbedConfig) -> None:
-        self._ready = load_encoder(config)
+        self._encoder = load_encoder(config)
 
     def __call__(self, item: dict[str, str]) -> dict[str, str]:
-        """Embed one source; the answer is JSON, so that Ray needs no type for what is absent."""
-        return {"outcome": json.dumps(_facts(embed_one(_source(item), self._ready)))}
+        """Embed one file; the result is JSON, so that Ray needs no type for missing values."""
+        return {"outcome": json.dumps(_to_dict(embed_one(_task(item), self._encoder)))}
 
 
-def _hear(item: dict[str, str]) -> dict[str, Any]:
-    found = try_load_excerpt(_source(item))[1]
+def _decode(item: dict[str, str]) -> dict[str, Any]:
+    found = try_load_excerpt(_task(item))[1]
     if isinstance(found, EmbedFailure):
-        return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_facts(found))}
+        return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_to_dict(found))}
     return {**item, "samples": found.samples, "facts": json.dumps([found.segment, found.warnings])}
 
 
 class _DeviceActor:
-    """Embeds what others have read, on one device.
-
-    Args:
-        config: settings of the encoder.
-    """
+    """Embeds decoded clips on one GPU."""
 
     def __init__(self, config: EmbedConfig) -> None:
-        self._ready = load_encoder(config)
+        self._encoder = load_encoder(config)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Embed a batch of clips."""
-        made = embed_excerpts(self._clips(batch), self._ready)
-        return {"outcome": [json.dumps(_facts(write_result(one))) for one in made]}
+        made = embed_excerpts(self._clips(batch), self._encoder)
+        return {"outcome": [json.dumps(_to_dict(write_result(one))) for one in made]}
 
     def _clips(self, batch: dict[str, Any]) -> Iterator[tuple[EmbedTask, Excerpt | EmbedFailure]]:
         for index in range(len(batch["id"])):
             item = {key: str(batch[key][index]) for key in ("id", "path", "output")}
             facts, samples = json.loads(str(batch["facts"][index])), np.asarray(batch["samples"][index], np.float32)
             if isinstance(facts, dict):
-                yield _source(item), EmbedFailure(_source(item), facts["error"], facts["hint"])
+                yield _task(item), EmbedFailure(_task(item), facts["error"], facts["hint"])
             else:
                 (start, end), warnings = facts
-                yield _source(item), Excerpt(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
+                yield _task(item), Excerpt(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
 
 
-def _source(item: dict[str, str]) -> EmbedTask:
+def _task(item: dict[str, str]) -> EmbedTask:
     return EmbedTask(item["id"], Path(item["path"]), Path(item["output"]))
 
 
-def _facts(outcome: EmbedResult | EmbedFailure) -> dict[str, Any]:
-    source = outcome.task
-    facts: dict[str, Any] = {"source": [source.id, str(source.path), str(source.output)]}
-    if isinstance(outcome, EmbedResult):
-        return facts | {"frames": outcome.frames, "segment": outcome.segment, "warnings": outcome.warnings}
-    return facts | {"error": outcome.error, "hint": outcome.hint}
+def _to_dict(result: EmbedResult | EmbedFailure) -> dict[str, Any]:
+    task = [result.task.id, str(result.task.path), str(result.task.output)]
+    if isinstance(result, EmbedResult):
+        return {"task": task, "frames": result.frames, "segment": result.segment, "warnings": result.warnings}
+    return {"task": task, "error": result.error, "hint": result.hint}
 
 
-def _outcome(facts: dict[str, Any]) -> EmbedResult | EmbedFailure:
-    row_id, path, output = facts["source"]
-    source = EmbedTask(row_id, Path(path), Path(output))
-    if "error" in facts:
-        return EmbedFailure(source, facts["error"], facts["hint"])
-    start, end = facts["segment"]
-    return EmbedResult(source, facts["frames"], (start, end), tuple(facts["warnings"]))
+def _from_dict(values: dict[str, Any]) -> EmbedResult | EmbedFailure:
+    row_id, path, output = values["task"]
+    task = EmbedTask(row_id, Path(path), Path(output))
+    if "error" in values:
+        return EmbedFailure(task, values["error"], values["hint"])
+    start, end = values["segment"]
+    return EmbedResult(task, values["frames"], (start, end), tuple(values["warnings"]))
