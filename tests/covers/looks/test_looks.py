@@ -44,12 +44,10 @@ def test_no_cover_is_empty(name, colour):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_locked_palette_is_all_there_is(name, hills):
-    palette = palette_from("#0b132b,#e94f37,#f6f7eb")
-    drawn = np.asarray(apply_look(hills, LOOKS[name](), 128, palette=palette), float) / 255
-    if name in {"dither", "poster", "cutout", "grain"}:
-        nearest = np.abs(drawn[:, :, None] - palette.rgb).max(-1).min(-1)
-        assert np.median(nearest) < 0.08
-    assert drawn.std() > 0.05
+    drawn = np.asarray(apply_look(hills, LOOKS[name](), 128, palette=palette_from("#111,#888,#eee")), float) / 255
+    assert drawn.std() > 0.1
+    # The picture is red and blue; riso has its own inks and a yellowish paper.
+    assert np.ptp(drawn, axis=-1).mean() < (0.16 if name == "riso" else 0.06)
 
 
 def test_paint_leaves_the_picture(hills):

@@ -103,7 +103,9 @@ def sketch_of(picture: Image.Image, seed: int, count: int, palette: Palette | No
     centres, shares = cluster(smooth[2::4, 2::4].reshape(-1, 3), count)
     colours = palette or palette_of(grade(_in_place(centres, shares, lab[..., 0]), shares))
     labels = components(owners(smooth, centres), 0.004)
-    return Sketch(_graded(fine, tone), _even(tone), colours, labels, smooth, centres)
+    even = _even(tone)
+    shown = _recoloured(even, palette) if palette else _graded(fine, tone)
+    return Sketch(shown, even, colours, labels, smooth, centres)
 
 
 def _square(picture: Image.Image) -> Image.Image:
@@ -161,3 +163,11 @@ def _graded(lab: Array, tone: Array) -> Array:
     lightness = np.clip(aim + lab[..., 0] - blur(lab[..., 0], 0.006), 0.06, 0.98)
     graded = np.concatenate([lightness[..., None], 1.3 * lab[..., 1:]], axis=-1).astype(np.float32)
     return srgb_to_oklab(oklab_to_srgb(graded))
+
+
+def _recoloured(tone: Array, palette: Palette) -> Array:
+    """Return the picture ``(512, 512, 3)`` with the colours of a palette, blended from dark to light."""
+    place = enlarge(tone, _FINE, 0, _FINE)
+    steps = np.linspace(0, 1, len(palette.hexes))
+    colours = np.stack([np.interp(place, steps, palette.lab[:, i]) for i in range(3)], axis=-1)
+    return np.asarray(colours, dtype=np.float32)
