@@ -112,14 +112,15 @@ def test_lora_trains_a_and_b_only():
 
 
 def test_residual_block_by_hand():
-    block = ResidualBlock(2, dropout=0.5).eval()
+    block = ResidualBlock(3, dropout=0.5).eval()
     with torch.no_grad():
-        block.linear1.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
-        block.linear2.weight.copy_(torch.eye(2) * 2)
+        block.linear1.weight.copy_(torch.tensor([1.0, -1.0, 1.0]).diag())
+        block.linear2.weight.copy_(torch.eye(3) * 2)
         for linear in (block.linear1, block.linear2):
             linear.bias.zero_()
-    # x = (3, 1): ReLU gives (3, 0), twice that added to x gives (9, 1); normalised over two values: ±1.
-    assert block(torch.tensor([3.0, 1.0])).tolist() == pytest.approx([1.0, -1.0], abs=1e-5)
+    # x = (3, 1, −2): ReLU gives (3, 0, 0), and twice that added to x gives (9, 1, −2): mean 8/3, variance 194/9.
+    expected = [(value - 8 / 3) / math.sqrt(194 / 9) for value in (9, 1, -2)]
+    assert block(torch.tensor([3.0, 1.0, -2.0])).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_dropout_works_in_training_only():

@@ -1,8 +1,9 @@
-"""The training learns, leaves the base alone, and judges every epoch by the same measure."""
+"""The training learns, leaves the base alone, and validates every epoch in the same way."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib.util
 import json
 import math
@@ -21,21 +22,27 @@ from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinis
 from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.training import loop, setup
+from covergen_cli.training import log, loop, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
 from tiny import tiny_base, tiny_sd_base, write_json
 from training_data import drain, write_dataset
 
-SHAPE = AdapterConfig(hidden_dim=16, rank=2)
-PAPER = AdapterConfig(hidden_dim=16, rank=2, pooling="attention", tokens=1)
-QUICK = {"epochs": 2, "batch_size": 4, "samples": 0, "device": "cpu"}
+SHAPE = AdapterConfig(hidden_dim=16, rank=2, pooling="attention", tokens=1)  # saved far faster than a resampler
+QUICK = {"epochs": 1, "batch_size": 4, "samples": 0, "validation_draws": 2, "device": "cpu"}
+SAMPLE_STEPS = "2"
+
+
+def only(events, kind):
+    return [event for event in events if isinstance(event, kind)]
 
 
 @pytest.fixture
-def train(data, base_folder, tmp_path):
-    """Train to the end and return the events."""
+def train(data, base_folder, tmp_path, monkeypatch):
+    """Train to the end, without the curves, which take longer than an epoch, and return the events."""
+    monkeypatch.setattr(log, "draw_curves", lambda _: None)
+    monkeypatch.setenv("COVERGEN_GENERATE_STEPS", SAMPLE_STEPS)
 
     def run(name="RUN", *, shape=SHAPE, resume="auto", stop=lambda: False, **settings):
         config = TrainConfig(**{"base": str(base_folder), **QUICK, **settings})
@@ -44,40 +51,117 @@ def train(data, base_folder, tmp_path):
     return run
 
 
-def only(events, kind):
-    return [event for event in events if isinstance(event, kind)]
+class Trained:
+    """A dataset folder, a run folder, and the events of the training that wrote it."""
+
+    def __init__(self, place, base):
+        self.data, self.run = write_dataset(place / "DATA", {"train": 10, "val": 4}), place / "RUN"
+        settings = {**QUICK, "epochs": 4, "learning_rate": 3e-3, "samples": 3, "seed": 5}
+        self.config = TrainConfig(**settings, base=str(base))
+        self.events = list(loop.train(self.data, self.run, self.config, SHAPE))
 
 
-def test_the_loss_falls_and_the_result_can_be_loaded(train, tmp_path, base_folder):
-    events = train(epochs=8, learning_rate=3e-3)
-    epochs = only(events, EpochDone)
+@pytest.fixture(scope="module")
+def trained(base_folder, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("COVERGEN_GENERATE_STEPS", SAMPLE_STEPS)
+        return Trained(tmp_path_factory.mktemp("trained"), base_folder)
+
+
+def test_the_loss_falls_and_the_best_adapter_can_be_loaded(trained, base_folder):
+    epochs, (finished,) = only(trained.events, EpochDone), only(trained.events, TrainFinished)
     assert epochs[-1].train_loss < epochs[0].train_loss
-    (finished,) = only(events, TrainFinished)
-    loaded = load_adapter(tmp_path / "RUN")
+    loaded = load_adapter(trained.run)
     assert loaded.base["fingerprint"] == load_base(str(base_folder)).fingerprint
     assert loaded.encoder_spec == {"name": "fake", "version": 1}
     best = min(epochs, key=lambda event: event.validation_loss)
     assert (finished.best_epoch, finished.validation_loss) == (best.epoch, best.validation_loss)
-    facts = json.loads((tmp_path / "RUN" / "adapter" / "adapter.json").read_text())["training"]
-    assert (facts["epoch"], facts["validation_loss"]) == (best.epoch, best.validation_loss)
+    training = json.loads((trained.run / "adapter" / "adapter.json").read_text())["training"]
+    assert (training["epoch"], training["validation_loss"]) == (best.epoch, best.validation_loss)
+    assert training["settings"]["learning_rate"] == 3e-3
+    assert "device" not in training["settings"]
 
 
-@pytest.mark.parametrize("shape", [SHAPE, PAPER], ids=["resampler", "attention"])
+def test_the_validation_loss_can_be_computed_again(trained, base_folder):
+    (finished,) = only(trained.events, TrainFinished)
+    base, pairs = load_base(str(base_folder)), read_pairs(trained.data, "val")
+    work = prepare_latents(trained.data, base, pairs), prepare_embeddings(pairs)
+    latents, embeddings = (drain(generator)[0] for generator in work)
+    draws = fixed_draws([pair.id for pair in pairs], latents.shape, 2, loop.VALIDATION_SEED)
+    everything = range(len(pairs))
+    with torch.inference_mode():
+        tokens = load_adapter(trained.run).adapter(*embeddings.batch(everything))
+    losses = item_losses(base.unet, base.scheduler_config, latents.mean(everything), tokens, draws, 5)
+    assert losses.double().mean().item() == pytest.approx(finished.validation_loss, rel=1e-5)
+
+
+def test_the_log_agrees_with_the_events(trained):
+    epochs, steps = read_records(trained.run, "epoch"), read_records(trained.run, "step")
+    assert [record["validation_loss"] for record in epochs] == [
+        event.validation_loss for event in only(trained.events, EpochDone)
+    ]
+    assert [record["step"] for record in steps] == [3, 6, 9, 10, 12]
+    assert [record["epoch"] for record in steps] == [1, 2, 3, 4, 4]
+    assert [record["loss"] for record in steps] == [event.loss for event in only(trained.events, StepDone)]
+    assert steps[1]["loss"] == pytest.approx(epochs[1]["train_loss"])
+    assert (steps[3]["loss"] + 2 * steps[4]["loss"]) / 3 == pytest.approx(epochs[3]["train_loss"])
+    assert set(steps[0]) == {"kind", "epoch", "step", "loss", "learning_rate", "gradient_norm", "pairs_per_second"}
+
+
+def test_sample_sheets_show_covers_in_the_top_row_and_generated_ones_below(trained):
+    sheets = [event.samples for event in only(trained.events, EpochDone)]
+    assert sheets == [trained.run / "samples" / f"epoch-00{number}.jpg" for number in (1, 2, 3, 4)]
+    with Image.open(sheets[1]) as sheet:
+        assert sheet.size == (3 * 16, 2 * 16)
+        top = sheet.crop((16, 0, 32, 16)).resize((1, 1)).getpixel((0, 0))
+    with Image.open(read_pairs(trained.data, "val")[1].image) as cover:
+        assert top == pytest.approx(cover.resize((1, 1)).getpixel((0, 0)), abs=12)
+
+
+def test_curves_board_and_config_are_written(trained):
+    with Image.open(trained.run / "curves.png") as curves:
+        assert curves.format == "PNG"
+    assert list((trained.run / "tensorboard").glob("events.*"))
+    assert yaml.safe_load((trained.run / "config.yaml").read_text())["train"]["seed"] == 5
+
+
+def test_a_finished_run_has_nothing_left_to_do(trained, tmp_path):
+    run = shutil.copytree(trained.run, tmp_path / "RUN")
+    events = list(loop.train(trained.data, run, trained.config, SHAPE))
+    assert only(events, TrainFinished)
+    assert not only(events, StepDone)
+    digests = [sha256_file(folder / "adapter" / "adapter.safetensors") for folder in (run, trained.run)]
+    assert digests[0] == digests[1]
+
+
+def test_a_best_adapter_that_was_lost_is_written_again(trained, tmp_path):
+    run = shutil.copytree(trained.run, tmp_path / "RUN")
+    shutil.rmtree(run / "adapter")
+    list(loop.train(trained.data, run, trained.config, SHAPE))
+    assert load_adapter(run).fingerprint == load_adapter(trained.run).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "shape"),
+    [("weighted", {}), ("uniform", {"pooling": "attention", "tokens": 1})],
+    ids=["weighted-resampler", "uniform-attention"],
+)
 @pytest.mark.parametrize("kind", ["flow_prediction", "epsilon", "v_prediction"])
-def test_every_kind_of_base_can_be_learned_for(train, data, tmp_path, kind, shape):
+def test_every_kind_of_base_can_be_learned_for(train, data, tmp_path, kind, timesteps, shape):
     base = tiny_base(tmp_path / "base")
     write_json(base / "scheduler" / "scheduler_config.json", {"prediction_type": kind, "_class_name": "DDIMScheduler"})
-    # Judged by what it learns from, under other names: an untrained U-Net has nothing to say about other covers.
+    # Validated on the training pairs under other ids: an untrained U-Net does not generalise to other covers.
     splits = data / "splits"
     (splits / "val.csv").write_text((splits / "train.csv").read_text().replace("\np", "\nq"))
-    for timesteps in ("weighted", "uniform"):
-        events = train(timesteps, base=str(base), epochs=12, learning_rate=1e-2, timesteps=timesteps, shape=shape)
-        losses = [event.validation_loss for event in only(events, EpochDone)]
-        assert losses[-1] < losses[0]
+    settings = {"epochs": 3, "batch_size": 2, "learning_rate": 3e-2, "ema_decay": 0.5, "timesteps": timesteps}
+    events = train(base=str(base), shape=AdapterConfig(hidden_dim=16, rank=2, dropout=0, **shape), **settings)
+    losses = [event.validation_loss for event in only(events, EpochDone)]
+    assert losses[-1] < losses[0] - 5e-4
 
 
 def test_the_base_is_the_same_bit_for_bit_and_gets_no_gradient(train, monkeypatch):
-    bases = []
+    bases, before = [], []
 
     def keeping(*arguments):
         bases.append(load_base(*arguments))
@@ -88,7 +172,6 @@ def test_the_base_is_the_same_bit_for_bit_and_gets_no_gradient(train, monkeypatc
         parts = {"unet": base.unet, "vae": base.vae}
         return {f"{part}.{name}": value for part, model in parts.items() for name, value in model.state_dict().items()}
 
-    before = []
     monkeypatch.setattr(setup, "load_base", keeping)
     train()
     after = weights(bases[0])
@@ -98,30 +181,20 @@ def test_the_base_is_the_same_bit_for_bit_and_gets_no_gradient(train, monkeypatc
         assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
 
 
-def test_validation_is_the_measure_that_others_can_take_again(train, data, tmp_path, base_folder):
-    (finished,) = only(train(validation_draws=3, seed=7), TrainFinished)
-    base, pairs = load_base(str(base_folder)), read_pairs(data, "val")
-    latents, embeddings = (drain(work)[0] for work in (prepare_latents(data, base, pairs), prepare_embeddings(pairs)))
-    draws = fixed_draws([pair.id for pair in pairs], latents.shape, 3, loop.VALIDATION_SEED)
-    everything = range(len(pairs))
-    with torch.inference_mode():
-        tokens = load_adapter(tmp_path / "RUN").adapter(*embeddings.batch(everything))
-    losses = item_losses(base.unet, base.scheduler_config, latents.mean(everything), tokens, draws, 5)
-    assert losses.double().mean().item() == pytest.approx(finished.validation_loss, rel=1e-5)
+@pytest.mark.parametrize("clip_norm", [1e-4, 1e6])
+def test_the_optimiser_gets_gradients_clipped_to_the_norm(train, monkeypatch, clip_norm):
+    norms, step = [], torch.optim.AdamW.step
 
+    def recording(self, *arguments, **keywords):
+        gradients = [parameter.grad for group in self.param_groups for parameter in group["params"]]
+        norms.append(torch.stack([gradient.norm() for gradient in gradients]).norm().item())
+        return step(self, *arguments, **keywords)
 
-def test_the_log_holds_what_the_events_tell(train, tmp_path):
-    events = train(epochs=5)
-    records = read_records(tmp_path / "RUN", "epoch")
-    assert [record["validation_loss"] for record in records] == [
-        event.validation_loss for event in only(events, EpochDone)
-    ]
-    steps = read_records(tmp_path / "RUN", "step")
-    assert [record["step"] for record in steps] == [3, 6, 9, 10, 12, 15]
-    assert [record["loss"] for record in steps] == [event.loss for event in only(events, StepDone)]
-    by_epoch = [record["loss"] for record in steps if record["epoch"] == 2]
-    assert by_epoch == [pytest.approx(records[1]["train_loss"])]
-    assert set(steps[0]) == {"kind", "epoch", "step", "loss", "learning_rate", "gradient_norm", "pairs_per_second"}
+    monkeypatch.setattr(torch.optim.AdamW, "step", recording)
+    unclipped = only(train(clip_norm=clip_norm), StepDone)[-1].gradient_norm
+    assert len(norms) == 3
+    assert unclipped > 1e-3
+    assert norms[-1] == pytest.approx(min(unclipped, clip_norm), rel=0.02)
 
 
 def test_it_ends_early_when_nothing_improves(train):
@@ -143,12 +216,18 @@ def test_the_weight_of_a_pair_counts(train, data):
     assert only(train("uneven"), EpochDone)[-1].train_loss != pytest.approx(even, rel=1e-3)
 
 
-def test_a_loss_that_is_no_number_ends_it_with_advice(train, monkeypatch, tmp_path):
+def test_a_loss_that_is_not_finite_ends_it_with_advice(train, monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "denoising_loss", lambda *arguments: denoising_loss(*arguments) * math.nan)
     with pytest.raises(ModelError, match="no longer finite after step 3") as caught:
         train()
     assert "--learning-rate" in caught.value.hint
     assert not (tmp_path / "RUN" / "adapter").exists()
+
+
+def test_a_validation_loss_that_is_not_finite_ends_it_too(train, monkeypatch):
+    monkeypatch.setattr(loop, "item_losses", lambda *arguments: item_losses(*arguments) * math.inf)
+    with pytest.raises(ModelError, match="no longer finite after step 3"):
+        train()
 
 
 def test_too_little_memory_ends_it_with_advice(train, monkeypatch):
@@ -161,52 +240,46 @@ def test_too_little_memory_ends_it_with_advice(train, monkeypatch):
     assert "--batch-size" in caught.value.hint
 
 
-def test_a_wish_to_stop_ends_it_after_the_step_and_it_goes_on_from_there(train, tmp_path):
+@pytest.mark.parametrize(("call", "step"), [(2, 2), (5, 3)], ids=["training", "validating"])
+def test_a_request_to_stop_ends_it_and_it_continues_from_there(train, tmp_path, call, step):
     calls = []
 
     def stop():
         calls.append(None)
-        return len(calls) == 2
+        return len(calls) == call
 
     stopped = train(stop=stop)
-    assert only(stopped, TrainStopped)[0].step == 2
+    assert only(stopped, TrainStopped)[0].step == step
     assert not only(stopped, TrainFinished)
     events = train()
     (planned,) = only(events, TrainPlanned)
-    assert planned.step == 2
-    assert planned.resumed == tmp_path / "RUN" / "checkpoints" / "step-000002"
+    assert planned.step == step
+    assert planned.resumed == tmp_path / "RUN" / "checkpoints" / f"step-00000{step}"
+    assert only(events, TrainFinished)[0].steps == 3
 
 
-def test_a_finished_run_has_nothing_left_to_do(train, tmp_path):
-    train()
-    digest = sha256_file(tmp_path / "RUN" / "adapter" / "adapter.safetensors")
-    events = train()
-    assert only(events, TrainFinished)
-    assert not only(events, StepDone)
-    assert sha256_file(tmp_path / "RUN" / "adapter" / "adapter.safetensors") == digest
-
-
-def test_never_begins_anew_and_a_checkpoint_can_be_gone_on_from_elsewhere(train, tmp_path):
-    first = only(train(), CheckpointSaved)[0].path
-    (planned,) = only(train(resume="never"), TrainPlanned)
+def test_never_starts_over_and_a_checkpoint_can_be_resumed_elsewhere(train, tmp_path):
+    first = only(train(epochs=2), CheckpointSaved)[0].path
+    (planned,) = only(train(epochs=2, resume="never"), TrainPlanned)
     assert planned.step == 0
-    events = train("OTHER", resume=first)
+    events = train("OTHER", epochs=2, resume=first)
     assert only(events, TrainPlanned)[0].step == 3
     assert only(events, TrainFinished)[0].steps == 6
     same = [tmp_path / run / "adapter" / "adapter.safetensors" for run in ("RUN", "OTHER")]
     assert len({sha256_file(path) for path in same}) == 1
 
 
-def test_sheets_show_the_songs_covers_above_and_drawn_ones_below(train, tmp_path):
-    sheets = [event.samples for event in only(train(samples=3), EpochDone)]
-    assert sheets == [tmp_path / "RUN" / "samples" / f"epoch-00{number}.jpg" for number in (1, 2)]
-    with Image.open(sheets[1]) as sheet:
-        assert sheet.size == (3 * 16, 2 * 16)
+def test_dropout_acts_in_training_and_not_in_validation(train):
+    plain, dropped = (
+        only(train(str(dropout), shape=dataclasses.replace(SHAPE, dropout=dropout), learning_rate=0.0), EpochDone)[0]
+        for dropout in (0.0, 0.5)
+    )
+    assert dropped.train_loss != plain.train_loss
+    assert dropped.validation_loss == plain.validation_loss
 
 
 def test_a_base_like_stable_diffusion_is_trained_for_and_sampled_from(train, tmp_path):
-    base = tiny_sd_base(tmp_path / "sd")
-    events = train(base=str(base), samples=1)
+    events = train(base=str(tiny_sd_base(tmp_path / "sd")), samples=1)
     assert only(events, TrainFinished)
     assert only(events, EpochDone)[-1].samples.is_file()
 
@@ -218,13 +291,6 @@ def test_a_full_disk_is_noticed_before_the_work(train, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**6))
     with pytest.raises(OutputError, match="checkpoints in"):
         train()
-
-
-def test_curves_and_board_are_written(train, tmp_path):
-    train()
-    with Image.open(tmp_path / "RUN" / "curves.png") as curves:
-        assert curves.format == "PNG"
-    assert list((tmp_path / "RUN" / "tensorboard").glob("events.*"))
 
 
 def test_without_tensorboard_a_line_says_so(train, tmp_path, monkeypatch):
@@ -245,16 +311,11 @@ def test_half_precision_learns_much_the_same(train):
 def test_one_pair_is_enough(tmp_path, base_folder):
     data = write_dataset(tmp_path / "SMALL", {"train": 1, "val": 1})
     events = list(loop.train(data, tmp_path / "RUN", TrainConfig(**QUICK, base=str(base_folder)), SHAPE))
-    assert only(events, TrainFinished)[0].steps == 2
-
-
-def test_the_config_is_that_of_the_run(train, tmp_path):
-    train(seed=5)
-    assert yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())["train"]["seed"] == 5
+    assert only(events, TrainFinished)[0].steps == 1
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_it_learns_in_half_precision_and_says_how_much_memory_it_takes(train):
+def test_on_a_gpu_it_learns_in_half_precision_and_reports_the_memory(train):
     events = train(device="cuda", epochs=8, learning_rate=3e-3, samples=1)
     losses = [event.validation_loss for event in only(events, EpochDone)]
     assert losses[-1] < losses[0]
