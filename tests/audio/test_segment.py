@@ -67,7 +67,7 @@ def test_short_songs_are_used_whole(tmp_path, seconds):
 
 
 def test_streamed_scores_equal_a_direct_computation(tmp_path, monkeypatch):
-    monkeypatch.setattr(segment, "_BLOCK_SECONDS", 1.7)
+    monkeypatch.setattr(segment, "_BLOCK_FRAMES", 18)
     samples = quiet_with_loud_part(16, 5, 11) + noise(16, amplitude=0.003)
     samples[: 2 * RATE_HZ] = 0
     found = find_segment(song(tmp_path, samples), SegmentConfig(clip_seconds=4))

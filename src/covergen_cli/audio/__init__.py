@@ -1,1 +1,1 @@
-"""Hearing: decoding, the salient segment, encoders and descriptors."""
+"""Audio: decoding, tags, the salient segment, descriptors and encoders."""

@@ -1,8 +1,8 @@
-"""Windows of many clips through one network, in batches of one shape; private to this package.
+"""Embed windows of many clips in batches of one shape.
 
-Every batch has the same number of windows: one batch holds the end of a clip and the beginning of the next, the very
-last is filled up with silence. So the device has always the same work, and a window's numbers depend neither on what
-it is computed with nor on whether a run was stopped in between.
+Every batch has the same number of windows: it may hold the end of one clip and the beginning of the next, and the last
+batch is padded with silence. So the embedding of a window depends neither on the other windows of its batch nor on
+whether a run was interrupted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _Key = TypeVar("_Key")
 
 
 class WindowNetwork(Protocol):
-    """A network that looks at windows one by one."""
+    """A network that embeds windows independently of each other."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of its weights."""
         ...
 
     def forward_windows(self, windows: Tensor) -> Tensor:
@@ -44,12 +44,7 @@ class _Clip:
 
 
 class _Batch:
-    """The batch that is being filled.
-
-    Args:
-        network: what computes it.
-        size: its number of windows.
-    """
+    """The batch that is being filled with up to ``size`` windows."""
 
     def __init__(self, network: WindowNetwork, size: int) -> None:
         self._network, self._size = network, size
@@ -61,7 +56,7 @@ class _Batch:
         self.room -= len(windows)
 
     def launch(self) -> list[_Clip]:
-        """Start the computation and return the clips that it completes; a device goes on by itself."""
+        """Start the computation, asynchronously on a GPU, and return the clips that it completes."""
         parts = [windows for _, windows in self._parts]
         if self.room:
             parts.append(parts[0].new_zeros(self.room, parts[0].shape[1]))
@@ -80,16 +75,16 @@ class _Batch:
 def in_batches(
     clips: Iterable[tuple[_Key, npt.NDArray[np.float32] | None]], network: WindowNetwork, size: int
 ) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
-    """Embed clips.
+    """Embed clips in batches of ``size`` windows.
 
     Args:
         clips: pairs of a key and windows ``(n, samples)``, n ≥ 1, evenly spaced views of one array; a pair without
-            windows is handed through.
-        network: what embeds.
+            windows is passed through.
+        network: the network.
         size: windows per batch.
 
     Yields:
-        pairs of a key and float32 ``(n, D)``, in the order of the clips, those without windows earlier.
+        pairs of a key and float32 ``(n, D)``, in the order of the clips; those without windows may come earlier.
     """
     batch = _Batch(network, size)
     computing: list[_Clip] = []
@@ -102,7 +97,7 @@ def in_batches(
             fitting, placed = placed[: batch.room], placed[batch.room :]
             batch.add(clip, fitting)
             if not batch.room:
-                # What the batch before completes is fetched only now, when the device has its next batch.
+                # The results of the previous batch are fetched only now that the device has its next batch.
                 complete, computing = computing, batch.launch()
                 yield from ((done.key, done.embedding()) for done in complete)  # type: ignore[misc]
     last = batch.launch() if batch.room < size else []
@@ -110,7 +105,7 @@ def in_batches(
 
 
 def _placed(windows: npt.NDArray[np.float32], device: torch.device) -> Tensor:
-    """Put the sound on the device, once, and cut it there: overlapping windows would be many times as much."""
+    """Copy the samples to the device and cut them there: overlapping windows would be many times as large."""
     count, length = windows.shape
     hop = windows.strides[0] // windows.itemsize if count > 1 else length
     sound = np.lib.stride_tricks.as_strided(windows, ((count - 1) * hop + length,), (windows.itemsize,))

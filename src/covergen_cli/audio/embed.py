@@ -1,8 +1,8 @@
-"""From music files to embeddings: decode, cut to the salient part, embed (§3.2, §3.4.1); one file or a stream of them.
+"""Embed music files: decode, cut to the salient segment, encode (§3.2, §3.4.1); one file or many.
 
-A pool of threads decodes, resamples and cuts. An encoder of whole clips (``mel``) embeds in the same threads. An
-encoder of windows (``openl3``) gets batches of one fixed shape that run across clips, so that a device is always full
-and the numbers of a clip do not depend on its neighbours.
+A pool of threads decodes, resamples and cuts. An encoder of complete clips (``mel``) runs in the same threads. An
+encoder of windows (``openl3``) gets batches of one fixed shape that run across clips, so that a device is always busy
+and the embedding of a clip does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from covergen_cli.audio.encoders import Encoder
 
 OPENL3_RATE_HZ = 48_000
-"""Rate at which ``openl3`` listens; known here because its own module takes seconds to import."""
+"""Sample rate of ``openl3``; repeated here because its own module takes seconds to import."""
 
 _WRITERS = 2
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _Key = TypeVar("_Key")
 
 @dataclass(frozen=True)
 class EmbedTask:
-    """A file to embed, and where the embedding goes."""
+    """A file to embed, and the file of its embedding."""
 
     id: str
     path: Path
@@ -50,7 +50,7 @@ class EmbedTask:
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """An embedding was written to the output of its task."""
+    """An embedding that was written."""
 
     task: EmbedTask
     frames: int
@@ -60,7 +60,7 @@ class EmbedResult:
 
 @dataclass(frozen=True)
 class EmbedFailure:
-    """A file could not be embedded."""
+    """A file that could not be embedded, and why."""
 
     task: EmbedTask
     error: str
@@ -69,11 +69,11 @@ class EmbedFailure:
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """An encoder that was made, and for one of windows what computes them.
+    """An encoder that is ready to embed.
 
     Args:
         encoder: the encoder.
-        network: what embeds windows; ``None`` for an encoder of whole clips.
+        network: the network that embeds windows; ``None`` for an encoder of complete clips.
         hop_seconds: distance between two windows.
         batch_size: windows per batch.
     """
@@ -85,14 +85,14 @@ class LoadedEncoder:
 
 
 def load_encoder(config: EmbedConfig) -> LoadedEncoder:
-    """Make the encoder that the settings ask for.
+    """Load the encoder that the settings name.
 
     Raises:
-        ConfigError: a setting that this encoder does not have, or a device that is not there.
+        ConfigError: the encoder does not have a setting that was given, or the device does not exist.
         ModelError: its weights are missing or damaged.
     """
     if config.encoder == "openl3":
-        return _make_openl3(config)
+        return _load_openl3(config)
     for field in ("hop_seconds", "dtype", "openl3_weights"):
         if getattr(config, field) != getattr(EmbedConfig, field):
             flag = f"--{field.replace('_', '-')}"
@@ -100,67 +100,67 @@ def load_encoder(config: EmbedConfig) -> LoadedEncoder:
     return LoadedEncoder(get_encoder(config.encoder))
 
 
-def _make_openl3(config: EmbedConfig) -> LoadedEncoder:
+def _load_openl3(config: EmbedConfig) -> LoadedEncoder:
     from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
     from covergen_cli.weights.device import choose_device  # noqa: PLC0415
 
     device = choose_device(config.device)
     openl3 = OpenL3Config() if config.hop_seconds is None else OpenL3Config(hop_seconds=config.hop_seconds)
-    file = None if config.openl3_weights is None else Path(config.openl3_weights)
-    encoder = OpenL3Encoder(openl3, weights_file=file, device=device, dtype=config.dtype)
+    encoder = OpenL3Encoder(openl3, weights_file=config.openl3_weights, device=device, dtype=config.dtype)
     return LoadedEncoder(encoder, encoder.network, openl3.hop_seconds, config.batch_size or encoder.network.batch_size)
 
 
-def embed_file(path: Path, ready: LoadedEncoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
+def embed_file(path: str | os.PathLike[str], encoder: LoadedEncoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
     """Embed one file.
 
     Args:
         path: a local audio file.
-        ready: from :func:`load_encoder`.
+        encoder: from :func:`load_encoder`.
 
     Returns:
-        float32 ``(T, embedding_dim)``, and what was heard.
+        float32 ``(T, embedding_dim)``, and the part of the file that was embedded.
 
     Raises:
         InputError: the file cannot be used.
     """
-    heard = load_excerpt(path, ready.encoder.sample_rate_hz, ready.encoder.resample)
-    if ready.network is None:
-        embedding = ready.encoder.embed(heard.samples, heard.sample_rate_hz)
+    path = Path(path)
+    excerpt = load_excerpt(path, encoder.encoder.sample_rate_hz, encoder.encoder.resample)
+    if encoder.network is None:
+        embedding = encoder.encoder.embed(excerpt.samples, excerpt.sample_rate_hz)
     else:
-        embedding = next(rows for _, rows in _batched([(None, heard)], ready) if rows is not None)
-    return _checked(path, embedding), heard
+        embedding = next(rows for _, rows in _batched([(None, excerpt)], encoder) if rows is not None)
+    return _require_finite(path, embedding), excerpt
 
 
-def embed_one(source: EmbedTask, ready: LoadedEncoder) -> EmbedResult | EmbedFailure:
-    """Embed one file and write its embedding; what is wrong with the file is told, not raised.
+def embed_one(task: EmbedTask, encoder: LoadedEncoder) -> EmbedResult | EmbedFailure:
+    """Embed one file and write its embedding; an error of the file is returned, not raised.
 
     Raises:
         OutputError: the embedding cannot be written.
         ModelError: the encoder cannot be used.
     """
     try:
-        embedding, heard = embed_file(source.path, ready)
+        embedding, excerpt = embed_file(task.path, encoder)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
-        return _unusable(source, error)
-    return _kept(source, embedding, heard)
+        return _failure(task, error)
+    return write_result((task, excerpt, embedding))
 
 
 def embed_each(
-    sources: Iterable[EmbedTask], ready: LoadedEncoder, workers: int | None = None
+    tasks: Iterable[EmbedTask], encoder: LoadedEncoder, workers: int | None = None
 ) -> Generator[EmbedResult | EmbedFailure, None, None]:
-    """Embed files and write their embeddings, each as soon as it is ready.
+    """Embed files and write each embedding as soon as it is ready.
 
-    What is held at any time is bounded by the number of workers, whatever the number and the length of the files.
-    Closing the iterator ends the work; a file that is not finished leaves no embedding.
+    Memory is bounded by the number of workers, whatever the number and the duration of the files. Closing the iterator
+    ends the work; a file that is not finished leaves no embedding.
 
     Args:
-        sources: taken one at a time, when there is room for them.
-        ready: from :func:`load_encoder`.
-        workers: threads that read; ``None`` for one per core.
+        tasks: taken one at a time, when a worker is free.
+        encoder: from :func:`load_encoder`.
+        workers: threads that decode; ``None`` for one per core.
 
     Yields:
-        one per source, in the order in which they are ready.
+        one result per task, in the order in which they are ready.
 
     Raises:
         OutputError: an embedding cannot be written.
@@ -169,89 +169,82 @@ def embed_each(
     workers = workers or os.cpu_count() or 1
     stop = threading.Event()
     try:
-        if ready.network is None:
-            yield from in_threads(lambda source: embed_one(source, ready), sources, workers, stop)
+        if encoder.network is None:
+            yield from in_threads(lambda task: embed_one(task, encoder), tasks, workers, stop)
         else:
-            heard = in_threads(try_load_excerpt, sources, workers, stop)
-            yield from in_threads(write_result, embed_excerpts(heard, ready), _WRITERS, stop)
+            excerpts = in_threads(try_load_excerpt, tasks, workers, stop)
+            yield from in_threads(write_result, embed_excerpts(excerpts, encoder), _WRITERS, stop)
     finally:
         stop.set()
 
 
-def try_load_excerpt(source: EmbedTask) -> tuple[EmbedTask, Excerpt | EmbedFailure]:
-    """Decode what :func:`embed_excerpts` embeds; what is wrong with the file is told, not raised."""
+def try_load_excerpt(task: EmbedTask) -> tuple[EmbedTask, Excerpt | EmbedFailure]:
+    """Load what :func:`embed_excerpts` embeds; an error of the file is returned, not raised."""
     try:
-        return source, load_excerpt(source.path, OPENL3_RATE_HZ, resample)
+        return task, load_excerpt(task.path, OPENL3_RATE_HZ, resample)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
-        return source, _unusable(source, error)
+        return task, _failure(task, error)
 
 
 def embed_excerpts(
-    heard: Iterable[tuple[EmbedTask, Excerpt | EmbedFailure]], ready: LoadedEncoder
+    excerpts: Iterable[tuple[EmbedTask, Excerpt | EmbedFailure]], encoder: LoadedEncoder
 ) -> Generator[EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]], None, None]:
-    """Embed what was heard with an encoder of windows, in batches across clips.
+    """Embed excerpts with an encoder of windows, in batches across clips.
 
     Yields:
-        source, what was heard, and its embedding; or what was wrong.
+        task, excerpt and embedding; or the failure.
     """
-    keyed = (((source, found), found if isinstance(found, Excerpt) else None) for source, found in heard)
-    for (source, found), embedding in _batched(keyed, ready):
+    keyed = (((task, found), found if isinstance(found, Excerpt) else None) for task, found in excerpts)
+    for (task, found), embedding in _batched(keyed, encoder):
         if isinstance(found, EmbedFailure):
             yield found
         elif embedding is not None:
             try:
-                yield source, found, _checked(source.path, embedding)
+                yield task, found, _require_finite(task.path, embedding)
             except InputError as error:
-                yield _unusable(source, error)
+                yield _failure(task, error)
 
 
 def _batched(
-    heard: Iterable[tuple[_Key, Excerpt | None]], ready: LoadedEncoder
+    excerpts: Iterable[tuple[_Key, Excerpt | None]], encoder: LoadedEncoder
 ) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
-    # torch takes seconds to import; an encoder of whole clips does without.
+    # torch takes seconds to import; an encoder of complete clips does without.
     from covergen_cli.audio.batches import in_batches  # noqa: PLC0415
     from covergen_cli.audio.openl3_frontend import frame  # noqa: PLC0415
 
-    if ready.network is None:
-        raise AssertionError("an encoder of whole clips has no windows")
-    windows = ((key, None if clip is None else frame(clip.samples, ready.hop_seconds)) for key, clip in heard)
-    return in_batches(windows, ready.network, ready.batch_size)
+    if encoder.network is None:
+        raise AssertionError("an encoder of complete clips has no windows")
+    windows = ((key, None if clip is None else frame(clip.samples, encoder.hop_seconds)) for key, clip in excerpts)
+    return in_batches(windows, encoder.network, encoder.batch_size)
 
 
-def write_result(made: EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]]) -> EmbedResult | EmbedFailure:
-    """Write what :func:`embed_excerpts` made.
-
-    Raises:
-        OutputError: the place cannot be written to.
-    """
-    if isinstance(made, EmbedFailure):
-        return made
-    source, heard, embedding = made
-    return _kept(source, embedding, heard)
-
-
-def _unusable(source: EmbedTask, error: Exception) -> EmbedFailure:
-    """Turn what a file made the program raise into words.
+def write_result(
+    embedded: EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]],
+) -> EmbedResult | EmbedFailure:
+    """Write what :func:`embed_excerpts` yields; return a failure as it is.
 
     Raises:
-        OutputError: as given: no file is to blame.
-        ModelError: as given.
+        OutputError: the embedding cannot be written.
     """
+    if isinstance(embedded, EmbedFailure):
+        return embedded
+    task, excerpt, embedding = embedded
+    write_embedding(task.output, embedding)
+    return EmbedResult(task, len(embedding), excerpt.segment, excerpt.warnings)
+
+
+def _failure(task: EmbedTask, error: Exception) -> EmbedFailure:
+    """Return the failure that an exception means; raise it again if the file is not to blame."""
     if isinstance(error, (OutputError, ModelError, ConfigError)):
         raise error
     if isinstance(error, CovergenError):
-        return EmbedFailure(source, error.message, error.hint)
-    _log.error("unexpected error with %s", source.path, exc_info=error)
-    text = " ".join(f"{source.path}: unexpected {type(error).__name__}: {error}".split())
-    return EmbedFailure(source, text, "This is a bug; please report it.")
+        return EmbedFailure(task, error.message, error.hint)
+    _log.error("unexpected error with %s", task.path, exc_info=error)
+    text = " ".join(f"{task.path}: unexpected {type(error).__name__}: {error}".split())
+    return EmbedFailure(task, text, "This is a bug; please report it.")
 
 
-def _kept(source: EmbedTask, embedding: npt.NDArray[np.float32], heard: Excerpt) -> EmbedResult:
-    write_embedding(source.output, embedding)
-    return EmbedResult(source, len(embedding), heard.segment, heard.warnings)
-
-
-def _checked(path: Path, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _require_finite(path: Path, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if not np.isfinite(embedding).all():
         raise InputError(f"{path} gave an embedding with numbers that are not finite", hint="Try --dtype fp32.")
     return embedding

@@ -1,8 +1,9 @@
-"""The file of one embedding: float32 ``(T, E)`` in NumPy's own format, whole or not there."""
+"""Write and check embedding files: float32 ``(T, E)`` in NumPy's format (``.npy``)."""
 
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,31 +15,28 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def write_embedding(path: Path, embedding: npt.NDArray[np.float32]) -> None:
+def write_embedding(path: str | os.PathLike[str], embedding: npt.NDArray[np.float32]) -> None:
     """Write an embedding atomically.
 
     Args:
         path: the final file, ending in ``.npy``; an existing one is replaced.
-        embedding: ``(T, E)``; stored as little-endian float32, row after row.
+        embedding: ``(T, E)``; stored as little-endian float32 in C order.
 
     Raises:
-        OutputError: the place cannot be written to.
+        OutputError: the file cannot be written.
     """
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(embedding, dtype="<f4"), allow_pickle=False)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(Path(path), buffer.getvalue())
 
 
-def embedding_fault(path: Path, embedding_dim: int) -> str | None:
-    """Say what keeps a file from being an embedding, by its header and its size; the numbers are not read.
-
-    Args:
-        path: the file.
-        embedding_dim: the width that it must have.
+def embedding_fault(path: str | os.PathLike[str], embedding_dim: int) -> str | None:
+    """Return what is wrong with an embedding file, by its header and size, without reading the numbers.
 
     Returns:
-        a few words, e.g. ``"missing"``, or ``None`` when it is a whole float32 ``(T, embedding_dim)``, T ≥ 1.
+        a few words, e.g. ``"missing"``, or ``None`` for a complete float32 ``(T, embedding_dim)``, T ≥ 1.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)

@@ -1,9 +1,9 @@
-"""Audio encoders by name: what turns a clip into the embedding that an adapter reads (§3.2)."""
+"""Audio encoders by name (§3.2)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from covergen_cli.audio.mel import MelEncoder
@@ -18,23 +18,16 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Audio → embedding.
-
-    Attributes:
-        name: short name, as users type it.
-        sample_rate_hz: the rate at which it listens; other rates are resampled.
-        embedding_dim: width of its embeddings.
-        resample: how it wants files of other rates resampled; ``None`` for soxr.
-    """
+    """Audio encoder: a clip → an embedding."""
 
     @property
     def name(self) -> str:
-        """Short name."""
+        """Short name, as users type it."""
         ...
 
     @property
     def sample_rate_hz(self) -> int:
-        """Rate at which it listens."""
+        """Sample rate that needs no resampling."""
         ...
 
     @property
@@ -44,7 +37,7 @@ class Encoder(Protocol):
 
     @property
     def resample(self) -> Resample | None:
-        """How it wants files of other rates resampled."""
+        """Function that resamples files of other rates; ``None`` for soxr."""
         ...
 
     def spec(self) -> dict[str, object]:
@@ -63,21 +56,21 @@ def _openl3() -> Encoder:
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {"mel": MelEncoder, "openl3": _openl3}
-"""Every encoder there is, by name."""
+"""Functions that make the encoders, by name."""
 
 
 def get_encoder(
-    spec_or_name: str | Mapping[str, object], *, weights_file: Path | None = None, device: str = "cpu"
+    spec_or_name: str | Mapping[str, object], *, weights_file: str | os.PathLike[str] | None = None, device: str = "cpu"
 ) -> Encoder:
-    """Make the encoder of this name, or exactly the one that a spec describes.
+    """Return the encoder of a name, or exactly the one that a spec describes.
 
     Args:
-        spec_or_name: a name out of :data:`ENCODERS`, or what :meth:`Encoder.spec` returned, from an adapter's config.
+        spec_or_name: a key of :data:`ENCODERS`, or the result of :meth:`Encoder.spec`, which an adapter's config holds.
         weights_file: weights of ``openl3`` to use instead of those in the cache.
-        device: where ``openl3`` computes.
+        device: device of ``openl3``.
 
     Raises:
-        ModelError: there is no such encoder, it is not the version that the spec describes, or its weights are missing
+        ModelError: there is no such encoder, its version is another than that of the spec, or its weights are missing
             or damaged.
     """
     spec = {"name": spec_or_name} if isinstance(spec_or_name, str) else dict(spec_or_name)
@@ -85,7 +78,7 @@ def get_encoder(
     known = ", ".join(ENCODERS)
     if not isinstance(name, str) or name not in ENCODERS:
         raise ModelError(f"there is no audio encoder {name!r}", hint=f"Known encoders: {known}.")
-    encoder = _make(spec, weights_file, device) if name == "openl3" else ENCODERS[name]()
+    encoder = _make_openl3(spec, weights_file, device) if name == "openl3" else ENCODERS[name]()
     if not isinstance(spec_or_name, str) and spec != encoder.spec():
         raise ModelError(
             f"the adapter was trained with another version of the audio encoder {name!r}",
@@ -94,7 +87,7 @@ def get_encoder(
     return encoder
 
 
-def _make(spec: Mapping[str, object], weights_file: Path | None, device: str) -> Encoder:
+def _make_openl3(spec: Mapping[str, object], weights_file: str | os.PathLike[str] | None, device: str) -> Encoder:
     from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
 
     if spec.keys() == {"name"}:

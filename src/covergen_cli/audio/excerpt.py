@@ -1,7 +1,8 @@
-"""The part of a music file that an encoder gets: a preview whole, of a song the salient part (§3.4.1)."""
+"""Load the part of a music file that is embedded: all of a preview, the salient segment of a song (§3.4.1)."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from covergen_cli.audio.io import Resample
 
 MAX_PREVIEW_SECONDS = 35.0
-"""Up to this length a file is a preview and is used whole; of a longer one, the salient part is."""
+"""Files up to this duration are previews, of which everything is embedded; of longer ones, the salient segment is."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Excerpt:
         samples: mono float32 ``(n,)`` in [−1, 1].
         sample_rate_hz: their rate.
         segment: start and end in the file, in seconds.
-        warnings: sentences about what was wrong with the file.
+        warnings: sentences about what is wrong with the file; empty when nothing is.
     """
 
     samples: npt.NDArray[np.float32]
@@ -38,22 +39,21 @@ class Excerpt:
     warnings: tuple[str, ...]
 
 
-def load_excerpt(path: Path, sample_rate_hz: int, resample: Resample | None = None) -> Excerpt:
-    """Decode what is embedded of a file: a preview whole, of a song the salient part (§3.4.1).
-
-    Memory does not grow with the length of the file.
+def load_excerpt(path: str | os.PathLike[str], sample_rate_hz: int, resample: Resample | None = None) -> Excerpt:
+    """Load what is embedded of a file; memory does not grow with its duration.
 
     Args:
         path: a local audio file.
-        sample_rate_hz: rate of the samples.
+        sample_rate_hz: sample rate of the excerpt.
         resample: see :func:`covergen_cli.audio.io.load`.
 
     Raises:
         InputError: the file cannot be used (see :func:`covergen_cli.audio.io.load`), or is silent.
     """
+    path = Path(path)
     declared = probe(path).duration_seconds
     if declared is None or declared <= MAX_PREVIEW_SECONDS:
-        # What a file declares can be wrong; a second more than a preview has tells one from a song.
+        # The declared duration can be wrong; one second more than the maximum tells a preview from a song.
         clip = load(path, sample_rate_hz, 0.0, MAX_PREVIEW_SECONDS + 1, resample)
         if clip.samples.size <= MAX_PREVIEW_SECONDS * sample_rate_hz:
             if is_silent(clip.samples):

@@ -1,8 +1,8 @@
-"""What is heard, frame by frame: the ground that the descriptors and the ``mel`` encoder share.
+"""Compute the features of a clip, frame by frame, that the descriptors and the ``mel`` encoder share.
 
 One spectrogram (Hann window of 2048 samples, hop 512, at 22.05 kHz) gives level, mel bands, onsets, percussion,
 contrast and spectral shape; a longer window (8192) gives the pitch classes, which need finer frequencies. The clip
-is brought to one loudness first, so that everything but ``gain_db`` is the same at any volume.
+is normalised in loudness first, so that everything but ``gain_db`` is the same at any volume.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Features:
         level_db: ``(T,)`` RMS level of each frame relative to the clip's loudness, floored at −60.
         mel_db: ``(T, 80)`` level of each mel band relative to the clip's loudness, floored at −60.
         rise: ``(T, 80)`` rise of each band's level since two frames before, in units of 10 dB, not negative.
-        percussive: ``(T, 80)`` share of each band's energy that stands in vertical (percussive) structure, [0, 1].
+        percussive: ``(T, 80)`` share of each band's energy in vertical (percussive) structure, [0, 1].
         mel_power: ``(T, 80)`` energy of each band.
         chroma: ``(T, 12)`` energy of the pitch classes C … B, log-compressed, tuning removed; not normalised.
         contrast_db: ``(T, 7)`` difference between the strong and the weak bins of seven octave bands.
         centroid: ``(T,)`` log2 of the spectral centroid of the magnitudes, in Hz.
         flatness: ``(T,)`` log10 of the ratio of geometric to arithmetic mean of the power spectrum, ≤ 0.
         rolloff: ``(T,)`` log2 of the frequency below which 85 % of the energy lies.
-        gain_db: level of the clip in dB of full scale, before it was brought to one loudness.
+        gain_db: loudness of the clip in dB above 0.1 of full scale, before it was normalised.
         crest_db: peak of the clip (99.9th percentile) over its loudness, in dB.
     """
 
@@ -69,13 +69,13 @@ class Features:
 
     @property
     def onset(self) -> Array:
-        """Onset strength ``(T,)``: the rise, averaged over the bands."""
+        """Onset strength ``(T,)``: the rise averaged over the bands."""
         strength: Array = self.rise.mean(axis=1)
         return strength
 
 
 def extract(samples: Array) -> Features:
-    """Compute the features of a mono clip ``(n,)`` at 22.05 kHz; one shorter than a window is padded with silence."""
+    """Compute the features of a mono clip ``(n,)`` at 22.05 kHz; a clip shorter than a window is zero-padded."""
     samples = np.asarray(samples, dtype=np.float32)
     gain = _gain(samples)
     samples = samples * np.float32(1 / gain)
@@ -109,7 +109,7 @@ def extract(samples: Array) -> Features:
 
 
 def running_mean(values: npt.NDArray[np.floating], width: int) -> Array:
-    """Mean over the ``width`` frames around each frame (fewer at the ends), along the first axis."""
+    """Return the mean of the ``width`` frames around each frame (fewer at the ends), along the first axis."""
     sums = np.concatenate([np.zeros_like(values[:1], dtype=np.float64), np.cumsum(values, axis=0, dtype=np.float64)])
     index = np.arange(len(values))
     begin, end = np.maximum(index - width // 2, 0), np.minimum(index + width - width // 2, len(values))
@@ -120,7 +120,7 @@ def running_mean(values: npt.NDArray[np.floating], width: int) -> Array:
 
 @lru_cache(maxsize=1)
 def mel_filters() -> Array:
-    """Triangular filters ``(80, 1025)``, equally spaced in mel (2595·log10(1 + f/700)) from 30 Hz to 11 kHz, peak 1."""
+    """Return triangular filters ``(80, 1025)``, equally spaced in mel (2595·log10(1 + f/700)), 30 Hz–11 kHz, peak 1."""
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (30.0, RATE_HZ / 2))
     edges: npt.NDArray[np.floating] = np.array(
         [700 * (10 ** (mel / 2595) - 1) for mel in np.linspace(low, high, BANDS + 2)]
@@ -158,7 +158,7 @@ def _mel_power(power: Array) -> Array:
 
 
 def _gain(samples: Array) -> float:
-    """Loudness of a clip over 0.1: RMS of its half-second blocks that are at most 20 dB below the loudest."""
+    """Return loudness / 0.1: the RMS of the half-second blocks that are at most 20 dB below the loudest."""
     block = RATE_HZ // 2
     padded = np.pad(samples, (0, -samples.size % block)) if samples.size else np.zeros(block, np.float32)
     energy = np.square(padded.reshape(-1, block).astype(np.float64)).sum(axis=1) / block
@@ -167,7 +167,7 @@ def _gain(samples: Array) -> float:
 
 
 def _power(samples: Array, window: int, hop: int, frames: int) -> Array:
-    """Power spectrogram ``(frames, window // 2 + 1)``, scaled so that a frame's sum is its mean square."""
+    """Return the power spectrogram ``(frames, window // 2 + 1)``, scaled so that a frame's sum is its mean square."""
     samples = np.pad(samples, (0, max(0, (frames - 1) * hop + window - samples.size)))
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
     cut = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop][:frames]
@@ -191,18 +191,16 @@ def _geometric_mean(power: Array) -> Array:
 def _crest_db(samples: Array) -> float:
     if samples.size < 8:
         return 0.0
-    # The peak of every eight samples keeps the quantile from sinking with the rate at which loud samples come.
+    # The maximum of every eight samples keeps the quantile from sinking with the rate at which loud samples come.
     peak = float(np.quantile(np.abs(samples[: samples.size // 8 * 8]).reshape(-1, 8).max(axis=1), 0.999))
     return float(20 * np.log10(max(peak, 1e-4) / _LOUDNESS))
 
 
 def _percussive(mel_power: Array) -> Array:
-    """Median filters (Fitzgerald 2010) on mel bands: over 0.4 s for what lasts, over 13 bands for what strikes."""
-    root = np.sqrt(mel_power)
-    lasting = _median(root, 17, axis=0)
-    striking = _median(root, 13, axis=1)
-    lasting, striking = lasting**2, striking**2
-    share: Array = striking / (striking + lasting + np.float32(1e-12))
+    """Return the percussive share of mel bands: median filters (Fitzgerald 2010) over 0.4 s and over 13 bands."""
+    amplitude = np.sqrt(mel_power)
+    harmonic, percussive = _median(amplitude, 17, axis=0) ** 2, _median(amplitude, 13, axis=1) ** 2
+    share: Array = percussive / (percussive + harmonic + np.float32(1e-12))
     return share
 
 
@@ -214,7 +212,7 @@ def _median(values: Array, width: int, axis: int) -> Array:
 
 
 def _contrast(power: Array, hertz: Array) -> Array:
-    """Spectral contrast (Jiang et al. 2002): strongest fifth of a band's bins over the weakest fifth, in dB."""
+    """Return spectral contrast (Jiang et al. 2002): strongest fifth of a band's bins over the weakest fifth, in dB."""
     bands = []
     for low, high in pairwise(_CONTRAST_EDGES_HZ):
         ordered = np.sort(power[:, (hertz >= low) & (hertz < high)], axis=1)
@@ -225,7 +223,7 @@ def _contrast(power: Array, hertz: Array) -> Array:
 
 
 def _chroma(samples: Array, frames: int) -> Array:
-    """Pitch-class energy from spectral peaks between 55 Hz and 2 kHz, on the tuning that fits the clip best."""
+    """Return pitch-class energy from spectral peaks between 55 Hz and 2 kHz, in the tuning that fits the clip best."""
     ahead = _PITCH_WINDOW // 2 - (WINDOW // 2 + 3 * HOP // 2)
     padded = np.pad(samples, (ahead, _PITCH_WINDOW))
     magnitude = np.sqrt(_power(padded, _PITCH_WINDOW, _PITCH_HOP, -(-frames // 4)))
@@ -233,7 +231,7 @@ def _chroma(samples: Array, frames: int) -> Array:
     low, high = np.searchsorted(hertz, (55.0, 2000.0))
     mid, left, right = (magnitude[:, low + shift : high + shift] for shift in (0, -1, 1))
     peak = (mid > left) & (mid >= right)
-    # Where between the bins a peak lies: parabola through the logarithms of three bins.
+    # The position of a peak between the bins: a parabola through the logarithms of three bins.
     a, b, c = (np.log(np.maximum(part, 1e-9)) for part in (left, mid, right))
     offset = np.where(peak, 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-6), 0)
     pitch = 12 * np.log2((np.arange(low, high) + offset) / (440.0 * _PITCH_WINDOW / RATE_HZ)) + 69

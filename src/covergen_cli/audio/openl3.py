@@ -1,16 +1,16 @@
 """OpenL3's audio network (Cramer et al., ICASSP 2019) in PyTorch: the paper's audio encoder (§3.2).
 
-The network looks at one second at a time: mel spectrogram → batch norm → eight 3×3 convolutions with batch norm and
-ReLU, halved thrice by max pooling → max pooling → embedding. For inference every batch norm is folded into its
-convolution, tensors lie channels-last, and the spectrogram is computed on the device: 4.69 M parameters, 10.2 GMAC per
-window.
+The network embeds windows of one second: mel spectrogram → batch norm → eight 3×3 convolutions with batch norm and
+ReLU, three of them followed by 2×2 max pooling → max pooling → embedding. For inference every batch norm is folded into
+its convolution, tensors are channels-last, and the spectrogram is computed on the device. 4.69 M parameters, 10.2 GMAC
+per window.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from covergen_cli.weights.keras_file import Arrays
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-"""How the convolutions compute; the spectrogram is always float32. ``tf32`` differs from ``fp32`` on CUDA only."""
+"""Precision of the convolutions; the spectrogram is always float32. ``tf32`` differs from ``fp32`` on CUDA only."""
 
 _TYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -46,21 +46,17 @@ _GPU_BATCH = 256
 
 
 class OpenL3:
-    """The network, ready to embed.
+    """OpenL3's audio network for inference.
 
     Args:
         arrays: weights by name (:func:`covergen_cli.weights.keras_file.array_shapes`).
-        input_repr: ``"mel256"`` or ``"mel128"``: which spectrogram the weights were trained on.
-        embedding_size: 512 or 6144; both come of the same weights.
+        input_repr: ``"mel256"`` or ``"mel128"``: the spectrogram that the weights were trained on.
+        embedding_size: 512 or 6144, from the same weights.
         device: where to compute.
-        dtype: how the convolutions compute.
+        dtype: precision of the convolutions.
 
     Attributes:
-        input_repr: as given.
-        embedding_size: as given.
-        device: as given.
-        dtype: as given.
-        weights_sha256: names the weights' values.
+        weights_sha256: hash of the weights' values.
 
     Raises:
         ConfigError: there is no such input, size or precision.
@@ -89,8 +85,10 @@ class OpenL3:
         self._layers = [self._place(*_folded(arrays, index)) for index in range(1, len(CHANNELS))]
 
     @classmethod
-    def from_keras_h5(cls, path: Path, input_repr: str = "mel256", embedding_size: int = 512) -> OpenL3:
-        """Read a published ``.h5`` or ``.h5.gz``.
+    def from_keras_h5(
+        cls, path: str | os.PathLike[str], input_repr: str = "mel256", embedding_size: int = 512
+    ) -> OpenL3:
+        """Load a published ``.h5`` or ``.h5.gz`` file.
 
         Raises:
             ModelError: it is missing, damaged, or holds another network.
@@ -99,23 +97,23 @@ class OpenL3:
         return cls(read_keras(path), input_repr, embedding_size)
 
     @classmethod
-    def from_safetensors(cls, path: Path, embedding_size: int = 512) -> OpenL3:
-        """Read weights as :func:`covergen_cli.weights.openl3_weights` gives them.
+    def from_safetensors(cls, path: str | os.PathLike[str], embedding_size: int = 512) -> OpenL3:
+        """Load weights that :func:`covergen_cli.weights.openl3_weights` converted.
 
         Raises:
-            ModelError: the file is missing, damaged, or something else.
+            ModelError: the file is missing, damaged, or holds something else.
             ConfigError: there is no such size.
         """
         stored = load_openl3(path)
         return cls(stored.arrays, stored.input_repr, embedding_size)
 
     def to(self, device: str | torch.device, dtype: Precision | torch.dtype = "fp32") -> OpenL3:
-        """Return the same network on another device or at another precision; this one stays as it is."""
+        """Return a copy of the network on another device or at another precision."""
         return OpenL3(self._arrays, self.input_repr, self.embedding_size, device, dtype)
 
     @property
     def batch_size(self) -> int:
-        """Windows at a time that keep this device busy without taking much memory: 8 need 0.3 GB on a CPU."""
+        """Windows per batch that keep this device busy without much memory; 8 need 0.3 GB on a CPU."""
         return _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
 
     def embed(
@@ -129,19 +127,19 @@ class OpenL3:
         """Embed a clip.
 
         Args:
-            audio: ``(n,)`` or ``(n, channels)``; one shorter than a second is padded with silence.
+            audio: ``(n,)`` or ``(n, channels)``; a clip shorter than a second is padded with silence.
             sample_rate_hz: its rate; other rates than 48 kHz are resampled.
             hop_seconds: distance between two windows.
-            center: see :func:`frame`.
-            batch_size: windows at a time; ``None`` for :attr:`batch_size`.
+            center: see :func:`~covergen_cli.audio.openl3_frontend.frame`.
+            batch_size: windows per batch; ``None`` for :attr:`batch_size`.
 
         Returns:
             the embedding, float32 ``(T, embedding_size)``, and T times in seconds: the middle of each window with
-            ``center``, else its start.
+            ``center``, otherwise its start.
 
         Raises:
-            InputError: there is no sound, or it holds what is no number.
-            ConfigError: the hop or batch size makes no sense.
+            InputError: there are no samples, or some are not finite.
+            ConfigError: the hop or batch size is invalid.
         """
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
@@ -163,7 +161,7 @@ class OpenL3:
             windows: float32 ``(B, 48000)`` at 48 kHz, on any device.
 
         Returns:
-            float32 ``(B, embedding_size)`` on this network's device, values in the order frequency, time, channel.
+            float32 ``(B, embedding_size)`` on this network's device, in the order frequency, time, channel.
         """
         scale, shift = self._norm
         level = self._log_mel(windows.to(self.device, torch.float32, non_blocking=True))
@@ -193,10 +191,7 @@ def _precision(dtype: Precision | torch.dtype) -> Precision:
 
 
 def _scale_and_shift(arrays: Mapping[str, npt.NDArray[np.float32]], index: int) -> tuple[float, float]:
-    """The first batch norm as a number to multiply with and one to add.
-
-    It cannot be folded into the first convolution, whose zero padding follows it.
-    """
+    """Return the first batch norm as scale and shift; the zero padding after it keeps it from being folded."""
     scale, shift = _affine(arrays, index)
     return float(scale[0]), float(shift[0])
 
@@ -212,7 +207,7 @@ def _affine(
 
 
 def _folded(arrays: Mapping[str, npt.NDArray[np.float32]], index: int) -> tuple[Tensor, Tensor]:
-    """Kernel ``(out, in, 3, 3)`` and bias ``(out,)`` of a convolution with its batch norm in them."""
+    """Return kernel ``(out, in, 3, 3)`` and bias ``(out,)`` of a convolution with its batch norm folded in."""
     kernel = arrays[f"conv{index}.kernel"].astype(np.float64)
     bias = arrays[f"conv{index}.bias"].astype(np.float64)
     if f"norm{index}.gamma" in arrays:
@@ -223,7 +218,7 @@ def _folded(arrays: Mapping[str, npt.NDArray[np.float32]], index: int) -> tuple[
 
 @contextmanager
 def _convolving(device: torch.device, dtype: Precision) -> Iterator[None]:
-    """On CUDA: let cuDNN choose the fastest algorithm, and use TF32 only where it was asked for."""
+    """On CUDA let cuDNN choose the fastest algorithm, and allow TF32 only for ``tf32``."""
     if device.type != "cuda":
         yield
         return

@@ -1,11 +1,10 @@
-"""The encoder ``openl3``: the network as an audio encoder that an adapter can be trained with (§3.2)."""
+"""The audio encoder ``openl3`` (§3.2)."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.openl3 import OpenL3
@@ -13,6 +12,7 @@ from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW
 from covergen_cli.audio.resample import resample
 from covergen_cli.config import OpenL3Config
 from covergen_cli.errors import ModelError
+from covergen_cli.files import sha256_bytes
 from covergen_cli.weights.openl3 import OPENL3, custom_openl3, openl3_weights
 
 if TYPE_CHECKING:
@@ -29,27 +29,18 @@ _SIZE = 512
 
 
 class OpenL3Encoder:
-    """Encoder with the paper's network; loads its weights when it is made.
+    """Encoder with OpenL3's network; an :class:`~covergen_cli.audio.encoders.Encoder`.
 
     Args:
-        config: which network, and how far apart the rows are.
+        config: which network, and the distance between rows.
         weights_file: weights to use instead of those in the cache; see
             :func:`covergen_cli.weights.openl3.openl3_weights`.
         device: where to compute.
         dtype: precision of the convolutions.
-        batch_size: windows at a time; ``None`` for what suits the device.
-
-    Attributes:
-        name: ``"openl3"``.
-        sample_rate_hz: 48000.
-        embedding_dim: 512.
-        resample: with the filter of the network's authors.
-        config: as given.
-        network: the network; a pipeline across clips feeds it itself.
-        batch_size: as given.
+        batch_size: windows per batch; ``None`` for what suits the device.
 
     Raises:
-        ModelError: the weights are not here and cannot be fetched, or are damaged.
+        ModelError: the weights are missing and cannot be downloaded, or are damaged.
         OutputError: the cache cannot be written to.
     """
 
@@ -62,7 +53,7 @@ class OpenL3Encoder:
         self,
         config: OpenL3Config | None = None,
         *,
-        weights_file: Path | None = None,
+        weights_file: str | os.PathLike[str] | None = None,
         device: str | torch.device = "cpu",
         dtype: Precision = "fp32",
         batch_size: int | None = None,
@@ -74,12 +65,16 @@ class OpenL3Encoder:
 
     @classmethod
     def from_spec(
-        cls, spec: Mapping[str, object], *, weights_file: Path | None = None, device: str | torch.device = "cpu"
+        cls,
+        spec: Mapping[str, object],
+        *,
+        weights_file: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "cpu",
     ) -> OpenL3Encoder:
-        """Make the encoder that a spec describes, with the weights that it names where they are in the cache.
+        """Return the encoder that a spec describes, with the weights in the cache that it names.
 
         Raises:
-            ModelError: the spec is damaged, or other weights are here than those that it names.
+            ModelError: the spec is damaged, or the weights are others than those that it names.
         """
         fields: dict[str, Any] = {key: spec.get(key) for key in ("input_repr", "content", "hop_seconds", "center")}
         names = {(file.input_repr, file.content) for file in OPENL3.values()}
@@ -98,8 +93,8 @@ class OpenL3Encoder:
         return encoder
 
     def spec(self) -> dict[str, object]:
-        """Return what an adapter must know to be given the same embeddings again; JSON-able."""
-        facts: dict[str, object] = {
+        """Return what identifies the embeddings of this encoder; JSON-able."""
+        spec: dict[str, object] = {
             "name": self.name,
             "version": VERSION,
             "sample_rate_hz": RATE_HZ,
@@ -111,20 +106,13 @@ class OpenL3Encoder:
             "center": self.config.center,
             "weights": self.network.weights_sha256,
         }
-        return facts | {"hash": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]}
+        return spec | {"hash": sha256_bytes(json.dumps(spec, sort_keys=True).encode())[:16]}
 
     def embed(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
-        """Embed a clip.
-
-        Args:
-            samples: mono ``(n,)``.
-            sample_rate_hz: their rate; other rates than 48 kHz are resampled.
-
-        Returns:
-            float32 ``(T, 512)``, a row per ``hop_seconds``, at least one.
+        """Embed mono samples ``(n,)``; return float32 ``(T, 512)``, a row per ``hop_seconds``, at least one.
 
         Raises:
-            InputError: there are no samples, or some are no numbers.
+            InputError: there are no samples, or some are not finite.
         """
         hop, center = self.config.hop_seconds, self.config.center
         return self.network.embed(samples, sample_rate_hz, hop, center, self.batch_size)[0]

@@ -1,4 +1,4 @@
-"""From sound to the pictures that OpenL3's network looks at: windows of one second, and their mel spectrograms.
+"""Cut audio into windows of one second and compute the mel spectrograms that OpenL3 embeds.
 
 The constants are those of the published network (Cramer et al., ICASSP 2019, openl3 0.4, front end "kapre"): 48 kHz,
 Hann window of 2048 samples, hop 242, padded at the end to 199 frames, Slaney's mel filters over 0 to 24 kHz, level in
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RATE_HZ = 48_000
 WINDOW = 48_000
-"""Samples in one window, a second."""
+"""Samples in a window of one second."""
 
 FFT = 2048
 HOP = 242
@@ -48,7 +48,7 @@ def to_mono(audio: npt.NDArray[np.floating], sample_rate_hz: int) -> npt.NDArray
         float32 ``(m,)`` at 48 kHz, m ≥ 1.
 
     Raises:
-        InputError: there are no samples, some are no numbers, or the shape or rate is none of sound.
+        InputError: there are no samples, some are not finite, or the shape or rate is not that of audio.
     """
     audio = np.asarray(audio)
     if sample_rate_hz <= 0:
@@ -68,16 +68,16 @@ def to_mono(audio: npt.NDArray[np.floating], sample_rate_hz: int) -> npt.NDArray
 
 
 def frame(samples_48k: npt.NDArray[np.float32], hop_seconds: float, center: bool = True) -> npt.NDArray[np.float32]:
-    """Cut sound into windows of one second.
+    """Cut samples into windows of one second.
 
     Args:
         samples_48k: mono ``(n,)`` at 48 kHz, n ≥ 1.
         hop_seconds: distance between two windows.
-        center: begin with half a second of silence, so that window ``i`` is centred on ``i · hop_seconds``.
+        center: prepend half a second of silence, so that window ``i`` is centred on ``i · hop_seconds``.
 
     Returns:
-        float32 ``(windows, 48000)``, read-only: overlapping views of one padded copy. Silence follows the end, so that
-        every sample is in a window.
+        float32 ``(windows, 48000)``, read-only overlapping views of one copy, padded with silence so that every sample
+        is in a window.
 
     Raises:
         ConfigError: the hop is shorter than a sample.
@@ -117,7 +117,7 @@ def mel_filters(bands: int, n_fft: int = FFT, sample_rate_hz: int = RATE_HZ) -> 
 
 
 class LogMel:
-    """Windows → log-mel spectrograms, in float32 on the device where the windows are.
+    """Computes log-mel spectrograms of windows, in float32.
 
     Args:
         bands: mel bands, 256 or 128.
@@ -135,14 +135,7 @@ class LogMel:
         )
 
     def __call__(self, windows: Tensor) -> Tensor:
-        """Compute the spectrograms.
-
-        Args:
-            windows: float32 ``(B, 48000)`` on the device.
-
-        Returns:
-            float32 ``(B, bands, 199)`` in [−80, 0], dB below each window's maximum.
-        """
+        """Return spectrograms ``(B, bands, 199)`` of windows ``(B, 48000)``: dB below their maximum, in [−80, 0]."""
         padded = functional.pad(windows, (0, (FRAMES - 1) * HOP + FFT - WINDOW))
         spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self._hann)
         magnitude = spectrum.abs().permute(2, 0, 1).flatten(1)

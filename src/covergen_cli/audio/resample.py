@@ -1,4 +1,4 @@
-"""Band-limited interpolation with the filter of OpenL3's authors, so that the top octave sounds as it did to them.
+"""Resample with the filter that OpenL3 was trained with, so that the top octave has the same level.
 
 The filter is a sinc under a Kaiser window (Smith, "Digital Audio Resampling", 2002) with 64 zero crossings: resampy's
 ``kaiser_best``.
@@ -22,16 +22,7 @@ BETA = 14.769656459379492
 
 
 def resample(samples: npt.NDArray[np.float32], from_hz: int, to_hz: int) -> npt.NDArray[np.float32]:
-    """Resample mono samples.
-
-    Args:
-        samples: float32 ``(n,)``.
-        from_hz: their rate.
-        to_hz: the rate that is wanted.
-
-    Returns:
-        float32 ``(floor(n · to_hz / from_hz),)``; the first sample stays where it was.
-    """
+    """Resample mono float32 ``(n,)`` to ``(floor(n · to_hz / from_hz),)``; the first sample keeps its position."""
     shared = gcd(from_hz, to_hz)
     taps, delay = _filter(to_hz // shared, from_hz // shared)
     filtered = upfirdn(taps, samples.astype(np.float64), to_hz // shared, from_hz // shared)
@@ -41,7 +32,7 @@ def resample(samples: npt.NDArray[np.float32], from_hz: int, to_hz: int) -> npt.
 
 @lru_cache(maxsize=4)
 def _filter(up: int, down: int) -> tuple[npt.NDArray[np.float64], int]:
-    """Taps at ``up`` times the input's rate, and by how many samples of the output they delay it."""
+    """Return taps at ``up`` times the input's rate, and the delay in output samples that they cause."""
     scale = min(1.0, up / down)
     reach = ceil(ZERO_CROSSINGS * up / scale)
     times = np.arange(-reach, reach + 1) / up * scale

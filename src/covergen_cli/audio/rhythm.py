@@ -1,4 +1,4 @@
-"""Onsets and tempo from the features of a clip; shared by the descriptors and the ``mel`` encoder."""
+"""Compute onsets and tempo from onset strength; used by the descriptors and the ``mel`` encoder."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MULTIPLE = 0.4
 
 
 def novelty(onset: Array) -> Array:
-    """Onset strength ``(..., T)`` above its running mean over one second, not negative."""
+    """Return onset strength ``(..., T)`` minus its running mean over one second, not negative."""
     flat = np.moveaxis(onset, -1, 0)
     above: Array = np.moveaxis(np.maximum(flat - running_mean(flat, round(FRAME_HZ)), 0), 0, -1)
     return above
 
 
 def onset_frames(onset: Array) -> npt.NDArray[np.intp]:
-    """Frames at which something begins: the greatest within ±70 ms and clearly above the running mean of one second."""
+    """Return the frames of onsets: maxima within ±70 ms that are clearly above the running mean of one second."""
     if onset.size < 3:
         return np.zeros(0, np.intp)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(onset, 3), 7)
@@ -41,7 +41,7 @@ def onset_frames(onset: Array) -> npt.NDArray[np.intp]:
 
 
 def autocorrelation(novelties: Array, lags: int) -> Array:
-    """Autocorrelation ``(..., lags)`` of novelty curves ``(..., T)`` without their means, 1 at lag 0, unbiased."""
+    """Return the unbiased autocorrelation ``(..., lags)`` of curves ``(..., T)`` minus their means, 1 at lag 0."""
     length = novelties.shape[-1]
     centred = novelties - novelties.mean(axis=-1, keepdims=True)
     spectrum = np.fft.rfft(centred, 2 * length, axis=-1)
@@ -53,10 +53,10 @@ def autocorrelation(novelties: Array, lags: int) -> Array:
 
 
 def tempogram(novelties: Array) -> Array:
-    """How strongly curves ``(..., T)`` repeat at each of the 64 tempi, in ``(..., 64)``, at most 1.
+    """Return how strongly curves ``(..., T)`` repeat at each of the 64 tempi, ``(..., 64)``, at most 1.
 
-    That is the mean of the autocorrelation at 1, 2, 3 and 4 beats; of five tempi around each of the 64 the best one
-    counts, since four beats of a slow tempo miss their peak by a difference that is small on the scale of tempi.
+    It is the mean of the autocorrelation at 1, 2, 3 and 4 beats. The best of five tempi around each of the 64 counts,
+    because four beats of a slow tempo miss their peak by a difference that is small on the scale of tempi.
     """
     offsets = (np.arange(_BETWEEN) - _BETWEEN // 2) / _BETWEEN / _PER_OCTAVE
     beat = 60 * FRAME_HZ / (TEMPOS_BPM[:, None] * 2**offsets)
@@ -72,12 +72,12 @@ def tempogram(novelties: Array) -> Array:
 
 
 def tempo_log2(strengths: Array) -> Array:
-    """Perceived tempo, log2 of beats per minute, of tempograms ``(..., 64)``.
+    """Return the perceived tempo, log2 of beats per minute, of tempograms ``(..., 64)``.
 
-    A tempo whose double or triple repeats as well is probably a bar, not a beat, and loses a part of theirs. Then
-    comes the mean of the tempi, weighted by the fourth power of their strength and by how readily people tap them
-    (log-normal around 115 bpm, near what van Noorden and Moelants found in 1999). A mean moves little where a
-    choice between two octaves would jump. Without any repetition it is the preferred tempo.
+    A tempo whose double or triple repeats as well is probably a bar, not a beat, and part of their strength is
+    subtracted. The result is the mean of the tempi, weighted by the fourth power of their strength and by how readily
+    people tap them (log-normal around 115 bpm, near van Noorden and Moelants 1999). A mean moves little where a choice
+    between two octaves would jump. Without any repetition it is the preferred tempo.
     """
     octaves = np.log2(TEMPOS_BPM)
     prior = np.exp(-0.5 * ((octaves - np.log2(_PREFERRED_BPM)) / _PREFERRED_OCTAVES) ** 2)

@@ -1,18 +1,17 @@
-"""The salient part of a song: §3.4.1's sliding window of mean RMS × mean spectral contrast.
+"""Find the salient segment of a song (§3.4.1): a sliding window of mean RMS × mean spectral contrast.
 
-The song is decoded once, in blocks. Each block is cut into frames of 2048 samples, 2048 apart (93 ms at 22.05 kHz,
-a Hann window, no overlap: a mean over 30 s, 323 frames, needs no finer grid and a quarter of the work), and from
-one spectrum per frame come RMS and spectral contrast as librosa defines them (whose import alone costs more than all
-of this), the latter averaged over its seven bands. The sums that run along with them give every window's means by one
-subtraction, so memory grows by two numbers a frame: two hours take 1.2 MB.
+The song is decoded once, in blocks of frames of 2048 samples (93 ms at 22.05 kHz, Hann window, no overlap: a mean over
+30 s needs no finer grid). RMS and spectral contrast, averaged over its seven bands, are computed per frame as librosa
+defines them, whose import alone takes longer than all of this. Running sums give the means of every window, so memory
+grows by two numbers per frame: 1.2 MB for two hours.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,20 +33,20 @@ MAGNITUDE_FLOOR = 2e-5
 """Least magnitude of a bin, so that silence has a contrast. A bin of a full-scale signal reaches 1024, and librosa's
 decibels of magnitudes end a factor of 1e8 below the loudest; above this floor both definitions agree."""
 
-_BLOCK_SECONDS = 20.0
+_BLOCK_FRAMES = 216
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The window that was chosen, and all that were scored.
+    """The best window, and the scores of all windows.
 
     Args:
-        start_seconds: start of the chosen window.
-        end_seconds: its end; never behind the end of the song.
+        start_seconds: start of the best window.
+        end_seconds: its end, at most the end of the song.
         window_starts: float64 ``(W,)``, start of every window in seconds, ascending.
         scores: float64 ``(W,)``, mean RMS × mean spectral contrast (dB) of every window; not negative, 0 for silence.
         duration_seconds: length of the song, as decoded.
-        warnings: what was wrong with the file.
+        warnings: sentences about what is wrong with the file; empty when nothing is.
     """
 
     start_seconds: float
@@ -58,23 +57,20 @@ class Segment:
     warnings: tuple[str, ...]
 
 
-def find_segment(path: str | Path, config: SegmentConfig) -> Segment:
-    """Find the salient part of a song.
+def find_segment(path: str | os.PathLike[str], config: SegmentConfig) -> Segment:
+    """Find the salient segment of a song.
 
     Windows of ``clip_seconds`` start every ``hop_seconds``, and one more ends with the song. The highest score
-    wins, of equal ones the earliest. A song that is not longer than the window is used whole.
+    wins, the earliest of equal ones. A song that is not longer than the window is one segment.
 
     Args:
         path: a local audio file.
         config: length of the window and distance between windows.
 
-    Returns:
-        The segment with the score of every window.
-
     Raises:
         InputError: the file cannot be used (see :func:`covergen_cli.audio.io.stream`), or is silent.
     """
-    decoder = stream(path, ANALYSIS_RATE_HZ, _BLOCK_SECONDS)
+    decoder = stream(path, ANALYSIS_RATE_HZ, _BLOCK_FRAMES * FRAME_SAMPLES / ANALYSIS_RATE_HZ)
     rms, contrast, peak = _measure(decoder)
     if peak <= SILENCE_PEAK:
         raise InputError(f"{path} is silent", hint="Give a file with audible sound.")
@@ -89,23 +85,13 @@ def find_segment(path: str | Path, config: SegmentConfig) -> Segment:
 
 def _measure(blocks: Iterable[Array]) -> tuple[Array, Array, float]:
     """Return RMS and mean contrast of every frame, ``(F,)`` each, and the peak; the last frame is zero-padded."""
-    rms, contrast = [], []
-    rest = np.zeros(0, np.float32)
-    peak = 0.0
+    measured, peak = [], 0.0
     for block in blocks:
         peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
-        joined = np.concatenate([rest, block])
-        whole = joined.size - joined.size % FRAME_SAMPLES
-        rest = joined[whole:]
-        if whole:
-            measured = _measure_frames(joined[:whole].reshape(-1, FRAME_SAMPLES))
-            rms.append(measured[0])
-            contrast.append(measured[1])
-    if rest.size:
-        measured = _measure_frames(np.pad(rest, (0, FRAME_SAMPLES - rest.size))[None])
-        rms.append(measured[0])
-        contrast.append(measured[1])
-    return np.concatenate(rms), np.concatenate(contrast), peak
+        padded = np.pad(block, (0, -block.size % FRAME_SAMPLES))
+        measured.append(_measure_frames(padded.reshape(-1, FRAME_SAMPLES)))
+    rms, contrast = (np.concatenate(values) for values in zip(*measured, strict=True))
+    return rms, contrast, peak
 
 
 def _measure_frames(frames: Array) -> tuple[Array, Array]:
@@ -115,10 +101,10 @@ def _measure_frames(frames: Array) -> tuple[Array, Array]:
 
 
 def _contrast(magnitude: Array) -> Array:
-    """Spectral contrast (Jiang et al., 2002), as librosa computes it: peak over valley in decibels, float32 ``(F, 7)``.
+    """Return spectral contrast (Jiang et al., 2002) as librosa does: peak over valley in dB, float32 ``(F, 7)``.
 
-    Seven bands part at 200 Hz and every octave above; each begins with the bin just below its edge. Peak and valley
-    are the means of the strongest and the weakest fiftieth of a band's bins.
+    The seven bands are divided at 200 Hz and every octave above; each begins with the bin just below its edge. Peak and
+    valley are the means of the strongest and the weakest fiftieth of a band's bins.
     """
     hertz_per_bin = ANALYSIS_RATE_HZ / FRAME_SAMPLES
     edges = [0, *(int(200 * 2**octave / hertz_per_bin) for octave in range(6)), magnitude.shape[1]]
@@ -140,7 +126,7 @@ def _window_starts(duration: float, clip_seconds: float, hop_seconds: float) -> 
 
 
 def _window_means(values: Array, starts: npt.NDArray[np.float64], clip_seconds: float) -> npt.NDArray[np.float64]:
-    """Mean of the frames whose middle lies in each window."""
+    """Return the mean of the frames whose middle lies in each window."""
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     middles = (np.arange(values.size) + 0.5) * FRAME_SAMPLES / ANALYSIS_RATE_HZ
     first = np.searchsorted(middles, starts - 1e-9)

@@ -1,7 +1,7 @@
-"""Work on a stream of items in threads, with a bound on what is held; private to this package.
+"""Apply a function to a stream of items in threads, with bounded memory.
 
-Decoding, resampling and the transforms leave Python's lock for most of their time, so threads suffice, and unlike the
-processes of a pool they die with the program, whatever ends it.
+Decoding, resampling and the transforms release the GIL for most of their time, so threads suffice, and unlike the
+processes of a pool they end with the program.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-_PATIENCE_SECONDS = 0.1
-_FAREWELL_SECONDS = 3.0
+_POLL_SECONDS = 0.1
+_JOIN_SECONDS = 3.0
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -22,38 +22,35 @@ _Result = TypeVar("_Result")
 def in_threads(
     work: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, stop: threading.Event
 ) -> Generator[_Result, None, None]:
-    """Give the results of ``work``, in the order in which they are ready.
+    """Yield the result of ``work`` for each item, in the order in which they are ready.
 
-    Items are taken one at a time, when a thread is free for them; at most ``2 × workers`` results wait. Calls nest:
-    ``items`` may be another such generator.
+    Items are taken one at a time, under a lock, when a thread is free; at most ``2 × workers`` results wait. Calls
+    nest: ``items`` may be another such generator.
 
     Args:
         work: called in a thread.
-        items: taken from in the threads, under a lock.
+        items: iterated in the threads.
         workers: number of threads.
-        stop: set it to end early; the results that are missing then never come.
-
-    Yields:
-        one result per item.
+        stop: set it to end early; the remaining results are not yielded.
 
     Raises:
         Exception: whatever ``work`` or ``items`` raised first.
     """
-    line = _Line(work, items, workers, stop)
-    threads = [threading.Thread(target=line.run, daemon=True, name="covergen-embed") for _ in range(workers)]
+    pipeline = _Pipeline(work, items, workers, stop)
+    threads = [threading.Thread(target=pipeline.run, daemon=True, name="covergen-embed") for _ in range(workers)]
     for thread in threads:
         thread.start()
     try:
-        yield from line.results(workers)
+        yield from pipeline.results(workers)
     finally:
-        line.closed.set()
-        until = time.monotonic() + _FAREWELL_SECONDS
+        pipeline.closed.set()
+        until = time.monotonic() + _JOIN_SECONDS
         for thread in threads:
-            # A file that is just being written gets the time to be finished; a long song is left behind.
+            # A file that is being written gets the time to be finished; a long song is abandoned.
             thread.join(max(0.0, until - time.monotonic()))
 
 
-class _Line:
+class _Pipeline:
     def __init__(
         self, work: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, stop: threading.Event
     ) -> None:
@@ -63,7 +60,7 @@ class _Line:
         self.closed = threading.Event()
 
     def run(self) -> None:
-        """Take, work, hand over, until there is nothing left."""
+        """Process items until there are none left."""
         try:
             while not self._over():
                 with self._taking:
@@ -77,10 +74,10 @@ class _Line:
         self._put("end", None)
 
     def results(self, workers: int) -> Generator[_Result, None, None]:
-        """Yield until every thread has ended."""
+        """Yield results until every thread has ended."""
         while workers and not self._over():
             try:
-                kind, value = self._queue.get(timeout=_PATIENCE_SECONDS)
+                kind, value = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
             if kind == "error" and isinstance(value, BaseException):
@@ -97,5 +94,5 @@ class _Line:
         put = False
         while not put and not self._over():
             with suppress(queue.Full):
-                self._queue.put((kind, value), timeout=_PATIENCE_SECONDS)
+                self._queue.put((kind, value), timeout=_POLL_SECONDS)
                 put = True

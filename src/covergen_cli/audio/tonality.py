@@ -1,4 +1,4 @@
-"""Keys from pitch-class energy; shared by the descriptors and the ``mel`` encoder."""
+"""Correlate pitch classes with musical keys; used by the descriptors and the ``mel`` encoder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""How well each pitch class fits a key whose tonic is the first (Krumhansl and Kessler 1982)."""
+"""Ratings of how well each pitch class fits a key whose tonic is the first (Krumhansl and Kessler 1982)."""
 
 
 def _standardised(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -26,7 +26,7 @@ def key_correlations(chroma: Array) -> Array:
     """Correlate pitch-class energies ``(..., 12)`` with 24 key profiles.
 
     Returns:
-        float32 ``(..., 24)`` in [−1, 1]: C major … B major, C minor … B minor; all 0 where all pitch classes are alike.
+        float32 ``(..., 24)`` in [−1, 1]: C major … B major, C minor … B minor; 0 where all pitch classes are equal.
     """
     profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
     # Not a matrix product: its rounding depends on the number of threads of BLAS.
@@ -36,6 +36,6 @@ def key_correlations(chroma: Array) -> Array:
 
 
 def majorness(correlations: Array) -> Array:
-    """Best major minus best minor correlation ``(...)`` of ``(..., 24)``; positive sounds major."""
+    """Return the best major minus the best minor correlation ``(...)`` of ``(..., 24)``; positive means major."""
     difference: Array = correlations[..., :12].max(axis=-1) - correlations[..., 12:].max(axis=-1)
     return difference
