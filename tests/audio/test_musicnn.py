@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from covergen_cli.audio.musicnn import FEATURES, RATE_HZ, Musicnn, log_mel, patches
+from covergen_cli.audio.musicnn import FEATURES, RATE_HZ, Musicnn, log_mel, patches, ranked_tags
 from covergen_cli.errors import InputError, ModelError
 
 EXPECTED = np.load(Path(__file__).parent / "data" / "musicnn.npz")
@@ -79,3 +79,11 @@ def test_no_samples(taggers):
 def test_foreign_weights():
     with pytest.raises(ModelError, match="not the weights of musicnn"):
         Musicnn({"conv2d.bias": np.zeros(204)}, ("rock",))
+
+
+def test_ranked_tags_are_what_stands_out():
+    ranked = ranked_tags(sound(11), RATE_HZ)
+    scores = [score for _, score in ranked]
+    assert scores == sorted(scores, reverse=True)
+    assert ranked[0][1] > 1
+    assert len({label for label, _ in ranked}) == len(ranked)

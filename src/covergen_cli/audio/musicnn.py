@@ -34,6 +34,8 @@ _HOP = 256
 _BANDS = 96
 _EPSILON = 1e-3  # of upstream's batch normalisation
 _BUNDLE = Path(__file__).with_name("musicnn_bundle")
+_LEAST_PROBABILITY = 0.05
+_RAISED = 0.03
 _TIMBRAL, _TEMPORAL = ("conv2d", "conv2d_1"), ("conv2d_2", "conv2d_3", "conv2d_4")
 
 
@@ -186,3 +188,25 @@ def load_tagger(name: Literal["msd", "mtt"]) -> Musicnn:
 def _numpy(tensor: Tensor) -> npt.NDArray[np.float32]:
     array: npt.NDArray[np.float32] = tensor.numpy()
     return array
+
+
+def ranked_tags(audio: npt.NDArray[np.float32], sample_rate_hz: int) -> tuple[tuple[str, float], ...]:
+    """Return the labels of both taggers that stand out in a clip, with their scores, highest first.
+
+    The score of a label is its mean probability divided by what is usual for it, so that frequent labels are not first
+    everywhere; 1 is usual. Both are raised by a small constant, and improbable labels are left out, so that rare labels
+    do not win by noise.
+
+    Args:
+        audio: mono ``(n,)``, full scale 1; 30 s are usual.
+        sample_rate_hz: its rate.
+    """
+    usual: dict[str, dict[str, float]] = json.loads((_BUNDLE / "usual.json").read_text(encoding="utf-8"))
+    scores: dict[str, float] = {}
+    for name in ("msd", "mtt"):
+        tagger = load_tagger(name)
+        for label, probability in zip(tagger.labels, tagger.tags(audio, sample_rate_hz).mean(axis=0), strict=True):
+            if probability >= _LEAST_PROBABILITY:
+                score = (float(probability) + _RAISED) / (usual[name][label] + _RAISED)
+                scores[label] = max(scores.get(label, 0.0), round(score, 2))
+    return tuple(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))

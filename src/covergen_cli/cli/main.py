@@ -22,6 +22,7 @@ COMMANDS = {
     "split": "covergen_cli.cli.split:split",
     "train": "covergen_cli.cli.train:train",
     "eval": "covergen_cli.cli.eval:evaluate",
+    "describe": "covergen_cli.cli.describe:describe",
     "models": "covergen_cli.cli.models:models",
 }
 """Name → ``module:attribute`` of every command."""

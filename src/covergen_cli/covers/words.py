@@ -33,12 +33,10 @@ class Heard:
     Args:
         descriptors: seven qualities, each in [0, 1].
         tags: labels of the tagger with their score, highest first; 1 is the usual score of that label.
-        tempo_bpm: beats per minute; ``None`` when no beat was found.
     """
 
     descriptors: Descriptors
     tags: tuple[tuple[str, float], ...] = ()
-    tempo_bpm: float | None = None
 
 
 def write_prompt(
