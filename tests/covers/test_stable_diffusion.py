@@ -16,6 +16,7 @@ from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers import pipeline as draw
+from covergen_cli.covers import styling
 from covergen_cli.diffusion.placement import Placement
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
@@ -233,7 +234,7 @@ def test_one_cover_that_cannot_be_written_does_not_spoil_its_batch(music, config
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_stopping_while_covers_are_written_leaves_nothing_half(music, config, monkeypatch, size):
-    stop, save = threading.Event(), draw.save_cover
+    stop, save = threading.Event(), styling.save_cover
 
     def slowly(path, *rest):
         with atomic_path(path.with_suffix(".slow.png")):
@@ -241,7 +242,7 @@ def test_stopping_while_covers_are_written_leaves_nothing_half(music, config, mo
             sleep(0.5)
         save(path, *rest)
 
-    monkeypatch.setattr(draw, "save_cover", slowly)
+    monkeypatch.setattr(styling, "save_cover", slowly)
     config = dataclasses.replace(config, batch_size=size)
     events = list(batch.generate(batch.plan([music], Path("out"), config), config, stop=stop))
     assert not any(isinstance(event, CoverFailed) for event in events)
