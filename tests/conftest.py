@@ -7,6 +7,10 @@ import socket
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker per core runs the tests, so that more threads would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
