@@ -26,7 +26,8 @@ def test_ray_does_what_is_missing_and_writes_the_bytes_of_the_local_engine(datas
     kept = (target / "s0.npy").stat().st_mtime_ns
     (target / "s2.npy").unlink()
     line = [sys.executable, "-m", "covergen_cli", "embed", str(dataset), "--engine", "ray", "--workers", "1", "-v"]
-    environment = {**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    # Workers have a low priority by default, and would starve beside the other tests.
+    environment = {**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_worker_niceness": "0"}
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 3, done.stderr
     assert "s1.wav is not audio" in done.stderr
