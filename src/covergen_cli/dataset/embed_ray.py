@@ -10,24 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from covergen_cli.audio.embed import (
-    OPENL3_RATE_HZ,
-    EmbedFailure,
-    EmbedResult,
-    EmbedTask,
-    embed_excerpts,
-    embed_one,
-    load_encoder,
-    try_load_excerpt,
-    write_result,
-)
-from covergen_cli.audio.excerpt import Excerpt
+from covergen_cli.audio.embed import EmbedFailure, EmbedResult, EmbedTask, load_encoder
+from covergen_cli.audio.embed import embed_each as embed_local
 from covergen_cli.errors import ConfigError, CovergenError, ModelError
 
 if TYPE_CHECKING:
@@ -35,6 +23,7 @@ if TYPE_CHECKING:
 
 _CLIPS_PER_BLOCK = 16
 _MAX_BLOCKS = 10_000
+_KEYS = ("id", "path", "output")
 
 
 def embed_each(tasks: Iterable[EmbedTask], config: EmbedConfig) -> Generator[EmbedResult | EmbedFailure, None, None]:
@@ -51,7 +40,8 @@ def embed_each(tasks: Iterable[EmbedTask], config: EmbedConfig) -> Generator[Emb
         ModelError: an encoder cannot be used, or the job failed.
     """
     ray = _ray()
-    items = [{"id": s.id, "path": str(s.path.absolute()), "output": str(s.output.absolute())} for s in tasks]
+    rows = ((task.id, str(task.path.absolute()), str(task.output.absolute())) for task in tasks)
+    items = [dict(zip(_KEYS, row, strict=True)) for row in rows]
     if not items:
         return
     ours = not ray.is_initialized()
@@ -97,65 +87,39 @@ def _results(
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     blocks = max(1, min(_MAX_BLOCKS, len(items) // _CLIPS_PER_BLOCK))
-    rows = ray.data.from_items(items, override_num_blocks=blocks)
     resources = ray.cluster_resources()
-    devices = 0 if config.device == "cpu" else int(resources.get("GPU", 0))
-    how: dict[str, Any] = {"fn_constructor_args": (config,)}
-    if config.encoder == "openl3" and devices:
-        # CPU tasks decode, one actor per GPU embeds; Ray limits decoding while the GPUs are busy.
-        rows = rows.map(_decode, num_cpus=1)
-        rows = rows.map_batches(
-            _DeviceActor, batch_size=_CLIPS_PER_BLOCK, num_gpus=1, concurrency=min(devices, blocks), **how
-        )
-    else:
-        actors = config.workers or max(1, int(resources.get("CPU", 1)))
-        rows = rows.map(_ClipActor, num_cpus=1, concurrency=min(actors, blocks), **how)
+    cpus = max(1, int(resources.get("CPU", 1)))
+    gpus = 0 if config.device == "cpu" or config.encoder != "openl3" else int(resources.get("GPU", 0))
+    actors = gpus or config.workers or cpus
+    threads = max(1, cpus // actors) if gpus else 1  # of one actor: they decode while its GPU embeds
+    rows = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
+        _Actor,
+        batch_size=_CLIPS_PER_BLOCK,
+        fn_constructor_args=(config, threads),
+        num_cpus=threads,
+        num_gpus=1 if gpus else None,
+        concurrency=min(actors, blocks),
+    )
     for row in rows.iter_rows():
-        yield _from_dict(json.loads(row["outcome"]))
+        yield _from_dict(json.loads(row["result"]))
 
 
-class _ClipActor:
-    """Decodes and embeds clips on one CPU core."""
+class _Actor:
+    """Embeds blocks of clips with the local engine, on one CPU core or one GPU."""
 
-    def __init__(self, config: EmbedConfig) -> None:
+    def __init__(self, config: EmbedConfig, threads: int) -> None:
         self._encoder = load_encoder(config)
-
-    def __call__(self, item: dict[str, str]) -> dict[str, str]:
-        """Embed one file; the result is JSON, so that Ray needs no type for missing values."""
-        return {"outcome": json.dumps(_to_dict(embed_one(_task(item), self._encoder)))}
-
-
-def _decode(item: dict[str, str]) -> dict[str, Any]:
-    found = try_load_excerpt(_task(item))[1]
-    if isinstance(found, EmbedFailure):
-        return {**item, "samples": np.zeros(0, np.float32), "facts": json.dumps(_to_dict(found))}
-    return {**item, "samples": found.samples, "facts": json.dumps([found.segment, found.warnings])}
-
-
-class _DeviceActor:
-    """Embeds decoded clips on one GPU."""
-
-    def __init__(self, config: EmbedConfig) -> None:
-        self._encoder = load_encoder(config)
+        self._threads = threads
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Embed a batch of clips."""
-        made = embed_excerpts(self._clips(batch), self._encoder)
-        return {"outcome": [json.dumps(_to_dict(write_result(one))) for one in made]}
-
-    def _clips(self, batch: dict[str, Any]) -> Iterator[tuple[EmbedTask, Excerpt | EmbedFailure]]:
-        for index in range(len(batch["id"])):
-            item = {key: str(batch[key][index]) for key in ("id", "path", "output")}
-            facts, samples = json.loads(str(batch["facts"][index])), np.asarray(batch["samples"][index], np.float32)
-            if isinstance(facts, dict):
-                yield _task(item), EmbedFailure(_task(item), facts["error"], facts["hint"])
-            else:
-                (start, end), warnings = facts
-                yield _task(item), Excerpt(samples, OPENL3_RATE_HZ, (start, end), tuple(warnings))
+        """Embed a block; the results are JSON, so that Ray needs no type for missing values."""
+        tasks = (_task(*map(str, values)) for values in zip(*(batch[key] for key in _KEYS), strict=True))
+        results = embed_local(tasks, self._encoder, self._threads)
+        return {"result": [json.dumps(_to_dict(result)) for result in results]}
 
 
-def _task(item: dict[str, str]) -> EmbedTask:
-    return EmbedTask(item["id"], Path(item["path"]), Path(item["output"]))
+def _task(id_: str, path: str, output: str) -> EmbedTask:
+    return EmbedTask(id_, Path(path), Path(output))
 
 
 def _to_dict(result: EmbedResult | EmbedFailure) -> dict[str, Any]:
@@ -166,8 +130,7 @@ def _to_dict(result: EmbedResult | EmbedFailure) -> dict[str, Any]:
 
 
 def _from_dict(values: dict[str, Any]) -> EmbedResult | EmbedFailure:
-    row_id, path, output = values["task"]
-    task = EmbedTask(row_id, Path(path), Path(output))
+    task = _task(*values["task"])
     if "error" in values:
         return EmbedFailure(task, values["error"], values["hint"])
     start, end = values["segment"]

@@ -153,7 +153,7 @@ def test_covers_of_our_own_making_teach_nothing(song, tmp_path):
     tag(file, picture=made)
     (tmp_path / "cover.jpg").write_bytes(made)
     (item,) = FolderSource(tmp_path).items()
-    with pytest.raises(UnwantedError, match="those made by covergen do not count"):
+    with pytest.raises(UnwantedError, match="those made by covergen are ignored"):
         FolderSource(tmp_path).obtain(item, tmp_path)
     (tmp_path / "front.png").write_bytes(BLUE)
     assert FolderSource(tmp_path).obtain(item, tmp_path).image == tmp_path / "front.png"
@@ -187,7 +187,7 @@ def test_names_that_are_no_text_are_told(song, tmp_path):
     source = FolderSource(tmp_path / "music")
     (item,) = source.items()
     assert item.audio == r"bad\udcff.mp3"
-    with pytest.raises(InputError, match="is not there") as caught:
+    with pytest.raises(InputError, match="does not exist") as caught:
         source.obtain(item, tmp_path)
     assert "rename it" in caught.value.hint
 

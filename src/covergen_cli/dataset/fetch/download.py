@@ -1,7 +1,7 @@
-"""The files of a table: many at once, bounded, continued where they broke off, from public addresses only.
+"""Download the files of a table: many at once, bounded, resumed, from public addresses only.
 
-One thread runs an event loop. Every pair that is on its way has a connection pool of its own, taken from a stack, so
-that connections are kept alive and the cost of a request does not grow with the number of those beside it.
+One thread runs an event loop. Every active pair has its own connection pool, taken from a stack, so that connections
+are kept alive and the cost of a request does not grow with the number of concurrent ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import httpx
 
 from covergen_cli import __version__
 from covergen_cli.dataset.fetch.hosts import CheckedBackend, ForbiddenAddressError, Host
-from covergen_cli.dataset.fetch.http import AGENT, FailedError, drain, forbids_ai, header_fields, parsed_url, said
+from covergen_cli.dataset.fetch.http import AGENT, FailedError, drain, forbids_ai, header_fields, one_line, parse_url
 from covergen_cli.dataset.fetch.partial import Partial, UnfitError, decoded
 from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retry_after_seconds
 from covergen_cli.dataset.sources.base import DISK_FULL, FREE_SPACE, Missed, download_path, is_file_url, unexpected
@@ -34,15 +34,11 @@ if TYPE_CHECKING:
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _CONNECTIONS = 4
+_LONGEST_URL = 500
 
 
 class Downloader:
-    """Downloads the files of items; a context manager, which ends all downloads when it is left.
-
-    Args:
-        workspace: existing folder for the files.
-        config: limits.
-    """
+    """Downloads the files of items into an existing folder; a context manager, which stops all downloads at its end."""
 
     def __init__(self, workspace: Path, config: FetchConfig) -> None:
         self._workspace = workspace
@@ -78,11 +74,11 @@ class Downloader:
         await self._loop.shutdown_default_executor()
 
     def start(self, item: Item) -> Future[Missed | None]:
-        """Begin to download both files of an item.
+        """Start the download of both files of an item.
 
         Returns:
-            what will become of it: ``None`` when both are in the workspace, else why not. Its exception can be an
-            ``OutputError``: the disk is full.
+            a future: ``None`` if both are in the workspace, else why not. Its exception can be an ``OutputError``: the
+            disk is full.
         """
         return asyncio.run_coroutine_threadsafe(self._pair(item), self._loop)
 
@@ -90,13 +86,13 @@ class Downloader:
         async with self._slots:
             pool = self._idle.pop() if self._idle else self._new_pool()
             try:
-                # The image first: it is the smaller one, and without it the music is of no use.
-                await self._bring(pool, item.image, "image", item)
-                await self._bring(pool, item.audio, "audio", item)
+                # The image first: it is smaller, and without it the music is useless.
+                await self._download(pool, item.image, "image", item)
+                await self._download(pool, item.audio, "audio", item)
             except FailedError as error:
                 return Missed(item, error.reason, error.cause, passing=error.passing, unwanted=error.unwanted)
             except Exception as error:
-                # A socket's own errors have no file name.
+                # Errors of sockets have no file name.
                 if isinstance(error, OSError) and (error.errno in DISK_FULL or error.filename is not None):
                     why = f"cannot write {self._workspace}: {error.strerror or error}"
                     raise OutputError(why, hint=FREE_SPACE) from error
@@ -117,7 +113,7 @@ class Downloader:
         self._pools.append(pool)
         return pool
 
-    async def _bring(
+    async def _download(
         self, pool: httpcore.AsyncConnectionPool, url: str, kind: Literal["audio", "image"], item: Item
     ) -> None:
         if not url:
@@ -135,28 +131,28 @@ class Downloader:
             if error is None:
                 return
             if not error.again or attempt == self._config.tries:
-                error.reason = f"{kind} {url}: {error.reason}"
+                error.reason = f"{kind} {url[:_LONGEST_URL]}: {error.reason}"
                 raise error
             await asyncio.sleep(pause_seconds(attempt, self._config.backoff_seconds))
 
     async def _try(self, pool: httpcore.AsyncConnectionPool, url: str, partial: Partial) -> FailedError | None:
         try:
-            await self._follow(pool, parsed_url(url), partial)
+            await self._follow(pool, parse_url(url), partial)
         except FailedError as error:
             return error
         return None
 
     async def _follow(self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial) -> None:
-        """Ask for a file, and for what redirections lead to; each host is asked within its own limits."""
+        """Request a file and follow redirects, each host within its own limits."""
         for _ in range(_MOST_REDIRECTS + 1):
             host = self._host(url)
             async with host.slots:
-                await self._patience(host)
+                await self._wait_for(host)
                 target = await self._ask(pool, url, partial, host)
             if target is None:
                 return
-            url = parsed_url(target, url)
-        raise FailedError("it redirects again and again", "redirects")
+            url = parse_url(target, url)
+        raise FailedError("it redirects too often", "redirects")
 
     def _host(self, url: httpx.URL) -> Host:
         key = (url.raw_scheme, url.raw_host, url.port)
@@ -164,36 +160,38 @@ class Downloader:
             self._hosts[key] = Host(asyncio.Semaphore(self._config.per_host))
         return self._hosts[key]
 
-    async def _patience(self, host: Host) -> None:
-        """Wait as long as a host wants to be left alone, or give up."""
+    async def _wait_for(self, host: Host) -> None:
+        """Wait as long as a host asks for, or give up."""
         if host.dead:
-            why = "the host has been silent for long and is not asked any more"
+            why = "the host has not answered for long and is skipped"
             raise FailedError(why, "unreachable", passing=True, again=False)
         if host.pause > self._config.wait_seconds:
-            why = f"the host asks to be left alone for {host.pause:.0f} s"
+            why = f"the host asks to wait for {host.pause:.0f} s"
             raise FailedError(why, "told to wait", passing=True, again=False)
         await host.wait()
 
     async def _ask(
         self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial, host: Host
     ) -> str | None:
-        """Send one request; return where it redirects to, or ``None`` when the file is whole."""
+        """Send one request; return the target of a redirect, or ``None`` when the file is complete."""
         try:
             target = await self._exchange(pool, url, partial, host)
         except ForbiddenAddressError as error:
             raise FailedError(f"{error}", "forbidden address") from error
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            host.keep_silent(self._config.wait_seconds)
-            raise FailedError(f"the host cannot be reached: {said(error)}", "unreachable", passing=True) from error
+            host.add_silence(self._config.wait_seconds)
+            raise FailedError(f"the host cannot be reached: {one_line(error)}", "unreachable", passing=True) from error
         except httpcore.TimeoutException as error:
-            host.keep_silent(self._config.wait_seconds)
+            host.add_silence(self._config.wait_seconds)
             raise FailedError(f"no answer in {self._config.timeout_seconds:g} s", "timeout", passing=True) from error
         except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-            raise FailedError(f"the connection broke off: {said(error)}", "broken off", passing=True) from error
+            raise FailedError(f"the connection was lost: {one_line(error)}", "broken off", passing=True) from error
         except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol) as error:
-            raise FailedError(f"it cannot be asked for: {said(error)}", "not a URL") from error
+            raise FailedError(f"it cannot be requested: {one_line(error)}", "not a URL") from error
         except UnfitError as error:
-            raise FailedError("the server and the part that is here do not fit", "broken off", passing=True) from error
+            raise FailedError(
+                "the server sent another file than the part on disk", "broken off", passing=True
+            ) from error
         except zlib.error as error:
             raise FailedError(f"its encoding is damaged: {error}", "broken off", passing=True) from error
         return target
@@ -203,7 +201,7 @@ class Downloader:
     ) -> str | None:
         seconds = self._config.timeout_seconds
         wanted = partial.request()
-        # Compression on the way would make sizes and offsets speak of other bytes than those of the file.
+        # With compression, sizes and offsets would not be those of the file.
         headers = [("Host", url.netloc.decode("ascii")), ("User-Agent", f"{AGENT}/{__version__}"), ("Accept", "*/*")]
         headers += [("Accept-Encoding", "identity"), *wanted]
         core_url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
@@ -212,7 +210,7 @@ class Downloader:
             host.silent = 0
             answer = header_fields(response)
             if response.status in {200, 206}:
-                self._heed_robots(response)
+                self._check_robots(response)
                 partial.begin(response.status, answer, continued=bool(wanted))
                 await self._receive(response, partial, answer.get("content-encoding", "").strip().lower())
                 return None
@@ -227,20 +225,21 @@ class Downloader:
     def _refused(self, status: int, asked_seconds: float | None, host: Host) -> FailedError:
         passing = status in PASSING_STATUS
         if passing and asked_seconds:
-            host.leave_alone(asked_seconds)
+            host.pause_for(asked_seconds)
         return FailedError(f"the server answered {status}", str(status), passing=passing)
 
-    def _heed_robots(self, response: httpcore.Response) -> None:
+    def _check_robots(self, response: httpcore.Response) -> None:
         if self._config.ignore_noai:
             return
         for name, value in response.headers:
             if name.lower() == b"x-robots-tag" and forbids_ai(value.decode("latin-1")):
-                raise FailedError("its host does not want it used for AI (X-Robots-Tag: noai)", "noai", unwanted=True)
+                raise FailedError("its host forbids its use for AI (X-Robots-Tag: noai)", "noai", unwanted=True)
 
     async def _receive(self, response: httpcore.Response, partial: Partial, encoding: str) -> None:
-        if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-            raise FailedError(f"it is encoded as {encoding[:40]}, which nobody asked for", "encoding")
-        decoder = None if encoding in {"", "identity"} else zlib.decompressobj(47)
+        if encoding in {"br", "zstd", "compress"}:
+            raise FailedError(f"it has the encoding {encoding}, which was not requested", "encoding")
+        # Other values, such as UTF-8 or aws-chunked, label files that are not encoded.
+        decoder = zlib.decompressobj(47) if encoding in {"gzip", "x-gzip", "deflate"} else None
         until = time.monotonic() + self._config.file_seconds
         try:
             self._check_size(partial.missing())
@@ -256,7 +255,7 @@ class Downloader:
             raise FailedError(f"the connection ended {missing} bytes too early", "broken off", passing=True)
         if decoder is not None and not decoder.eof:
             raise FailedError("its encoding ends too early", "broken off", passing=True)
-        # Making a file can take the disk a millisecond, in which the loop has better things to do.
+        # Creating a file can block for a millisecond.
         await asyncio.to_thread(partial.finish)
 
     def _check_size(self, size: int) -> None:

@@ -1,8 +1,7 @@
-"""Which addresses may be reached, and how each host is faring; private to this package.
+"""Connect to public addresses only, and track the state of each host.
 
-The address is looked up, checked and connected to in one place, so that a name that resolves to one address for the
-check and to another for the connection gains nothing. Every connection goes through here, those that redirections lead
-to included.
+An address is looked up, checked and connected to in one place, so that a name cannot resolve to one address for the
+check and to another for the connection. Every connection goes through here, those of redirects included.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _DEAD_AFTER = 80
 
 
 class ForbiddenAddressError(Exception):
-    """A host has no address that may be reached."""
+    """A host has no public address."""
 
 
 def is_public(address: str) -> bool:
@@ -50,11 +49,7 @@ def _wrapped(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were checked, and to no others.
-
-    Args:
-        allow_private: let everything through.
-    """
+    """Connects to public addresses only, unless ``allow_private``."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self._inner = httpcore.AnyIOBackend()
@@ -68,11 +63,11 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Look a host up, refuse what is not public, and connect to the first address that answers.
+        """Look up a host, refuse addresses that are not public, and connect to the first that answers.
 
         Raises:
-            ForbiddenAddressError: no address of the host may be reached.
-            httpcore.ConnectError: it has none, or none answers.
+            ForbiddenAddressError: the host has no public address.
+            httpcore.ConnectError: it has no address, or none answers.
             httpcore.ConnectTimeout: it takes too long.
         """
         addresses = await self._resolve(host, port, timeout)
@@ -85,7 +80,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(allowed[-1], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(self, *_args: Any, **_kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """Refuse: no URL leads here."""
+        """Refuse, since no URL names a socket of this machine."""
         raise ForbiddenAddressError("a socket of this machine is not a host")
 
     async def sleep(self, seconds: float) -> None:
@@ -105,12 +100,12 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 @dataclass
 class Host:
-    """How one host is faring.
+    """The state of one host.
 
     Args:
-        slots: how many files may come from it at once.
-        not_before: monotonic time until which it wants to be left alone.
-        silent: requests in a row that got no answer at all.
+        slots: limits simultaneous downloads.
+        not_before: monotonic time before which no request is sent.
+        silent: number of consecutive requests without a response.
     """
 
     slots: asyncio.Semaphore
@@ -119,25 +114,25 @@ class Host:
 
     @property
     def dead(self) -> bool:
-        """Whether it has been silent for so long that asking it for more would be a waste."""
+        """Return whether it has not answered for so long that it is skipped."""
         return self.silent >= _DEAD_AFTER
 
-    def keep_silent(self, pause_seconds: float) -> None:
-        """Take note that it gave no answer; now and then that earns it a pause: the network may be down for a bit."""
+    def add_silence(self, pause_seconds: float) -> None:
+        """Count a request without a response; every twentieth starts a pause, since the network may be down."""
         self.silent += 1
         if self.silent % _PAUSE_EVERY == 0:
-            self.leave_alone(pause_seconds)
+            self.pause_for(pause_seconds)
 
-    def leave_alone(self, seconds: float) -> None:
-        """Take note that it wants a pause."""
+    def pause_for(self, seconds: float) -> None:
+        """Send no request for some seconds."""
         self.not_before = max(self.not_before, time.monotonic() + seconds)
 
     @property
     def pause(self) -> float:
-        """Seconds for which it still wants to be left alone; negative afterwards."""
+        """Return the rest of the pause in seconds; negative afterwards."""
         return self.not_before - time.monotonic()
 
     async def wait(self) -> None:
-        """Keep to the pause that it wants."""
-        while (left := self.pause) > 0:  # noqa: ASYNC110 — others may prolong it meanwhile
+        """Wait until the pause is over."""
+        while (left := self.pause) > 0:  # noqa: ASYNC110 — others may prolong it
             await asyncio.sleep(left)

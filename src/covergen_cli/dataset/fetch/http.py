@@ -1,4 +1,4 @@
-"""What URLs and answers mean to the downloader; private to this package."""
+"""Interpret URLs and HTTP responses."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     import httpcore
 
 AGENT = "covergen"
-"""What the downloader calls itself, and what robots are called that mean it."""
+"""The name of the downloader in ``User-Agent`` and ``X-Robots-Tag``."""
 
 _DRAIN_BYTES = 1 << 16
 _NO_AI = frozenset({"noai", "noimageai"})
 
 
 class FailedError(Exception):
-    """A file cannot be had.
+    """A file cannot be downloaded.
 
     Args:
-        reason: why, after the URL.
+        reason: why.
         cause: the same in a word or two.
-        passing: whether it may be had at another time.
-        again: whether to try again at once; without it, as ``passing``.
+        passing: whether a later attempt may succeed.
+        again: whether to try again in this run; by default as ``passing``.
         unwanted: whether the row counts as filtered.
     """
 
@@ -35,24 +35,24 @@ class FailedError(Exception):
         self.again = passing if again is None else again
 
 
-def parsed_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Read a URL, relative to ``base`` if there is one; only http and https are followed."""
+def parse_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Parse an http or https URL, relative to ``base`` if there is one."""
     try:
         parsed = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise FailedError(f"that is not a URL: {error}", "not a URL") from error
+        raise FailedError(f"this is not a URL: {error}", "not a URL") from error
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
-        raise FailedError("that is no http:, https: or file: URL", "not a URL")
+        raise FailedError("this is not an http:, https: or file: URL", "not a URL")
     return parsed
 
 
 def header_fields(response: httpcore.Response) -> dict[str, str]:
-    """Headers of an answer, their names in lower case; of several with one name, the last."""
+    """Return the headers with names in lower case; of repeated ones, the last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 
 
 def forbids_ai(robots: str) -> bool:
-    """Read one ``X-Robots-Tag``: a list of directives, perhaps behind the name of the robot that is meant."""
+    """Return whether one ``X-Robots-Tag`` forbids it: directives, perhaps after the name of one robot."""
     robot, colon, rest = robots.lower().partition(":")
     if colon and robot.strip() not in {AGENT, "*"}:
         return False
@@ -60,13 +60,13 @@ def forbids_ai(robots: str) -> bool:
 
 
 async def drain(response: httpcore.Response, headers: dict[str, str]) -> None:
-    """Read a short answer to its end, so that the connection can be used again."""
+    """Read a short response to its end, so that the connection can be reused."""
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) <= _DRAIN_BYTES:
         async for _ in response.aiter_stream():
             pass
 
 
-def said(error: Exception) -> str:
-    """What an exception says, on one line of bounded length."""
+def one_line(error: Exception) -> str:
+    """Return the message of an exception, on one line of bounded length."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""A file on its way: what of it is here, and how to ask for the rest; private to this package."""
+"""Incomplete downloads, and how to resume them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _IN_MEMORY_BYTES = 1 << 16
 
 
 class UnfitError(Exception):
-    """What a server sends as the rest is not the rest of what is here."""
+    """The response does not continue the part on disk."""
 
 
 class Partial:
-    """The part of a file that is here, in memory up to 64 KiB, then on the disk, where it outlives the process.
+    """The downloaded part of a file: in memory up to 64 KiB, then on disk, where it survives the process.
 
-    It can be continued only if the server gave it a name (``ETag`` or ``Last-Modified``). The rest is asked for with
-    the last KiB once more, and is believed only if offsets, name and that KiB fit.
+    It can be resumed only if the server sent a validator (``ETag`` or ``Last-Modified``). The request for the rest
+    repeats the last KiB, and the response is accepted only if offsets, validator and that KiB match.
 
     Args:
-        path: where the whole file shall be.
+        path: path of the complete file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,33 +41,34 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that are here."""
+        """Return the number of downloaded bytes."""
         return self._stored + len(self._fresh)
 
     def request(self) -> list[tuple[str, str]]:
-        """Headers that ask for what is missing."""
+        """Return the headers of a request for the rest."""
         if not self._validator or self._stored <= _OVERLAP_BYTES:
             return []
         return [("Range", f"bytes={self._stored - _OVERLAP_BYTES}-"), ("If-Range", self._validator)]
 
     def begin(self, status: int, headers: Mapping[str, str], *, continued: bool) -> None:
-        """Get ready for the body of an answer.
+        """Prepare for the body of a response.
 
         Args:
             status: 200 or 206.
-            headers: the answer's, names in lower case.
-            continued: whether the request asked for the rest only.
+            headers: of the response, names in lower case.
+            continued: whether only the rest was requested.
 
         Raises:
-            UnfitError: the answer is not what was asked for; nothing of the file is kept.
+            UnfitError: the response does not match the request; the part is discarded.
         """
-        if status == 200:
+        span = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("content-range", ""))
+        complete = span and not continued and int(span[1]) == 0 and int(span[2]) + 1 == int(span[3])
+        if status == 200 or complete:
             self.discard()
             self._validator = _validator(headers)
             length = headers.get("content-length", "")
             self._total = int(length) if length.isdecimal() and "content-encoding" not in headers else None
             return
-        span = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("content-range", ""))
         begin = self._stored - _OVERLAP_BYTES
         named = _validator(headers) or self._validator
         if not continued or not span or int(span[1]) != begin or named != self._validator:
@@ -97,7 +98,7 @@ class Partial:
             self.store()
 
     def store(self) -> None:
-        """Put what is in memory on the disk; without a name to continue it by there is no use in that.
+        """Write what is in memory to disk.
 
         Raises:
             OSError: the disk is full.
@@ -114,11 +115,11 @@ class Partial:
         self._fresh.clear()
 
     def missing(self) -> int:
-        """Bytes that the server promised and did not send; negative for more than it promised."""
+        """Return the announced bytes that were not received; negative for too many."""
         return 0 if self._total is None else self._total - self.size
 
     def finish(self) -> None:
-        """Give the file its name.
+        """Rename the complete file.
 
         Raises:
             OSError: the disk is full.
@@ -131,7 +132,7 @@ class Partial:
         self._name.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Forget what is here."""
+        """Delete the part."""
         stored = self._stored
         self._fresh.clear()
         self._stored, self._overlap, self._validator, self._total = 0, b"", "", None
@@ -141,7 +142,7 @@ class Partial:
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """What names this version of the file (RFC 9110, 13.1.5): a strong ETag, else the date of its last change."""
+    """Return the validator of this version (RFC 9110, 13.1.5): a strong ETag, else the date of the last change."""
     tag = headers.get("etag", "")
     if tag and not tag.startswith("W/"):
         return tag
@@ -149,11 +150,9 @@ def _validator(headers: Mapping[str, str]) -> str:
 
 
 def decoded(block: bytes, decoder: zlib._Decompress | None) -> Iterator[bytes]:
-    """Undo a gzip or deflate encoding in pieces of bounded size, so that a bomb can be noticed before it goes off.
+    """Decode a block of a gzip or deflate body in pieces of bounded size, so that a bomb is noticed in time.
 
-    Args:
-        block: a block of the body.
-        decoder: ``zlib.decompressobj(47)`` of this body, or ``None``: the body is not encoded.
+    ``decoder`` is the ``zlib.decompressobj(47)`` of this body, ``None`` if it is not encoded.
     """
     if decoder is None:
         yield block

@@ -1,4 +1,4 @@
-"""Processes for work on files that nobody vouches for; private to this package."""
+"""Worker processes for files from unknown sources, which may crash a decoder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 
 class Workers:
-    """A pool that survives what kills its processes; a context manager.
+    """A pool that continues after one of its processes was killed; a context manager.
 
     Args:
-        count: processes; with 1 the work is done by a thread of this process.
+        count: number of processes; with 1, a thread of this process does the work.
     """
 
     def __init__(self, count: int) -> None:
@@ -30,7 +30,7 @@ class Workers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, work: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Start a piece of work; its exception can be ``BrokenProcessPool``: then use :meth:`alone`."""
+        """Start a call; if its exception is ``BrokenProcessPool``, use :meth:`alone`."""
         try:
             return self._pool.submit(work, *arguments)
         except BrokenProcessPool:
@@ -38,10 +38,10 @@ class Workers:
             return self._pool.submit(work, *arguments)
 
     def alone(self, work: Callable[..., Any], *arguments: object) -> Any:
-        """Do a piece of work in a process of its own, to see whether it is what kills processes.
+        """Make a call in a process of its own.
 
         Raises:
-            BrokenProcessPool: it is.
+            BrokenProcessPool: the call killed its process.
         """
         with self._new(2) as pool:
             return pool.submit(work, *arguments).result()
@@ -50,12 +50,12 @@ class Workers:
     def _new(count: int) -> Executor:
         if count == 1:
             return ThreadPoolExecutor(1)
-        # Started anew, not forked: there are threads by now, and a fork of a program with threads can hang.
+        # Spawned, since a fork of a program with threads can hang.
         return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
 
 
 def _prepare() -> None:
-    """Leave Ctrl-C to the main process, and end when it is gone, however it went."""
+    """Leave Ctrl-C to the main process, and end when that ends, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

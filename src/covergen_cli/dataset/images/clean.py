@@ -1,7 +1,7 @@
-"""Covers from anywhere → clean square JPEGs.
+"""Convert any cover to a clean square JPEG.
 
-A cover is decoded to its end, turned upright, brought to sRGB, cut to its square centre and made smaller where it is
-too large. A JPEG that needs none of this stays as it is, byte for byte; it would only lose by being written again.
+A cover is decoded completely, turned upright, converted to sRGB, cropped to its square centre and scaled down if it is
+too large. A JPEG that needs none of this stays as it is, byte for byte, since encoding it again would lose quality.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-"""Formats that are read; Pillow knows many more, and each is a door."""
+"""Formats that are read; Pillow has decoders for many more, and each is an attack surface."""
 
 LEAST_PIXELS = 128
-"""Least side of the square that is cut from an image; what is smaller has nothing to teach."""
+"""Minimum side of an image; a smaller one is unwanted."""
 
 MOST_PIXELS = 1024
-"""Greatest side of a cleaned image."""
+"""Maximum side of a cleaned image."""
 
 MOST_DECODED_PIXELS = 64_000_000
-"""Pixels that an image may have before it is cut and made smaller: 8000 × 8000, of which stores take a seventh."""
+"""Maximum pixels of an image before it is cropped and scaled: 8000 × 8000."""
 
 BLANK_SPREAD = 3.0
-"""Least standard deviation of the strongest channel, of 255; below it, an image is one flat colour."""
+"""Minimum standard deviation of the strongest channel, of 255; below it, an image is one flat colour."""
 
 _JPEG_QUALITY = 92
 _UNREADABLE = (
     OSError,
     ValueError,
-    SyntaxError,  # Pillow's word for a broken PNG
+    SyntaxError,  # raised for a broken PNG
     OverflowError,
     EOFError,
     Image.DecompressionBombError,
@@ -53,8 +53,8 @@ class CleanImage:
     """A cleaned cover.
 
     Args:
-        jpeg: the file: RGB, square, upright, at most 1024 pixels per side.
-        pixels: what it shows, sRGB bytes ``(S, S, 3)``, before it was written as JPEG.
+        jpeg: bytes of the file: RGB, square, upright, at most 1024 pixels per side.
+        pixels: its pixels before they were encoded, sRGB bytes ``(S, S, 3)``.
     """
 
     jpeg: bytes
@@ -62,28 +62,23 @@ class CleanImage:
 
 
 def clean_image(source: Path | bytes) -> CleanImage:
-    """Make an RGB JPEG of a JPEG, PNG or WebP: upright, sRGB, its square centre, at most 1024 pixels per side.
+    """Convert a JPEG, PNG or WebP (file or bytes) to an RGB JPEG: upright, sRGB, square, at most 1024 pixels per side.
 
-    What is transparent becomes white. Of an animation, the first picture is taken.
-
-    Args:
-        source: a file, or its bytes.
-
-    Returns:
-        The cover; with one version of Pillow the same input gives the same bytes.
+    Transparency becomes white; of an animation, the first picture is used. With one version of Pillow, the same input
+    gives the same bytes.
 
     Raises:
-        UnwantedError: the picture is sound but no good: too small, or one flat colour.
-        InputError: it is no JPEG, PNG or WebP, is damaged, or unpacks to too many pixels.
+        UnwantedError: the picture is too small, or one flat colour.
+        InputError: it is not a JPEG, PNG or WebP, is damaged, or has too many pixels.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF, which costs no pixels
+            warnings.simplefilter("ignore")  # damaged EXIF does not damage pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as opened:
                 image, changed = _upright_square(opened)
     except UnidentifiedImageError as error:
-        raise InputError("the image is no JPEG, PNG or WebP, or is damaged") from error
+        raise InputError("the image is not a JPEG, PNG or WebP, or is damaged") from error
     except _UNREADABLE as error:
         raise InputError(f"the image cannot be used: {error}") from error
     pixels = np.asarray(image)
@@ -97,14 +92,14 @@ def clean_image(source: Path | bytes) -> CleanImage:
 
 
 def _upright_square(opened: Image.Image) -> tuple[Image.Image, bool]:
-    """Decode, turn, crop, convert and shrink; say whether anything of this was needed, or the format is not JPEG."""
+    """Decode, turn, crop, convert and scale down; return whether this changed the image, or it is not a JPEG."""
     if opened.width * opened.height > MOST_DECODED_PIXELS:
-        raise InputError(f"the image has {opened.width} × {opened.height} pixels, more than are unpacked")
+        raise InputError(f"the image has {opened.width} × {opened.height} pixels, more than are decoded")
     side = min(opened.size)
     if side < LEAST_PIXELS:
         raise UnwantedError(f"the image is too small: {opened.width} × {opened.height} pixels")
     if opened.format == "JPEG":
-        opened.draft(None, (MOST_PIXELS, MOST_PIXELS))  # lets the decoder halve what would be halved anyway
+        opened.draft(None, (MOST_PIXELS, MOST_PIXELS))  # lets the decoder scale by powers of two
     before = (opened.format, opened.mode, opened.size)
     upright = ImageOps.exif_transpose(opened)
     turned = opened.getexif().get(0x0112, 1) != 1
@@ -116,14 +111,14 @@ def _upright_square(opened: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _centre(image: Image.Image) -> Image.Image:
-    """Cut out the square centre, at whole pixels, so that nothing is blurred."""
+    """Crop the square centre at integer pixels, so that nothing is blurred."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
-    """Convert any mode to RGB, by the colour profile where a usable one says more than sRGB."""
+    """Convert any mode to RGB, with the colour profile if it is valid and not sRGB."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
@@ -136,7 +131,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bo
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Convert to sRGB; ``None`` where the profile is sRGB itself, is damaged, or is for another kind of image."""
+    """Convert to sRGB; ``None`` if the profile is sRGB itself, is damaged, or is for another mode."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(source).lower():

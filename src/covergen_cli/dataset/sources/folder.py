@@ -1,4 +1,4 @@
-"""The source FOLDER: tagged music, with its cover inside the file or beside it."""
+"""The source FOLDER: tagged music with embedded covers, or images beside it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from covergen_cli.errors import InputError
 from covergen_cli.provenance import read_provenance
 
 METADATA = ("title", "artist", "album", "genre", "year")
-"""Names of what a manifest says of a song."""
+"""Metadata of a song in the manifest."""
 
 IMAGE_NAMES = ("cover", "folder", "front")
-"""Names, without their ending, of an image beside music that is its cover; the first that is there is taken."""
+"""Stems of the image beside music that is its cover; the first that exists is used."""
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
@@ -31,23 +31,23 @@ _DATASET = "dataset.json"
 class FolderSource(Source):
     """The music below a folder, in the order of its names.
 
-    Links to files are followed, links to folders are not, since they can lead in circles. Hidden names and dataset
-    folders are passed over.
+    Links to files are followed, links to folders are not, since they can form cycles. Hidden names and dataset folders
+    are skipped.
 
     Args:
-        folder: where the music is.
-        copy: make an mp3 of the part that is embedded, rather than refer to the file where it is.
+        folder: the folder.
+        copy: save the embedded part as mp3 instead of referring to the file.
     """
 
     folder: Path
     copy: bool = False
 
     def describe(self) -> dict[str, object]:
-        """Kind, place, and whether music is copied."""
+        """Return kind, path, and whether music is copied."""
         return {"kind": "folder", "name": str(self.folder.absolute()), "copy": self.copy}
 
     def items(self) -> Iterator[Item]:
-        """List the music; what its tags say comes with the files.
+        """List the music; its tags are read with the files.
 
         Raises:
             InputError: there is no such folder, or no music in it.
@@ -73,7 +73,7 @@ class FolderSource(Source):
                     yield Path(folder, name)
 
     def obtain(self, item: Item, workspace: Path) -> Obtained:
-        """Read tags and cover; with ``copy``, cut the music.
+        """Read tags and cover; with ``copy``, save the excerpt.
 
         Raises:
             UnwantedError: there is no cover.
@@ -81,7 +81,9 @@ class FolderSource(Source):
         """
         path = self.folder.absolute() / item.audio
         if not path.is_file():
-            raise InputError(f"{item.audio} is not there", hint="If it is, its name is no valid text: rename it.")
+            raise InputError(
+                f"{item.audio} does not exist", hint="If the file exists, its name is not valid text: rename it."
+            )
         info = probe(path)
         inside = (data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS))
         image = next((data for data in inside if read_provenance(BytesIO(data)) is None), None) or _beside(path)
@@ -89,16 +91,16 @@ class FolderSource(Source):
             names = ", ".join(f"{name}.*" for name in IMAGE_NAMES)
             raise UnwantedError(
                 f"{item.audio} has no cover inside, and there is no {names} beside it "
-                "(those made by covergen do not count)",
+                "(those made by covergen are ignored)",
                 cause="no cover",
             )
-        said = {name: getattr(info.tags, name) or "" for name in METADATA}
-        said |= {"title": info.title or path.stem, "artist": info.artist or ""}
-        return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, said)
+        metadata = {name: getattr(info.tags, name) or "" for name in METADATA}
+        metadata |= {"title": info.title or path.stem, "artist": info.artist or ""}
+        return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, metadata)
 
 
 def _beside(path: Path) -> Path | None:
-    """Find the cover beside a song, whatever the case of its name; covers of our own making teach nothing."""
+    """Return the cover beside a song, whatever the case of its name, unless CoverGen made it."""
     found: dict[tuple[int, int, str], Path] = {}
     with os.scandir(path.parent) as entries:
         for entry in entries:
@@ -110,7 +112,7 @@ def _beside(path: Path) -> Path | None:
 
 
 def _cut(path: Path, copied: Path) -> Path:
-    """Write the part that is embedded: a preview whole, of a song the salient 30 s."""
-    heard = load_excerpt(path, _COPY_RATE_HZ)
-    save_mp3(copied, heard.samples, heard.sample_rate_hz)
+    """Save the embedded part: all of a preview, the salient 30 s of a song."""
+    excerpt = load_excerpt(path, _COPY_RATE_HZ)
+    save_mp3(copied, excerpt.samples, excerpt.sample_rate_hz)
     return copied
