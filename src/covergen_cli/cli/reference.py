@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import typing
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from covergen_cli.cli.main import cli
 from covergen_cli.cli.options import GLOBAL_NAMES, Command, SettingOption
-from covergen_cli.config import stage_of
+from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.config.resolve import environment_name, load_preset, preset_names
 
 _HEAD = """# Commands and settings
@@ -56,7 +59,7 @@ def reference() -> str:
     parts.append(_table([param for param in cli.params if param.name in GLOBAL_NAMES]))
     for name in cli.list_commands(context):
         parts += _section(cli.get_command(context, name), context, name)
-    return "\n".join([*parts, _CODES, _SOURCES, _presets()])
+    return "\n".join([*parts, _looks(), _CODES, _SOURCES, _presets()])
 
 
 def _section(command: click.Command | None, parent: click.Context, name: str) -> list[str]:
@@ -88,6 +91,27 @@ def _table(options: Sequence[click.Parameter]) -> str:
         names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
         rows.append(f"| {names} | {getattr(option, 'help', None) or ''} | {default} | {values} | {variable} |")
     return "\n".join(rows) + "\n"
+
+
+def _looks() -> str:
+    """Return the table of looks and their parameters."""
+    from covergen_cli.covers.looks.parse import LOOKS
+
+    rows = ["## Looks\n", "Parameters are given as in `--look halftone:pitch=60,angle=15`.\n"]
+    rows += ["| look | parameter | default | values | meaning |", "|---|---|---|---|---|"]
+    for name, look in LOOKS.items():
+        summary = inspect.getdoc(look) or ""
+        rows.append(f"| `{name}` | | | | {summary.partition(chr(10))[0]} |")
+        helps, hints = field_docs(look), typing.get_type_hints(look, include_extras=True)
+        for field in dataclasses.fields(look):
+            text = helps[field.name]
+            rows.append(f"| | `{field.name}` | {field.default} | {_values(hints[field.name])} | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+def _values(hint: Any) -> str:
+    bounds = [str(part) for part in getattr(hint, "__metadata__", ()) if isinstance(part, Between)]
+    return bounds[0] if bounds else ", ".join(map(str, typing.get_args(hint))) or "True, False"
 
 
 def _presets() -> str:

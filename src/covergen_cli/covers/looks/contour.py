@@ -26,10 +26,10 @@ class Contour(Look):
     """Isolines of the picture's tone in the picture's colours.
 
     Args:
-        lines: how many levels.
-        weight: thickness of a line, in thousandths of the side.
-        ground: dark or light, or auto for what the picture is.
-        relief: how much forms that the picture does not have bend the lines.
+        lines: Number of levels.
+        weight: Thickness of a line, in thousandths of the side.
+        ground: Background: dark, light, or auto for that of the picture.
+        relief: Strength of additional forms that bend the lines.
     """
 
     name: ClassVar[str] = "contour"

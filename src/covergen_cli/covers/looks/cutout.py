@@ -27,10 +27,10 @@ class Cutout(Look):
     """Sheets of paper that are cut along the forms of the picture.
 
     Args:
-        colours: how many sheets.
-        depth: strength of the shadows.
-        round: how far corners are rounded, in hundredths of the side.
-        texture: strength of the paper's relief.
+        colours: Number of sheets, each of one colour.
+        depth: Strength of the shadows.
+        round: Radius to which corners are rounded, in hundredths of the side.
+        texture: Strength of the paper's relief.
     """
 
     name: ClassVar[str] = "cutout"

@@ -21,10 +21,10 @@ class Dither(Look):
     """Square pixels in the colours of the palette, as home computers showed pictures.
 
     Args:
-        cells: pixels per side.
-        colours: how many.
-        matrix: side of the dither pattern.
-        spread: how far colours are mixed; 0 leaves flat areas.
+        cells: Number of square pixels per side.
+        colours: Number of colours.
+        matrix: Side of the dither pattern in pixels.
+        spread: Strength of the dithering; 0 leaves flat areas.
     """
 
     name: ClassVar[str] = "dither"

@@ -27,9 +27,9 @@ class Engraving(Look):
     """Lines whose width is the tone.
 
     Args:
-        lines: per side.
-        angle: of the lines in degrees, 0 for level ones.
-        bend: how far the forms bend the lines.
+        lines: Number of lines per side.
+        angle: Angle of the lines in degrees, 0 for level ones.
+        bend: Strength with which the forms bend the lines.
     """
 
     name: ClassVar[str] = "engraving"

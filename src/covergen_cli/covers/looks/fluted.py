@@ -29,10 +29,10 @@ class Fluted(Look):
     """Ribs of glass, each of which shows a wider strip of the picture, bent.
 
     Args:
-        ribs: how many.
-        bend: how many ribs' widths of the picture are seen through one.
-        run: direction of the ribs, upright or level.
-        grain: strength of the grain.
+        ribs: Number of ribs.
+        bend: Width of the picture seen through one rib, in widths of a rib.
+        run: Direction of the ribs, upright or level.
+        grain: Strength of the grain.
     """
 
     name: ClassVar[str] = "fluted"

@@ -24,9 +24,9 @@ class Grain(Look):
     """Stencilled forms, sprayed.
 
     Args:
-        colours: how many.
-        shade: how much of a form is shaded.
-        round: how far corners are rounded, in hundredths of the side.
+        colours: Number of colours.
+        shade: Share of a form that is shaded.
+        round: Radius to which corners are rounded, in hundredths of the side.
     """
 
     name: ClassVar[str] = "grain"

@@ -29,10 +29,10 @@ class Halftone(Look):
     """Dots of one dark ink on light flat colours.
 
     Args:
-        pitch: dots per side.
-        angle: of the screen in degrees.
-        flats: whether the picture's colours lie under the ink; without, one light colour does.
-        texture: strength of the paper's relief.
+        pitch: Number of dots per side.
+        angle: Angle of the screen in degrees.
+        flats: Print the picture's colours under the ink, or one light colour without.
+        texture: Strength of the paper's relief.
     """
 
     name: ClassVar[str] = "halftone"

@@ -102,10 +102,10 @@ class Poster(Look):
     """A grid whose squares hold the form and the two colours that fit the picture best there.
 
     Args:
-        grid: squares per side.
-        splits: how often a square may be divided in four where the picture is busy.
-        colours: how many.
-        texture: strength of the paper's relief.
+        grid: Number of squares per side.
+        splits: Number of times a square may be divided in four where the picture is busy.
+        colours: Number of colours.
+        texture: Strength of the paper's relief.
     """
 
     name: ClassVar[str] = "poster"

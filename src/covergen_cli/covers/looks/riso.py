@@ -55,11 +55,11 @@ class Riso(Look):
     """Overprinted spot inks.
 
     Args:
-        inks: how many.
-        screen: dots, or grain for a random screen.
-        pitch: dots per side.
-        shift: how far the inks are out of register, in thousandths of the side.
-        texture: strength of the paper's relief and of uneven ink.
+        inks: Number of inks.
+        screen: Screen of regular dots, or of random grain.
+        pitch: Number of dots per side.
+        shift: Offset between the inks, in thousandths of the side.
+        texture: Strength of the paper's relief and of uneven ink.
     """
 
     name: ClassVar[str] = "riso"
