@@ -95,7 +95,9 @@ def _texts(provenance: dict[str, Any]) -> tuple[str, str]:
     """Return the JSON object and the XMP packet."""
     text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
     tool = f"covergen {provenance.get('version', '')}".strip()
-    source = _ALGORITHMIC if provenance.get("base", {}).get("name") == "painter" else DIGITAL_SOURCE_TYPE
+    base = provenance.get("base")
+    painted = isinstance(base, dict) and base.get("name") == "painter"
+    source = _ALGORITHMIC if painted else DIGITAL_SOURCE_TYPE
     return text, _XMP.format(source=source, tool=tool)
 
 

@@ -37,7 +37,7 @@ def test_given_numbers_are_kept_up_to_what_there_is():
     config = EvalConfig(pairs=50, draws=15, songs=20, song_draws=3, covers=7)
     plan = make_plan(config, 30, LAPTOP)
     assert (plan.pairs, plan.draws, plan.songs, plan.song_draws, plan.covers) == (30, 15, 20, 3, 7)
-    with pytest.raises(ConfigError, match="no multiple of 5"):
+    with pytest.raises(ConfigError, match="not a multiple of 5"):
         make_plan(EvalConfig(draws=7), 30, LAPTOP)
 
 

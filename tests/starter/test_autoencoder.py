@@ -91,6 +91,7 @@ def test_the_decoder_trains_alone(trained, paintings, tmp_path):
     assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("decoder."))
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_all_paintings_are_encoded_once(trained, tmp_path):
     vae, _ = trained
     drawn = np.stack([paint(np.full(7, 0.5), seed, 256) for seed in range(2)])

@@ -21,7 +21,7 @@ RATE_HZ = 22050
 MOMENT = 1e-4
 RECIPE = Recipe(
     threads=1,
-    paintings=8,
+    paintings=4,
     songs=2,
     excerpts=1,
     autoencoder_minutes=MOMENT,
@@ -47,7 +47,7 @@ def _small(monkeypatch):
     torch.set_flush_denormal(False)
 
 
-@pytest.mark.usefixtures("_small")
+@pytest.mark.usefixtures("_small", "full_precision")
 def test_from_nothing_to_a_cover(tmp_path):
     song = tmp_path / "song.mp3"
     time = np.arange(8 * RATE_HZ) / RATE_HZ

@@ -1,6 +1,7 @@
 """The upscaler learns what a filter cannot know."""
 
 import numpy as np
+import pytest
 import torch
 
 from covergen_cli.models.upscaler import Upscaler
@@ -27,6 +28,7 @@ def _off(upscaler, large):
     return float((made - torch.from_numpy(large)).abs().mean())
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_edges_get_sharper_than_by_enlargement(tmp_path):
     torch.manual_seed(0)
     masters = _edges(64, 1)
@@ -38,6 +40,7 @@ def test_edges_get_sharper_than_by_enlargement(tmp_path):
     assert _off(restored, _edges(16, 2)) < 0.7 * plain
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_drafts_are_what_the_autoencoder_makes_of_small_masters(tmp_path):
     vae = build_autoencoder().eval()
     vae.register_to_config(scaling_factor=1.0)

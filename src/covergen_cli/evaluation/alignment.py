@@ -63,9 +63,6 @@ def measure_conditions(
         seed: seed of noise, timesteps and shuffle.
         batch_size: draws that the U-Net processes at once.
 
-    Yields:
-        ``Progress`` of the task ``measuring losses``.
-
     Returns:
         condition → float64 ``(N, draws)``, timesteps ascending in each row.
     """
@@ -80,11 +77,9 @@ def measure_conditions(
     found: dict[str, list[Tensor]] = {name: [] for name in CONDITIONS}
     for start in range(0, count, at_once):
         chunk = slice(start, start + at_once)
-        drawn = fixed_draws(ids[chunk], latents.shape[1:], draws, seed)
+        drawn, some = fixed_draws(ids[chunk], latents.shape[1:], draws, seed), latents[chunk]
         for name, conditioning in conditions.items():
-            losses = item_losses(
-                base.unet, base.scheduler_config, latents[chunk], conditioning[chunk], drawn, batch_size
-            )
+            losses = item_losses(base.unet, base.scheduler_config, some, conditioning[chunk], drawn, batch_size)
             found[name].append(losses)
         yield Progress("measuring losses", min(start + at_once, count), count)
     return {name: torch.cat(losses).double().numpy() for name, losses in found.items()}
@@ -103,9 +98,6 @@ def loss_matrix(
         draws: random noises and timesteps per combination.
         seed: seed of noise and timesteps.
         batch_size: draws that the U-Net processes at once.
-
-    Yields:
-        ``Progress`` of the task ``comparing songs``.
 
     Returns:
         float64 ``(N, N)``, covers × songs; the true combinations are on the diagonal.

@@ -13,7 +13,7 @@ from covergen_cli.dataset.layout import ID_PATTERN
 from covergen_cli.errors import InputError
 from covergen_cli.evaluation.metrics import LEVEL
 from covergen_cli.evaluation.page import render
-from covergen_cli.evaluation.raters import control_p, crossed_bootstrap, krippendorff_alpha
+from covergen_cli.evaluation.raters import Level, control_p, crossed_bootstrap, krippendorff_alpha
 from covergen_cli.evaluation.survey import KEY
 from covergen_cli.events import SurveyFinished, Warned
 from covergen_cli.files import SCHEMA, read_json, write_json, write_text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 1 << 20
 _MIN_RATERS = 2
+_LEVELS: tuple[Level, ...] = ("ordinal", "interval")
 
 
 def report_answers(folder: Path, key_file: Path | None, out: Path, *, seed: int) -> Generator[Event, None, None]:
@@ -154,12 +155,7 @@ def _read_answer(path: Path, key: Mapping[str, Any]) -> tuple[str, str, dict[str
 
 
 def summarise(key: Mapping[str, Any], answers: Mapping[str, Mapping[str, int]], *, seed: int) -> dict[str, Any]:
-    """Return the figures of a survey, JSON-able.
-
-    Args:
-        key: key of the survey.
-        answers: rater → item → rating.
-        seed: seed of the resampling.
+    """Return the figures of a survey, JSON-able, given its key and rater → item → rating.
 
     Returns:
         ``agreement`` (share of ratings of at least 4, and of at least 3) and ``mean``, each for ``own`` covers and
@@ -185,10 +181,7 @@ def summarise(key: Mapping[str, Any], answers: Mapping[str, Mapping[str, int]], 
         },
         "mean": {name: _estimate(part, seed) for name, part in parts.items()},
         "difference": None if difference is None else asdict(difference),
-        "alpha": {
-            "ordinal": krippendorff_alpha(ratings, level="ordinal"),
-            "interval": krippendorff_alpha(ratings, level="interval"),
-        },
+        "alpha": {level: krippendorff_alpha(ratings, level=level) for level in _LEVELS},
         "songs": _songs(items, ratings),
         "groups": _groups(items, ratings, seed),
         "p_value": p_value,

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from covergen_cli.evaluation.metrics import LEVEL, Estimate
 
 Array = npt.NDArray[np.float64]
+Level = Literal["nominal", "ordinal", "interval"]
 
 
-def krippendorff_alpha(ratings: Array, *, level: Literal["nominal", "ordinal", "interval"] = "ordinal") -> float | None:
+def krippendorff_alpha(ratings: Array, *, level: Level = "ordinal") -> float | None:
     """Return Krippendorff's α: 1 − observed / expected disagreement (*Content Analysis*, 2019, chapter 12).
 
     Args:
@@ -41,7 +42,7 @@ def krippendorff_alpha(ratings: Array, *, level: Literal["nominal", "ordinal", "
     return float(1 - (coincidences * distance).sum() / expected)
 
 
-def _distance(values: Array, marginals: Array, level: str) -> Array:
+def _distance(values: Array, marginals: Array, level: Level) -> Array:
     """Return the squared difference of every two values, ``(V, V)``."""
     if level == "interval":
         return np.asarray((values[:, None] - values[None, :]) ** 2)
@@ -108,12 +109,14 @@ def control_p(ratings: Array, control: npt.NDArray[np.bool_], *, seed: int, shuf
     """
     rng = np.random.default_rng([seed, 10])
     given, total = (~np.isnan(ratings)).sum(axis=0), np.nansum(ratings, axis=0)
+    all_given, all_total = given.sum(), total.sum()
 
     def difference(chosen: npt.NDArray[np.bool_]) -> float:
-        counts = given[~chosen].sum(), given[chosen].sum()
-        if not all(counts):
+        count = given @ chosen
+        if count in (0, all_given):
             return -np.inf
-        return float(total[~chosen].sum() / counts[0] - total[chosen].sum() / counts[1])
+        own, other = (all_total - total @ chosen) / (all_given - count), total @ chosen / count
+        return float(own - other)
 
     found = difference(control) - 1e-9
     reached = sum(difference(rng.permutation(control)) >= found for _ in range(shuffles))

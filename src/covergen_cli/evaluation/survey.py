@@ -70,15 +70,10 @@ def build_survey(
     yield from check_compatible(run, test_data)
     has_genre = any("genre" in row for row in test_data.metadata.values())
     groups = test_data.groups(config.by or ("genre" if has_genre else None))
-    available = [pair for pair in test_data.pairs if pair.id in test_data.audio]
     total = songs + config.controls
-    order = np.random.default_rng([config.seed, 8]).permutation(len(available))
-    chosen = yield from _usable([available[index] for index in order], test_data, total)
+    chosen = yield from _usable_songs(test_data, total, config.seed)
     _check_count(test_data, len(chosen), songs, config)
-    covers = chosen[:songs] + [chosen[songs + other] for other in derangement(config.controls, config.seed)]
-    numbers = np.random.default_rng([config.seed, 9]).permutation(total) + 1
-    unordered = {f"{number:02d}": (song, cover) for number, song, cover in zip(numbers, chosen, covers, strict=True)}
-    items = dict(sorted(unordered.items()))
+    items = _items(chosen, songs, config)
     key = _key(run, test_data, items, groups, config)
     _write_key(out / KEY, key)
     drawn = yield from draw_covers(run, chosen, out / "covers")
@@ -111,10 +106,11 @@ def _check_count(test_data: TestData, found: int, songs: int, config: EvalConfig
         )
 
 
-def _usable(pairs: Sequence[Pair], test_data: TestData, count: int) -> Generator[Event, None, list[Pair]]:
-    """Return the first ``count`` songs whose music files can be decoded; warn about the others."""
+def _usable_songs(test_data: TestData, count: int, seed: int) -> Generator[Event, None, list[Pair]]:
+    """Return ``count`` random songs whose music files can be decoded, or fewer; warn about the others."""
+    available = [pair for pair in test_data.pairs if pair.id in test_data.audio]
     chosen: list[Pair] = []
-    for pair in pairs:
+    for pair in (available[index] for index in np.random.default_rng([seed, 8]).permutation(len(available))):
         if len(chosen) == count:
             break
         try:
@@ -125,6 +121,14 @@ def _usable(pairs: Sequence[Pair], test_data: TestData, count: int) -> Generator
         chosen.append(pair)
         yield Progress("reading songs", len(chosen), count)
     return chosen
+
+
+def _items(chosen: Sequence[Pair], songs: int, config: EvalConfig) -> Items:
+    """Return random number → song and cover: the first ``songs`` keep their covers, the others exchange them."""
+    covers = [*chosen[:songs], *(chosen[songs + other] for other in derangement(config.controls, config.seed))]
+    numbers = np.random.default_rng([config.seed, 9]).permutation(len(chosen)) + 1
+    items = {f"{number:02d}": (song, cover) for number, song, cover in zip(numbers, chosen, covers, strict=True)}
+    return dict(sorted(items.items()))
 
 
 def _key(

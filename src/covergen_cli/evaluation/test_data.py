@@ -20,7 +20,7 @@ from covergen_cli.dataset.pairs import Pair, Split, check_files, encoder_spec_of
 from covergen_cli.dataset.tables import read_rows
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.events import Warned
-from covergen_cli.models.fingerprint import adapter_folder, read_adapter_facts
+from covergen_cli.models.fingerprint import adapter_folder, read_adapter_json
 from covergen_cli.training.plan import pairs_fingerprint
 from covergen_cli.training.run_folder import CONFIG, read_records
 from covergen_cli.weights import hub
@@ -103,7 +103,7 @@ def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
         ModelError: there is no adapter, or it does not record the base that it was trained for.
         ConfigError: a setting in the user's config file or environment is invalid.
     """
-    base = read_adapter_facts(adapter_folder(hub.resolve(run, "adapter")))["base"].get("reference")
+    base = read_adapter_json(adapter_folder(hub.resolve(run, "adapter")))["base"].get("reference")
     overrides = {"adapter": run, "base": base, "seed": seed, "device": device, "grain": 0.0}
     return resolve(GenerateConfig, overrides=overrides)
 

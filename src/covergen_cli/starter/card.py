@@ -26,7 +26,7 @@ from covergen_cli.covers.pipeline import load_pipeline
 from covergen_cli.errors import InputError
 from covergen_cli.files import SCHEMA, read_json, write_json, write_text
 from covergen_cli.measures.diversity import NEAR_COPY
-from covergen_cli.models.fingerprint import read_adapter_facts
+from covergen_cli.models.fingerprint import read_adapter_json
 from covergen_cli.starter.build import find_music
 from covergen_cli.starter.card_measure import (
     SEEDS_PER_SONG,
@@ -179,7 +179,7 @@ def _metadata(settings: CardSettings, models: Models, pipeline: CoverPipeline) -
         "near_copy": NEAR_COPY,
         "machine": settings.machine,
         "measured_on": f"{pipeline.base.device.type}, {os.cpu_count()} cores, {platform.machine()}",
-        "training": read_adapter_facts(models.adapter_folder)["training"],
+        "training": read_adapter_json(models.adapter_folder)["training"],
         "stages": _stages(settings.work),
         "paintings": _paintings(settings.work),
         "sources": _sources(settings),
