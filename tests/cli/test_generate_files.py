@@ -101,7 +101,7 @@ def test_check_needs_no_music_and_tells_by_line_and_code(covergen, tmp_path):
     assert ended.code == 1
     assert ended.out.splitlines()[:2] == [
         f"{small}: is refused (apple)",
-        "  refused  size: 700 pixels; at least 3000 are needed",
+        "  refused  size: 700 pixels; the minimum is 3000",
     ]
     assert covergen("generate", "--check", good, "--for", "bandcamp").code == 0
     assert covergen("generate", "--check", good, small, "--for", "bandcamp").code == 3
@@ -123,7 +123,7 @@ def test_check_as_json(covergen, tmp_path):
     assert (fine["schema"], fine["store"], fine["passes"], fine["size"]) == (1, "bandcamp", True, [1400, 1400])
     assert {finding["rule"] for finding in fine["findings"]} >= {"square", "size", "format", "colour", "weight"}
     assert (broken["image"], fine["error"]) == (str(tmp_path / "b.jpg"), None)
-    assert "no picture" in broken["error"]
+    assert "is not an image or is damaged" in broken["error"]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class GenerateConfig:
 
     def without_effect(self, given: dict[str, Any]) -> dict[str, str]:
         """Return those of the ``given`` settings that have no effect beside the others, with the reason."""
-        reasons = {}
+        reasons: dict[str, str] = {}
         if not (self.title or self.artist or self.text == "tags"):
             reasons |= dict.fromkeys(("layout", "font"), "no title or artist is given")
         if self.no_audio:

@@ -155,7 +155,8 @@ def _mapping(content: object, name: str) -> dict[Any, Any]:
 
 
 def _settings(stage: str, values: Mapping[Any, object], label: Callable[..., str]) -> dict[str, Any]:
-    types = field_types(stages()[stage])
+    kind: type = stages()[stage]
+    types = field_types(kind)
     result = {}
     for key, value in values.items():
         if key not in types:
