@@ -157,7 +157,7 @@ def test_shuffled_albums(music, config):
     ("settings", "error", "message"),
     [
         ({"shuffle": True, "no_audio": True}, ConfigError, "nothing to shuffle"),
-        ({"prompt": "a " * 76}, ConfigError, "reads 75"),
+        ({"prompt": "a " * 76}, ConfigError, "takes 75"),
         ({"refine": True, "refiner": "no such"}, ModelError, "there is no refiner no such"),
     ],
 )

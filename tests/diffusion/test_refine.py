@@ -120,12 +120,12 @@ def test_a_base_is_no_refiner_and_a_refiner_no_base(folder, tmp_path):
     odd = tiny_base(tmp_path / "odd")
     for part in ("text_encoder_2", "tokenizer_2"):
         copytree(folder / part, odd / part)
-    with pytest.raises(ModelError, match="is no refiner"):
+    with pytest.raises(ModelError, match="is not a refiner"):
         load_refiner(str(odd), "a", None, "cpu", torch.float32)
-    with pytest.raises(ModelError, match="wants more than tokens"):
+    with pytest.raises(ModelError, match="needs conditions other than tokens"):
         load_base(str(folder))
 
 
 def test_a_prompt_that_is_too_long(folder):
-    with pytest.raises(ConfigError, match="the model reads 75"):
+    with pytest.raises(ConfigError, match="the model takes 75"):
         load_refiner(str(folder), "a " * 76, None, "cpu", torch.float32)

@@ -183,12 +183,12 @@ def test_the_adapter_must_fit(folder, tmp_path):
     assert str(other) in caught.value.hint
 
 
-def test_facts_are_what_an_adapter_remembers(folder):
+def test_the_metadata_are_what_an_adapter_records(folder):
     base = load_base(str(folder))
-    facts = base.facts()
-    json.dumps(facts)
-    assert facts["fingerprint"] == base_fingerprint(folder)
-    loaded = SimpleNamespace(config=SimpleNamespace(output_dim=32), base=facts)
+    metadata = base.metadata()
+    json.dumps(metadata)
+    assert metadata["fingerprint"] == base_fingerprint(folder)
+    loaded = SimpleNamespace(config=SimpleNamespace(output_dim=32), base=metadata)
     check_adapter_fits(loaded, base)
 
 

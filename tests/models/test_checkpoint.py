@@ -111,8 +111,8 @@ def test_a_schema_from_the_future(folder):
     ("architecture", "message"),
     [
         ({"wings": 2}, "unknown architecture"),
-        ({"rank": "many"}, "impossible architecture"),
-        ({"pooling": "attention"}, "impossible architecture"),
+        ({"rank": "many"}, "invalid architecture"),
+        ({"pooling": "attention"}, "invalid architecture"),
         ({"hidden_dim": 99, "output_dim": 32}, "does not fit"),
     ],
 )

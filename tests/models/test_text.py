@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.models.text import embed_pooled_texts, embed_texts, kept_text
+from covergen_cli.models.text import cached_text_tokens, embed_pooled_texts, embed_texts
 from tiny import POOLED, tiny_refiner, tiny_sd_base
 
 
@@ -33,13 +33,13 @@ def test_the_refiners_texts(tmp_path):
 def test_a_kept_text_is_embedded_once(folder, monkeypatch, isolated_home):
     import transformers
 
-    first = kept_text(folder, "a b", "f" * 64)
+    first = cached_text_tokens(folder, "a b", "f" * 64)
     assert torch.equal(first, embed_texts(folder, ["a b"]))
     assert len(list(isolated_home.rglob("null/*.safetensors"))) == 1
     monkeypatch.setattr(transformers, "CLIPTextModel", None)
-    assert torch.equal(kept_text(folder, "a b", "f" * 64), first)
+    assert torch.equal(cached_text_tokens(folder, "a b", "f" * 64), first)
     with pytest.raises(AttributeError):
-        kept_text(folder, "b", "f" * 64)
+        cached_text_tokens(folder, "b", "f" * 64)
 
 
 def test_loading_says_nothing(folder, capfd):
@@ -49,7 +49,7 @@ def test_loading_says_nothing(folder, capfd):
 
 def test_a_text_that_is_too_long_is_not_cut_in_silence(folder):
     assert embed_texts(folder, ["a " * 75]).shape == (1, 77, 32)
-    with pytest.raises(ConfigError, match="has 76 tokens; the model reads 75"):
+    with pytest.raises(ConfigError, match="has 76 tokens; the model takes 75"):
         embed_texts(folder, ["a " * 76])
 
 

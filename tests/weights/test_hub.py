@@ -123,7 +123,7 @@ def test_what_is_fetched_is_what_is_needed(tmp_path, make, kind, half):
     if kind == "base":
         assert load_base(folder).null_tokens.shape == (1, 77, 32)
     else:
-        assert load_refiner(folder, "a", "b", "cpu", torch.float32).words.tokens.shape == (2, 77, 32)
+        assert load_refiner(folder, "a", "b", "cpu", torch.float32).texts.tokens.shape == (2, 77, 32)
 
 
 def test_a_refiner_is_downloaded_in_half_precision(hub):

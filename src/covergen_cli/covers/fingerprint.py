@@ -17,8 +17,8 @@ from covergen_cli.models.fingerprint import (
     adapter_fingerprint,
     adapter_folder,
     base_fingerprint,
-    has_words,
-    read_adapter_facts,
+    has_text_encoder,
+    read_adapter_json,
     read_model_json,
     refiner_fingerprint,
 )
@@ -44,7 +44,7 @@ class Models:
         base_fingerprint: fingerprint of the base's weights.
         scheduler_config: scheduler configuration of the base.
         base_folder: folder of the base.
-        has_words: whether the base has a text encoder.
+        has_text_encoder: whether the base has a text encoder.
         refiner: provenance of the refiner, JSON-able; ``None`` when covers are not refined.
     """
 
@@ -56,7 +56,7 @@ class Models:
     base_fingerprint: str
     scheduler_config: dict[str, Any]
     base_folder: Path
-    has_words: bool = False
+    has_text_encoder: bool = False
     refiner: dict[str, Any] | None = None
 
 
@@ -77,7 +77,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     if config.base == "painter":
         return _painter(config)
     folder = adapter_folder(hub.resolve(config.adapter, "adapter", fetch=fetch))
-    facts = read_adapter_facts(folder)
+    facts = read_adapter_json(folder)
     trained_for = facts["base"].get("reference")
     reference = config.base or trained_for
     if not isinstance(reference, str):
@@ -99,7 +99,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         base_fingerprint=base_fingerprint(base),
         scheduler_config=read_model_json(base / "scheduler" / "scheduler_config.json"),
         base_folder=base,
-        has_words=has_words(base),
+        has_text_encoder=has_text_encoder(base),
         refiner=_refiner_metadata(config, fetch=fetch) if config.refine else None,
     )
 
@@ -118,7 +118,7 @@ def _painter(config: GenerateConfig) -> Models:
 
 def _check_words(config: GenerateConfig, base: Path, reference: str) -> None:
     """Refuse prompts for a base without text encoder; the default negative prompt is ignored by such bases."""
-    if has_words(base):
+    if has_text_encoder(base):
         return
     asked = {"--prompt": config.prompt} if config.refine else {"--prompt": config.prompt, "--negative": config.negative}
     given = [name for name, text in asked.items() if text not in {None, type(config).negative}]
@@ -175,7 +175,7 @@ def cover_metadata(
         "guidance": config.guidance,
         "scheduler": config.scheduler,
         "prompt": config.prompt,
-        **({"negative": config.negative} if models.has_words or models.refiner is not None else {}),
+        **({"negative": config.negative} if models.has_text_encoder or models.refiner is not None else {}),
         "audio_scale": config.audio_scale,
         "no_audio": config.no_audio,
         "shuffled_sha256": donor_sha256,

@@ -18,7 +18,7 @@ from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.text import embed_texts, kept_text
+from covergen_cli.models.text import cached_text_tokens, embed_texts
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
@@ -198,12 +198,12 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
 
 def _prompts(config: GenerateConfig, models: Models) -> tuple[Tensor | None, Tensor | None]:
     """Return the tokens of prompt and negative prompt, each ``(1, 77, D)``; ``None`` for bases without text encoder."""
-    if not models.has_words:
+    if not models.has_text_encoder:
         return None, None
     prompt = embed_texts(models.base_folder, [config.prompt]) if config.prompt else None
     negative = None
     if config.negative == type(config).negative:
-        negative = kept_text(models.base_folder, config.negative or "", models.base_fingerprint)
+        negative = cached_text_tokens(models.base_folder, config.negative or "", models.base_fingerprint)
     elif config.negative:
         negative = embed_texts(models.base_folder, [config.negative])
     return prompt, negative

@@ -1,10 +1,10 @@
-"""The adapter: an audio embedding over time becomes conditioning tokens for a frozen image model (§3.2).
+"""The adapter: maps an audio embedding over time to conditioning tokens for a frozen image model (§3.2).
 
-Shapes, throughout: ``B`` clips, ``T`` frames of the longest clip, ``E`` = ``embedding_dim`` (512), ``K`` tokens,
-``D`` = ``output_dim`` (768 for Stable Diffusion 1.5).
+Shapes: ``B`` clips, ``T`` frames of the longest clip, ``E`` = ``embedding_dim`` (512), ``K`` tokens, ``D`` =
+``output_dim`` (768 for Stable Diffusion 1.5).
 
-Shorter clips of a batch are padded at the end and ``lengths`` says how many frames are real. Padded frames get no
-weight, whatever stands in them, so the tokens of a clip do not depend on what it was batched with.
+Shorter clips of a batch are padded at the end; ``lengths`` holds the number of real frames of each. Padded frames get
+no weight, whatever their values, so the tokens of a clip do not depend on the other clips of its batch.
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ _POSITION_OCTAVES = 6
 
 
 def frame_mask(embeddings: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return which frames are real.
+    """Return which frames are real, bool ``(B, T)``.
 
     Args:
         embeddings: ``(B, T, E)``.
-        lengths: ``(B,)`` integers, real frames per clip; ``None`` when every frame is real.
-
-    Returns:
-        bool ``(B, T)``, true where the frame is real.
+        lengths: integers ``(B,)`` in ``1..T``, real frames per clip; ``None`` when every frame is real.
 
     Raises:
-        ValueError: the shapes do not fit, or a clip has no frame at all (a softmax over nothing is undefined).
+        ValueError: the shapes do not fit, or a length is out of range. Lengths on a GPU are not checked, as reading
+            them would wait for the device; a length of 0 gives NaN there.
     """
     if embeddings.ndim != 3 or embeddings.shape[1] == 0:
         raise ValueError(f"embeddings must be (B, T, E) with T >= 1, got {tuple(embeddings.shape)}")
@@ -44,19 +42,16 @@ def frame_mask(embeddings: Tensor, lengths: Tensor | None) -> Tensor:
         return torch.ones(batch, frames, dtype=torch.bool, device=embeddings.device)
     if lengths.shape != (batch,) or lengths.is_floating_point():
         raise ValueError(f"lengths must be {batch} integers, got {lengths.dtype} {tuple(lengths.shape)}")
-    if bool(((lengths < 1) | (lengths > frames)).any()):
+    if lengths.device.type == "cpu" and bool(((lengths < 1) | (lengths > frames)).any()):
         raise ValueError(f"lengths must lie in 1..{frames}, got {lengths.tolist()}")
     positions = torch.arange(frames, device=embeddings.device)
     return positions[None, :] < lengths.to(embeddings.device)[:, None]
 
 
 class AttentionPooling(nn.Module):
-    """One vector per clip: a learned, softmax-weighted mean over its frames (§3.2.1).
+    """Pools a clip to one vector: a learned, softmax-weighted mean over its frames (§3.2.1).
 
     ``s_t = wᵀ tanh(W E_t + b)``, ``α = softmax(s)`` over the real frames, result ``Σ_t α_t E_t``.
-
-    Args:
-        embedding_dim: ``E``.
     """
 
     def __init__(self, embedding_dim: int) -> None:
@@ -73,25 +68,20 @@ class AttentionPooling(nn.Module):
         return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=1)
 
     def forward(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Pool ``(B, T, E)`` to ``(B, E)``.
-
-        Raises:
-            ValueError: as :func:`frame_mask`.
-        """
+        """Pool ``(B, T, E)`` to ``(B, E)``; raises as :func:`frame_mask`."""
         mask = frame_mask(embeddings, lengths)
-        # Zeros, because 0 · NaN is NaN: not even rubbish in the padding may reach the sum.
+        # 0 · NaN is NaN, so a weight of 0 alone would not keep NaN in the padding out of the sum.
         embeddings = embeddings.masked_fill(~mask[..., None], 0.0)
         return torch.einsum("bt,bte->be", self._weights(embeddings, mask), embeddings)
 
 
 class AttentionResampler(nn.Module):
-    """``K`` vectors per clip: learned queries that attend over its frames.
+    """Pools a clip to ``K`` vectors: learned queries that attend over its frames.
 
-    The paper's pooling leaves one token, and one token gives the U-Net's cross-attention nothing to choose from. Here
-    ``K`` queries each gather what they need: every frame goes through a small network of its own (so that a mean over
-    time can hold more than the mean embedding), gets its relative time in the clip added (start 0, end 1, so clips of
-    any length work), and multi-head attention collects it. The queries are added to the result; that keeps the tokens
-    distinct.
+    The paper's pooling gives one token, between which the U-Net's cross-attention cannot choose. Here every frame goes
+    through a small network (so that a mean over time holds more than the mean embedding), its relative time in the clip
+    is added (0 at the start, 1 at the end, for clips of any length), and ``K`` queries collect the frames by multi-head
+    attention. The queries are added to the result, which keeps the tokens distinct.
 
     Args:
         embedding_dim: ``E``; a multiple of ``heads``.
@@ -118,11 +108,7 @@ class AttentionResampler(nn.Module):
         self.norm = nn.LayerNorm(embedding_dim)
 
     def forward(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Resample ``(B, T, E)`` to ``(B, K, E)``.
-
-        Raises:
-            ValueError: as :func:`frame_mask`.
-        """
+        """Resample ``(B, T, E)`` to ``(B, K, E)``; raises as :func:`frame_mask`."""
         mask = frame_mask(embeddings, lengths)
         frames = self._frames(embeddings, mask)
         queries = self.queries.expand(embeddings.shape[0], -1, -1)
@@ -136,14 +122,7 @@ class AttentionResampler(nn.Module):
         return cast("Tensor", self.norm(queries + self.out(merged)))
 
     def weights(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return how much each frame counts, the mean over queries and heads of the attention weights.
-
-        Returns:
-            ``(B, T)``, each row summing to 1 and 0 where padded, as :meth:`AttentionPooling.weights`.
-
-        Raises:
-            ValueError: as :func:`frame_mask`.
-        """
+        """Return the attention weights, averaged over queries and heads, as :meth:`AttentionPooling.weights`."""
         mask = frame_mask(embeddings, lengths)
         keys = self._split(self.to_key(self._frames(embeddings, mask)))
         queries = self._split(self.to_query(self.queries.expand(embeddings.shape[0], -1, -1)))
@@ -152,26 +131,19 @@ class AttentionResampler(nn.Module):
         return torch.softmax(scores, dim=-1).mean(dim=(1, 2))
 
     def _frames(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        """What is attended to, ``(B, T, E)``: every frame through its network, with its place in the clip."""
+        """Return the frames that are attended to, ``(B, T, E)``: transformed, with their relative time added."""
         embeddings = embeddings.masked_fill(~mask[..., None], 0.0)
         positions = self.position(_relative_time(mask).to(embeddings.dtype))
         return cast("Tensor", self.frame_norm(self.frame(embeddings) + positions))
 
     def _split(self, values: Tensor) -> Tensor:
-        """``(B, N, E)`` → ``(B, heads, N, E / heads)``."""
+        """Split ``(B, N, E)`` into heads: ``(B, heads, N, E / heads)``."""
         batch, count, width = values.shape
         return values.view(batch, count, self.heads, width // self.heads).transpose(1, 2)
 
 
 def _relative_time(mask: Tensor) -> Tensor:
-    """Sines and cosines of each frame's place in its own clip.
-
-    Args:
-        mask: bool ``(B, T)``, true where the frame is real.
-
-    Returns:
-        float32 ``(B, T, 2 · octaves)``: ``sin`` and ``cos`` of ``π 2^j τ`` with ``τ = (t + ½) / length``.
-    """
+    """Return ``sin`` and ``cos`` of ``π 2^j τ`` with ``τ = (t + ½) / length``, float32 ``(B, T, 2 · octaves)``."""
     lengths = mask.sum(dim=1, keepdim=True)
     place = (torch.arange(mask.shape[1], device=mask.device)[None, :] + 0.5) / lengths
     octaves = math.pi * 2.0 ** torch.arange(_POSITION_OCTAVES, device=mask.device)
@@ -182,14 +154,14 @@ def _relative_time(mask: Tensor) -> Tensor:
 class LoRALinear(nn.Module):
     """A frozen linear layer with a trainable low-rank update (§3.2.2.1): ``y = (W + α · B A) x + b``.
 
-    ``W`` and ``b`` are drawn as ``nn.Linear`` draws them, are saved with the adapter and get no gradient. ``A`` starts
-    random and ``B`` zero, so that at the start ``y = W x + b``.
+    ``W`` and ``b`` are initialised as in ``nn.Linear``, are saved with the adapter and get no gradient. ``A`` starts
+    random and ``B`` zero, so that ``y = W x + b`` at first.
 
     Args:
         in_features: ``d``.
         out_features: ``d'``.
         rank: ``r``, at least 1.
-        alpha: ``α``; multiplies ``B A`` as it is, not divided by the rank.
+        alpha: ``α``; not divided by the rank.
     """
 
     def __init__(self, in_features: int, out_features: int, rank: int, alpha: float) -> None:
@@ -209,12 +181,7 @@ class LoRALinear(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """``y = LayerNorm(x + Linear₂(Dropout(ReLU(Linear₁(x)))))`` (§3.2.2.2).
-
-    Args:
-        features: ``d``, in and out.
-        dropout: share of the hidden values that is dropped in training, 0 to 1.
-    """
+    """Computes ``y = LayerNorm(x + Linear₂(Dropout(ReLU(Linear₁(x)))))`` (§3.2.2.2)."""
 
     def __init__(self, features: int, dropout: float) -> None:
         super().__init__()
@@ -230,12 +197,9 @@ class ResidualBlock(nn.Module):
 
 
 class LoRAAudioToImageMapper(nn.Module):
-    """From audio space to the image model's conditioning space (§3.2.2.3).
+    """Maps audio space to the image model's conditioning space (§3.2.2.3).
 
     ``h₀ = LayerNorm(ReLU(LoRALinear(x)))``, then ``N`` residual blocks, then a final LoRALinear.
-
-    Args:
-        config: the widths, blocks, rank, alpha and dropout.
     """
 
     def __init__(self, config: AdapterConfig) -> None:
@@ -254,17 +218,14 @@ class LoRAAudioToImageMapper(nn.Module):
 
 
 class Adapter(nn.Module):
-    """The whole way from an embedding to conditioning tokens; the only thing that ``train`` trains.
+    """Maps an embedding to conditioning tokens: pooling and mapper, the only module that ``train`` trains.
 
-    With ``pooling="attention"`` this is the paper's adapter: one token. (It repeats the token 77 times; a U-Net's
-    cross-attention gives the same result for one, as all keys are then equal.) With ``pooling="resampler"`` there are
-    ``K`` tokens, which share one mapper and each add a learned offset of their own.
-
-    Args:
-        config: its shape.
+    With ``pooling="attention"`` this is the paper's adapter, with one token. (The paper repeats the token 77 times; a
+    U-Net's cross-attention gives the same result for one, as all keys are equal.) With ``pooling="resampler"`` there
+    are ``K`` tokens, which share one mapper; a learned offset is added to each.
 
     Raises:
-        ConfigError: the shape makes no sense.
+        ConfigError: the configuration is invalid.
     """
 
     def __init__(self, config: AdapterConfig) -> None:
@@ -281,33 +242,22 @@ class Adapter(nn.Module):
         self.mapper = LoRAAudioToImageMapper(config)
 
     def forward(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Turn embeddings into conditioning tokens.
-
-        Args:
-            embeddings: float ``(B, T, E)``, padded at the end.
-            lengths: integers ``(B,)`` in ``1..T``; ``None`` when nothing is padded.
-
-        Returns:
-            float ``(B, K, D)``.
-
-        Raises:
-            ValueError: as :func:`frame_mask`.
-        """
+        """Map embeddings ``(B, T, E)`` to conditioning tokens ``(B, K, D)``; raises as :func:`frame_mask`."""
         pooled: Tensor = self.pooling(embeddings, lengths)
         if self.offsets is None:
             return cast("Tensor", self.mapper(pooled)).unsqueeze(1)
         return cast("Tensor", self.mapper(pooled)) + self.offsets
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """Return everything that gets a gradient: all but the frozen ``W`` and ``b`` of the two LoRALinear layers."""
+        """Return all parameters but the frozen ``W`` and ``b`` of the two LoRALinear layers."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
 def check_config(config: AdapterConfig) -> None:
-    """Refuse a shape that makes no sense.
+    """Check the settings of an adapter.
 
     Raises:
-        ConfigError: with the setting that is wrong.
+        ConfigError: one is invalid; the message names it.
     """
     if config.pooling not in {"resampler", "attention"}:
         raise ConfigError(f"unknown pooling {config.pooling!r}", hint="Use resampler or attention.")

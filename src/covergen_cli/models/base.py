@@ -22,8 +22,15 @@ import safetensors
 import torch
 
 from covergen_cli.errors import ModelError
-from covergen_cli.models.fingerprint import NULL_WEIGHTS, base_fingerprint, has_words, read_model_json, weight_files
-from covergen_cli.models.text import kept_text, read_tokens
+from covergen_cli.models.fingerprint import (
+    NULL_WEIGHTS,
+    base_fingerprint,
+    has_text_encoder,
+    loading_error,
+    read_model_json,
+    weight_files,
+)
+from covergen_cli.models.text import cached_text_tokens, read_tokens
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 from covergen_cli.weights import hub
 
@@ -37,18 +44,18 @@ _AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base: all parts frozen, in evaluation mode, on one device.
+    """A loaded base: all parts are frozen, in evaluation mode and on one device.
 
     Args:
         unet: a diffusers ``UNet2DConditionModel``.
         vae: a diffusers ``AutoencoderKL`` or ``AutoencoderTiny``.
-        scheduler_config: what ``scheduler/scheduler_config.json`` holds.
+        scheduler_config: content of ``scheduler/scheduler_config.json``.
         null_tokens: ``(1, K0, D)``, on the device.
-        reference: what the user called it: ``starter``, ``sd15``, a path or a hub id.
+        reference: how the user named it: ``starter``, ``sd15``, a path or a hub id.
         revision: the hub commit, where there is one.
-        fingerprint: names the weights; 64 hexadecimal digits.
-        native_size: pixels per side of the pictures that it was trained on.
-        upscaler: makes its pictures larger, on the CPU; ``None`` for most bases.
+        fingerprint: see :func:`covergen_cli.models.fingerprint.base_fingerprint`.
+        native_size: pixels per side of the images that it was trained on.
+        upscaler: enlarges its images, on the CPU; ``None`` for most bases.
     """
 
     unet: Any
@@ -63,7 +70,7 @@ class Base:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.null_tokens.device
 
     @property
@@ -83,24 +90,17 @@ class Base:
         return int(self.unet.config.in_channels), side, side
 
     def encode(self, images: Tensor) -> Tensor:
-        """Encode images to scaled latents, without randomness (the posterior's mean).
-
-        Args:
-            images: float ``(B, 3, H, W)`` in [-1, 1].
-
-        Returns:
-            float ``(B, C, h, w)``, about unit variance.
-        """
+        """Return the posterior's mean for images ``(B, 3, H, W)`` in [-1, 1]: scaled latents ``(B, C, h, w)``."""
         return self.posterior(images)[0]
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Encode images to the distribution of their scaled latents.
+        """Encode images to the distribution of their scaled latents, of about unit variance.
 
         Args:
             images: float ``(B, 3, H, W)`` in [-1, 1].
 
         Returns:
-            mean and standard deviation, each ``(B, C, h, w)``; no standard deviation from an autoencoder that gives one
+            Mean and standard deviation, each ``(B, C, h, w)``; the latter is ``None`` for an autoencoder that gives one
             latent per image (``AutoencoderTiny``).
         """
         encoded = self.vae.encode(images.to(self.device, self.vae.dtype))
@@ -110,7 +110,7 @@ class Base:
         return (encoded.latents - self._shift) * scale, None
 
     def in_precision(self, dtype: torch.dtype) -> Base:
-        """Return this base with all weights of another type; the models themselves are changed."""
+        """Return this base with all weights converted to another dtype, in place."""
         return replace(
             self, unet=self.unet.to(dtype=dtype), vae=self.vae.to(dtype=dtype), null_tokens=self.null_tokens.to(dtype)
         )
@@ -136,15 +136,15 @@ class Base:
 
 
 def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Base:
-    """Load a base; every part is frozen.
+    """Load a base, frozen.
 
     Args:
         reference: ``starter``, ``sd15``, a folder, or a hub id (``OWNER/NAME`` or ``OWNER/NAME@REVISION``).
-        device: where to put it.
-        dtype: type of all weights.
+        device: where to load it.
+        dtype: of all weights.
 
     Raises:
-        ModelError: a part is missing, damaged, or does not fit the others; or it cannot be fetched.
+        ModelError: a part is missing, damaged, or does not fit the others, or the base cannot be downloaded.
     """
     folder = hub.resolve(reference)
     fingerprint = base_fingerprint(folder)
@@ -152,8 +152,8 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
     unet, vae = load_unet_and_vae(folder, device, dtype)
     if unet.config.addition_embed_type is not None:
         raise ModelError(
-            f"{folder} holds an image model that wants more than tokens ({unet.config.addition_embed_type})",
-            hint="Bases are in the layout of Stable Diffusion 1 and 2; the SDXL refiner goes with --refine.",
+            f"{folder}: the U-Net needs conditions other than tokens ({unet.config.addition_embed_type})",
+            hint="A base has the layout of Stable Diffusion 1 or 2; use the SDXL refiner with --refine.",
         )
     null = _null_tokens(folder, unet.config.cross_attention_dim, fingerprint).to(device, dtype)
     return Base(
@@ -172,16 +172,16 @@ def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.d
 def load_unet_and_vae(
     folder: Path, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
 ) -> tuple[Any, Any]:
-    """Load the two parts that make images, frozen, and check that they fit each other.
+    """Load U-Net and autoencoder, frozen, and check that they fit each other.
 
     Args:
         folder: has the folders ``unet`` and ``vae``.
-        device: where to put them.
-        dtype: type of the weights.
-        vae_dtype: type of the autoencoder's, if another.
+        device: where to load them.
+        dtype: of the weights.
+        vae_dtype: of the autoencoder's weights; ``None`` for the same.
 
     Returns:
-        a ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``.
+        A ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``.
 
     Raises:
         ModelError: a part is missing, damaged, or does not fit the other.
@@ -208,7 +208,7 @@ def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | st
     variant = weight_files(folder).variant
     import diffusers
 
-    # The bar of a model in several files would run through the display of whoever uses this library.
+    # A model in several files would show a progress bar.
     diffusers.utils.logging.disable_progress_bar()
     try:
         model, report = getattr(diffusers, name).from_pretrained(
@@ -220,10 +220,7 @@ def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | st
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{folder} cannot be loaded: {reason}", hint="The files may be damaged; fetch them again."
-        ) from error
+        raise loading_error(folder, error) from error
     if report["missing_keys"]:
         raise ModelError(f"{folder} lacks {len(report['missing_keys'])} weights, e.g. {report['missing_keys'][0]}")
     return model.to(device).requires_grad_(requires_grad=False).eval()
@@ -234,10 +231,10 @@ def _pixels_per_latent(vae: Any) -> int:
 
 
 def native_size(unet: Any, vae: Any, folder: Path) -> int:
-    """Return the pixels per side of the pictures that a U-Net was trained on.
+    """Return the pixels per side of the images that a U-Net was trained on.
 
     Raises:
-        ModelError: its configuration does not say so.
+        ModelError: its configuration lacks the size.
     """
     side = unet.config.sample_size
     if not isinstance(side, int):
@@ -246,16 +243,16 @@ def native_size(unet: Any, vae: Any, folder: Path) -> int:
 
 
 def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
-    """Return the null condition ``(1, K0, D)``, float32 on the CPU: learned, or CLIP's for the empty prompt."""
+    """Return the null condition, learned or CLIP's for the empty prompt: float32 ``(1, K0, D)`` on the CPU."""
     learned = folder / NULL_WEIGHTS
     if learned.is_file():
         null = read_tokens(learned)
-    elif has_words(folder):
-        null = kept_text(folder, "", fingerprint)
+    elif has_text_encoder(folder):
+        null = cached_text_tokens(folder, "", fingerprint)
     else:
         raise ModelError(
             f"{folder} has no null condition: neither {NULL_WEIGHTS} nor text_encoder and tokenizer",
-            hint="Guidance needs to know what the model draws when it is told nothing.",
+            hint="Guidance needs the tokens of the unconditional side.",
         )
     if null.ndim != 3 or null.shape[0] != 1 or null.shape[2] != width:
         raise ModelError(f"{folder}: the null condition has shape {tuple(null.shape)}; expected (1, tokens, {width})")
@@ -263,15 +260,15 @@ def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
 
 
 def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
-    """Refuse an adapter that was trained for another base.
+    """Check that an adapter was trained for a base.
 
     Raises:
-        ModelError: its tokens have the wrong width, or it was trained for other weights.
+        ModelError: its tokens have another width, or it was trained for other weights.
     """
     width = loaded.config.output_dim
     if width != base.cross_attention_dim:
         raise ModelError(
-            f"the adapter gives tokens {width} wide, but the base {base.reference} takes {base.cross_attention_dim}",
+            f"the adapter gives tokens {width} wide, but the base {base.reference} needs {base.cross_attention_dim}",
             hint="Use the base that the adapter was trained for.",
         )
     trained_for = loaded.base.get("fingerprint")

@@ -1,4 +1,4 @@
-"""Adapters on disk: ``adapter.safetensors`` (weights) and ``adapter.json`` (everything else, schema 1).
+"""Adapter files: ``adapter.safetensors`` (weights) and ``adapter.json`` (everything else, schema 1).
 
 ::
 
@@ -6,7 +6,7 @@
      "architecture": {…every field of AdapterConfig…},
      "encoder":  {…the audio encoder's spec…},
      "base":     {"reference": …, "revision": …, "fingerprint": …, "cross_attention_dim": …},
-     "training": {…whatever the training wants remembered…},
+     "training": {…epoch, losses, settings…},
      "weights":  {"file": "adapter.safetensors", "sha256": …}}
 """
 
@@ -31,21 +31,20 @@ from covergen_cli.models.fingerprint import (
     ADAPTER_WEIGHTS,
     adapter_fingerprint,
     adapter_folder,
-    read_adapter_facts,
+    read_adapter_json,
 )
 
 
 @dataclass(frozen=True)
 class LoadedAdapter:
-    """An adapter and what it was made for.
+    """An adapter with its metadata.
 
     Args:
         adapter: in evaluation mode, float32, on the CPU.
         config: its shape.
         encoder_spec: the audio encoder that it was trained with.
-        base: facts about the base that it was trained for: ``reference``, ``revision``, ``fingerprint``,
-            ``cross_attention_dim``.
-        fingerprint: names weights, shape, encoder and base; 64 hexadecimal digits.
+        base: the base that it was trained for: ``reference``, ``revision``, ``fingerprint``, ``cross_attention_dim``.
+        fingerprint: see :func:`covergen_cli.models.fingerprint.adapter_fingerprint`.
     """
 
     adapter: Adapter
@@ -59,20 +58,20 @@ def save_adapter(
     folder: Path,
     adapter: Adapter,
     encoder_spec: Mapping[str, object],
-    base_facts: Mapping[str, object],
-    training_facts: Mapping[str, object],
+    base: Mapping[str, object],
+    training: Mapping[str, object],
     *,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write an adapter; an older one in the folder is replaced.
+    """Save an adapter, replacing an older one in the folder.
 
     Args:
-        folder: made when missing.
-        adapter: the adapter, on any device.
-        encoder_spec: JSON-able, from ``Encoder.spec()``.
-        base_facts: from ``Base.facts()``.
-        training_facts: JSON-able: epochs, losses, dates …
-        dtype: convert the weights, e.g. to ``torch.float16`` for a small file; ``None`` keeps them.
+        folder: created if missing.
+        adapter: on any device.
+        encoder_spec: from ``Encoder.spec()``.
+        base: from :meth:`Base.metadata`.
+        training: JSON-able: epoch, losses, settings …
+        dtype: of the saved weights, e.g. ``torch.float16`` for a small file; ``None`` keeps theirs.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -87,15 +86,15 @@ def save_adapter(
         except (OSError, safetensors.SafetensorError) as error:
             raise OutputError(f"cannot write {folder / ADAPTER_WEIGHTS}: {error}") from error
         digest = sha256_file(temporary)
-    facts = {
+    metadata = {
         "schema": SCHEMA,
         "architecture": dataclasses.asdict(adapter.config),
         "encoder": dict(encoder_spec),
-        "base": dict(base_facts),
-        "training": dict(training_facts),
+        "base": dict(base),
+        "training": dict(training),
         "weights": {"file": ADAPTER_WEIGHTS, "sha256": digest},
     }
-    write_json(folder / ADAPTER_JSON, facts)
+    write_json(folder / ADAPTER_JSON, metadata)
 
 
 def load_adapter(folder: Path) -> LoadedAdapter:
@@ -105,23 +104,23 @@ def load_adapter(folder: Path) -> LoadedAdapter:
         ModelError: it is missing, damaged, or of an unknown schema.
     """
     folder = adapter_folder(folder)
-    facts = read_adapter_facts(folder)
+    metadata = read_adapter_json(folder)
     weights = folder / ADAPTER_WEIGHTS
-    tensors = _read_weights(weights, facts["weights"].get("sha256"))
-    config = _read_config(facts["architecture"], folder)
-    adapter = _build(config, folder)
+    tensors = _read_weights(weights, metadata["weights"].get("sha256"))
+    adapter = _build(metadata["architecture"], folder)
     try:
         adapter.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelError(f"{weights} does not fit the shape that {ADAPTER_JSON} gives: {error}") from error
-    return LoadedAdapter(adapter.eval(), config, facts["encoder"], facts["base"], adapter_fingerprint(facts))
+    fingerprint = adapter_fingerprint(metadata)
+    return LoadedAdapter(adapter.eval(), adapter.config, metadata["encoder"], metadata["base"], fingerprint)
 
 
 def _read_weights(path: Path, expected: object) -> dict[str, torch.Tensor]:
     try:
         if sha256_file(path) != expected:
             raise ModelError(
-                f"{path} is damaged, or not the file that {ADAPTER_JSON} describes", hint="Copy or fetch both again."
+                f"{path} is damaged, or not the file that {ADAPTER_JSON} describes", hint="Copy or download both again."
             )
         return safetensors.torch.load_file(path)
     except FileNotFoundError as error:
@@ -130,17 +129,14 @@ def _read_weights(path: Path, expected: object) -> dict[str, torch.Tensor]:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 
-def _read_config(architecture: dict[str, Any], folder: Path) -> AdapterConfig:
+def _build(architecture: dict[str, Any], folder: Path) -> Adapter:
     try:
-        return AdapterConfig(**architecture)
+        config = AdapterConfig(**architecture)
     except TypeError as error:
         raise ModelError(f"{folder / ADAPTER_JSON} describes an unknown architecture: {error}") from error
-
-
-def _build(config: AdapterConfig, folder: Path) -> Adapter:
     try:
-        # Building draws random weights that are replaced at once; the caller's random numbers stay what they were.
+        # Building draws random weights, which must not change the caller's random numbers.
         with torch.random.fork_rng(devices=[]):
             return Adapter(config)
     except (ConfigError, TypeError) as error:
-        raise ModelError(f"{folder / ADAPTER_JSON} describes an impossible architecture: {error}") from error
+        raise ModelError(f"{folder / ADAPTER_JSON} describes an invalid architecture: {error}") from error

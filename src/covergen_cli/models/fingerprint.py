@@ -1,6 +1,6 @@
-"""What can be known about models without loading them: which files count, and what names their content.
+"""Files and fingerprints of models, without loading them.
 
-Nothing here imports torch, so that covers that are already there are recognised at once.
+Nothing here imports torch, so that covers that exist already are recognised quickly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UPSCALER_WEIGHTS = "upscaler/upscaler.safetensors"
 
 
 def read_model_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that belongs to a model.
+    """Read a JSON object from a model's folder.
 
     Raises:
         ModelError: it is missing, unreadable, or not a JSON object.
@@ -31,7 +31,7 @@ def read_model_json(path: Path) -> dict[str, Any]:
     try:
         data = read_json(path)
     except FileNotFoundError as error:
-        raise ModelError(f"{path} is missing", hint="The model folder is not complete; fetch it again.") from error
+        raise ModelError(f"{path} is missing", hint="The model folder is incomplete; download it again.") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):
@@ -39,13 +39,19 @@ def read_model_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def loading_error(what: object, error: Exception) -> ModelError:
+    """Return the error for a model that cannot be loaded, with the first line of its cause."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelError(f"{what} cannot be loaded: {reason}", hint="The files may be damaged; download them again.")
+
+
 @dataclass(frozen=True)
 class WeightFiles:
     """The safetensors files of one part of a model.
 
     Args:
-        paths: one file, or the shards in the order of their names.
-        variant: ``"fp16"`` when the folder holds only that variant.
+        paths: one file, or shards sorted by name.
+        variant: ``"fp16"`` if the folder holds only that variant.
     """
 
     paths: tuple[Path, ...]
@@ -53,7 +59,7 @@ class WeightFiles:
 
 
 def weight_files(folder: Path, stem: str = "diffusion_pytorch_model") -> WeightFiles:
-    """Find the safetensors files of a part (``unet``, ``vae``, ``text_encoder``): full precision first, then fp16.
+    """Return the safetensors files of a part (``unet``, ``vae``, ``text_encoder``), fp16 if there are no others.
 
     Raises:
         ModelError: there is none.
@@ -75,7 +81,7 @@ def weight_files(folder: Path, stem: str = "diffusion_pytorch_model") -> WeightF
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's content.
 
-    In the hub's cache a large file is a link to a blob that is named by this very hash, so gigabytes need not be read.
+    In the hub's cache a large file is a link to a blob that is named by this hash, so the file need not be read.
 
     Raises:
         ModelError: the file cannot be read.
@@ -92,47 +98,48 @@ def content_hash(path: Path) -> str:
 
 
 def base_fingerprint(folder: Path) -> str:
-    """Name the weights of a base, wherever the folder lies and however it came there.
+    """Return a SHA-256 over the weights of a base, wherever its folder lies: 64 hexadecimal digits.
 
-    Returns:
-        64 hexadecimal digits: SHA-256 over the sorted lines ``PATH SHA256`` of the U-Net's and the autoencoder's weight
-        files and, where there are such, the learned null condition and the upscaler.
+    It is computed from the sorted lines ``PATH SHA256`` of the weight files of U-Net and autoencoder and, where they
+    exist, of the learned null condition and the upscaler.
 
     Raises:
         ModelError: a weight file is missing or cannot be read.
     """
     paths = [*weight_files(folder / "unet").paths, *weight_files(folder / "vae").paths]
     paths += [folder / name for name in (NULL_WEIGHTS, UPSCALER_WEIGHTS) if (folder / name).is_file()]
-    return _names_of(folder, paths)
+    return _fingerprint(folder, paths)
 
 
 def refiner_fingerprint(folder: Path) -> str:
-    """Name the weights of a refiner, as :func:`base_fingerprint`: U-Net, autoencoder and text encoder.
+    """Return a SHA-256 over the weights of a refiner, as :func:`base_fingerprint`: U-Net, autoencoder, text encoder.
 
     Raises:
         ModelError: a weight file is missing or cannot be read.
     """
     parts = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder_2": "model"}
-    return _names_of(folder, [path for part, stem in parts.items() for path in weight_files(folder / part, stem).paths])
+    return _fingerprint(
+        folder, [path for part, stem in parts.items() for path in weight_files(folder / part, stem).paths]
+    )
 
 
-def _names_of(folder: Path, paths: list[Path]) -> str:
+def _fingerprint(folder: Path, paths: list[Path]) -> str:
     lines = sorted(f"{path.relative_to(folder).as_posix()} {content_hash(path)}" for path in paths)
     return sha256_bytes("\n".join(lines).encode())
 
 
-def has_words(folder: Path) -> bool:
-    """Tell whether a base understands words: it has a text encoder with its tokenizer."""
+def has_text_encoder(folder: Path) -> bool:
+    """Return whether a base has a text encoder with its tokenizer."""
     return (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir()
 
 
-def null_cache(name: str) -> Path:
-    """Return where the tokens of a text that many runs need are kept, in the user's cache."""
+def text_cache_file(name: str) -> Path:
+    """Return the file in the user's cache for the tokens of a text."""
     return Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "null" / f"{name}.safetensors"
 
 
 def adapter_folder(folder: Path) -> Path:
-    """Return the folder that holds the adapter: ``folder`` itself, or ``folder/adapter`` for a run folder or a bundle.
+    """Return the folder that holds the adapter: ``folder`` itself, or ``folder/adapter`` in a run folder or a bundle.
 
     Raises:
         ModelError: neither holds an adapter.
@@ -140,32 +147,33 @@ def adapter_folder(folder: Path) -> Path:
     for candidate in (folder, folder / "adapter"):
         if (candidate / ADAPTER_JSON).is_file():
             return candidate
-    raise ModelError(f"{folder} holds no adapter", hint="Give the folder that covergen train wrote.")
+    raise ModelError(f"{folder} holds no adapter", hint="Use the folder that covergen train wrote.")
 
 
-def read_adapter_facts(folder: Path) -> dict[str, Any]:
-    """Read and check ``adapter.json`` (schema 1).
-
-    Returns:
-        the keys ``schema``, ``architecture``, ``encoder``, ``base``, ``training`` and ``weights``.
+def read_adapter_json(folder: Path) -> dict[str, Any]:
+    """Return the content of ``adapter.json`` (schema 1), with all keys of :mod:`covergen_cli.models.checkpoint`.
 
     Raises:
-        ModelError: it is missing, damaged, or of a schema that this version does not know.
+        ModelError: it is missing, damaged, or of an unknown schema.
     """
     path = folder / ADAPTER_JSON
-    facts = read_model_json(path)
-    if facts.get("schema") != SCHEMA:
+    metadata = read_model_json(path)
+    if metadata.get("schema") != SCHEMA:
         raise ModelError(
-            f"{path} has schema {facts.get('schema')!r}; this version reads {SCHEMA}",
+            f"{path} has schema {metadata.get('schema')!r}; this version reads {SCHEMA}",
             hint="Upgrade covergen-cli if the adapter was made by a newer version.",
         )
     for key in ("architecture", "encoder", "base", "training", "weights"):
-        if not isinstance(facts.get(key), dict):
+        if not isinstance(metadata.get(key), dict):
             raise ModelError(f"{path} is damaged: no {key!r} in it")
-    return facts
+    return metadata
 
 
-def adapter_fingerprint(facts: dict[str, Any]) -> str:
-    """Name an adapter by its weights' hash, its architecture, its encoder and its base: 64 hexadecimal digits."""
-    kept = {key: facts[key] for key in ("architecture", "encoder", "base", "weights")}
+def adapter_fingerprint(metadata: dict[str, Any]) -> str:
+    """Return a SHA-256 over an adapter's weights hash, architecture, encoder and base: 64 hexadecimal digits.
+
+    Args:
+        metadata: from :func:`read_adapter_json`.
+    """
+    kept = {key: metadata[key] for key in ("architecture", "encoder", "base", "weights")}
     return sha256_bytes(json.dumps(kept, sort_keys=True).encode())

@@ -1,11 +1,12 @@
-"""What words become in a CLIP text encoder: the tokens of a prompt, read from a model's own folder.
+"""Texts to conditioning tokens, with the CLIP text encoder in a model's folder.
 
-Only local safetensors, JSON and tokenizer files are read. ``transformers`` takes seconds to import and is imported when
-words have to be embedded, not before.
+Only local safetensors, JSON and tokenizer files are read. ``transformers`` takes seconds to import and is imported only
+when a text is embedded.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +18,21 @@ import torch
 
 from covergen_cli.errors import ConfigError, CovergenError, ModelError
 from covergen_cli.files import sha256_bytes, write_bytes
-from covergen_cli.models.fingerprint import content_hash, null_cache, weight_files
+from covergen_cli.models.fingerprint import content_hash, loading_error, text_cache_file, weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _WEIGHTS_STEM = "model"
-_WHAT_BREAKS = (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError)
+_LOADING_ERRORS = (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError)
 
 
 @dataclass(frozen=True)
 class TextTokens:
-    """Texts in the form that an SDXL U-Net reads.
+    """Embedded texts as an SDXL U-Net needs them.
 
     Args:
-        tokens: ``(B, 77, D)``, the last hidden layer but one.
+        tokens: ``(B, 77, D)``, the penultimate hidden layer.
         pooled: ``(B, P)``, one projected vector per text.
     """
 
@@ -40,20 +41,20 @@ class TextTokens:
 
 
 def embed_texts(folder: Path, texts: Sequence[str]) -> Tensor:
-    """Embed texts as Stable Diffusion 1 and 2 do: the last hidden state of ``text_encoder``.
+    """Return the last hidden state of ``text_encoder``, as Stable Diffusion 1 and 2 use it.
 
     Args:
         folder: a base with ``text_encoder`` and ``tokenizer``.
-        texts: any number; an empty one is the empty prompt.
+        texts: any number.
 
     Returns:
         float32 ``(B, 77, D)`` on the CPU.
 
     Raises:
-        ModelError: encoder or tokenizer are missing, damaged, or lack weights.
-        ConfigError: a text is longer than what the encoder reads.
+        ModelError: encoder or tokenizer are missing or damaged, or weights are missing.
+        ConfigError: a text has more tokens than the encoder takes.
     """
-    encoder, ids = _prepared(folder, "text_encoder", "tokenizer", "CLIPTextModel", texts, torch.float32, "cpu")
+    encoder, ids = _load(folder, "text_encoder", "tokenizer", "CLIPTextModel", texts, torch.float32, "cpu")
     with torch.inference_mode():
         hidden: Tensor = encoder(ids)[0]
     return hidden.float().clone()
@@ -62,54 +63,47 @@ def embed_texts(folder: Path, texts: Sequence[str]) -> Tensor:
 def embed_pooled_texts(
     folder: Path, texts: Sequence[str], device: torch.device | str, dtype: torch.dtype
 ) -> TextTokens:
-    """Embed texts as SDXL's refiner does, with ``text_encoder_2`` alone, which is gone from memory afterwards.
+    """Embed texts as SDXL's refiner does, with ``text_encoder_2`` alone; the encoder is not kept in memory.
 
     Args:
         folder: the refiner, with ``text_encoder_2`` and ``tokenizer_2``.
         texts: any number.
         device: where to compute.
-        dtype: type of the encoder's weights, and of what is returned.
+        dtype: of the encoder's weights and the result.
 
     Raises:
-        ModelError: see :func:`embed_texts`.
-        ConfigError: see :func:`embed_texts`.
+        ModelError, ConfigError: see :func:`embed_texts`.
     """
     kind = "CLIPTextModelWithProjection"
-    encoder, ids = _prepared(folder, "text_encoder_2", "tokenizer_2", kind, texts, dtype, device)
+    encoder, ids = _load(folder, "text_encoder_2", "tokenizer_2", kind, texts, dtype, device)
     with torch.inference_mode():
         given = encoder(ids, output_hidden_states=True)
     return TextTokens(given.hidden_states[-2].clone(), given.text_embeds.clone())
 
 
-def kept_text(folder: Path, text: str, fingerprint: str) -> Tensor:
-    """Embed a text that many runs need, once: the result stays in the user's cache.
+def cached_text_tokens(folder: Path, text: str, fingerprint: str) -> Tensor:
+    """Return the tokens of a text from the user's cache, float32 ``(1, 77, D)``; compute and save them if missing.
 
     Args:
         folder: see :func:`embed_texts`.
         text: the text.
-        fingerprint: names the weights of the base.
-
-    Returns:
-        float32 ``(1, 77, D)`` on the CPU.
+        fingerprint: of the base.
 
     Raises:
-        ModelError: see :func:`embed_texts`.
-        ConfigError: see :func:`embed_texts`.
+        ModelError, ConfigError: see :func:`embed_texts`.
     """
     encoder = [content_hash(path) for path in weight_files(folder / "text_encoder", _WEIGHTS_STEM).paths]
     name = sha256_bytes("\n".join([fingerprint, *encoder, *([text] if text else [])]).encode())
-    cache = null_cache(name)
+    cache = text_cache_file(name)
     if cache.is_file():
         try:
             return read_tokens(cache)
         except ModelError:
             cache.unlink(missing_ok=True)
     tokens = embed_texts(folder, [text])
-    try:
+    # Without a writable cache the tokens are computed each time.
+    with contextlib.suppress(CovergenError):
         write_bytes(cache, safetensors.torch.save({"null": tokens}))
-    except CovergenError:
-        # A cache that cannot be written costs seconds, not the cover.
-        return tokens
     return tokens
 
 
@@ -125,7 +119,7 @@ def read_tokens(path: Path) -> Tensor:
         raise ModelError(f"{path} is damaged: {error}") from error
 
 
-def _prepared(
+def _load(
     folder: Path,
     encoder_part: str,
     tokenizer_part: str,
@@ -134,11 +128,11 @@ def _prepared(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> tuple[Any, Tensor]:
-    """Load the encoder, and cut the texts into its ids ``(B, 77)``."""
+    """Return the loaded text encoder and the token ids of the texts, ``(B, 77)``."""
     import transformers
     from transformers.utils import logging
 
-    # Its bar would run through the display of whoever uses this library.
+    # transformers shows a progress bar while it loads weights.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / tokenizer_part, local_files_only=True)
@@ -155,9 +149,8 @@ def _prepared(
         _check_lengths(tokenizer, texts, length)
         ids = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
         return encoder.to(device, dtype).eval(), torch.tensor(ids, device=device)
-    except _WHAT_BREAKS as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"the text encoder of {folder} cannot be used: {reason}") from error
+    except _LOADING_ERRORS as error:
+        raise loading_error(f"the text encoder of {folder}", error) from error
 
 
 def _check_lengths(tokenizer: Any, texts: Sequence[str], length: int) -> None:
@@ -165,5 +158,5 @@ def _check_lengths(tokenizer: Any, texts: Sequence[str], length: int) -> None:
         needed = len(tokenizer(text).input_ids)
         if needed > length:
             raise ConfigError(
-                f"the text {text[:40]!r}… has {needed - 2} tokens; the model reads {length - 2}", hint="Shorten it."
+                f"the text {text[:40]!r}… has {needed - 2} tokens; the model takes {length - 2}", hint="Shorten it."
             )

@@ -1,8 +1,8 @@
-"""The upscaler of a base that has one: four times as many pixels to a side, with edges as crisp as they should be.
+"""The upscaler that a base may have: enlarges its images four times per side.
 
-A residual network that works at the small size and rearranges channels into pixels at its end (Shi et al., CVPR 2016;
-blocks without norms as in Lim et al., CVPR workshops 2017), beside a bilinear enlargement to which it adds what that
-lacks. Half a second on a CPU buys what no filter can know: which edges of this base's pictures are soft by intent.
+A residual network at the small size with a pixel shuffle at its end (Shi et al., CVPR 2016; blocks without norms as in
+Lim et al., CVPR workshops 2017), whose output is added to a bilinear enlargement. It takes half a second on a CPU and,
+unlike a filter, keeps soft the edges that are soft in this base's images.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from covergen_cli.errors import ModelError
-from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS, read_model_json
+from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS, loading_error, read_model_json
 
 FACTOR = 4
-"""How many times as many pixels to a side."""
+"""Pixels per side of the output for each one of the input."""
 
 
 class Upscaler(nn.Module):
-    """Pictures ``(B, 3, H, W)`` in [−1, 1] → ``(B, 3, 4H, 4W)``.
+    """Maps images ``(B, 3, H, W)`` in [−1, 1] to ``(B, 3, 4H, 4W)``.
 
     Args:
         channels: width of the features.
@@ -48,7 +47,7 @@ class Upscaler(nn.Module):
             nn.init.zeros_(self.last.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Enlarge pictures; untrained, it is the bilinear enlargement."""
+        """Return the enlarged images; before training, the bilinear enlargement."""
         features = self.first(pictures)
         for block in self.blocks:
             features = features + block(features)
@@ -59,7 +58,7 @@ class Upscaler(nn.Module):
 
 
 def load_upscaler(folder: Path) -> Upscaler | None:
-    """Load the upscaler of a base's folder, float32 on the CPU and frozen; ``None`` where it has none.
+    """Load the upscaler in a base's folder, frozen float32 on the CPU; return ``None`` if there is none.
 
     Raises:
         ModelError: it is damaged.
@@ -71,9 +70,5 @@ def load_upscaler(folder: Path) -> Upscaler | None:
         upscaler = Upscaler(channels=int(config["channels"]), blocks=int(config["blocks"]))
         upscaler.load_state_dict(load_file(folder / UPSCALER_WEIGHTS))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{folder / UPSCALER_WEIGHTS} cannot be loaded: {reason}",
-            hint="The files may be damaged; fetch them again.",
-        ) from error
+        raise loading_error(folder / UPSCALER_WEIGHTS, error) from error
     return upscaler.to(torch.float32).requires_grad_(requires_grad=False).eval()
