@@ -277,3 +277,16 @@ class _Answer:
 
     async def silent(self):
         await self.send(200, song(1, 6.0, 0.0))
+
+    async def odd_label(self):
+        """A plain file with an encoding that is none."""
+        await self.send(200, self.body, "Content-Encoding: UTF-8, aws-chunked")
+
+    async def unasked_range(self):
+        await self.send(206, self.body, f"Content-Range: bytes 0-{len(self.body) - 1}/{len(self.body)}")
+
+    async def unasked_part(self):
+        await self.send(206, self.body[:100], f"Content-Range: bytes 0-99/{len(self.body)}")
+
+    async def brotli(self):
+        await self.send(200, self.body, "Content-Encoding: br")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from covergen_cli.audio import mel
 from covergen_cli.audio.mel import MelEncoder
@@ -44,6 +45,15 @@ def test_odd_input_gives_finite_numbers(samples):
 
 def test_same_samples_same_bytes():
     assert embed(chords([(0, 4), (7, 4)])).tobytes() == embed(chords([(0, 4), (7, 4)])).tobytes()
+
+
+def test_the_number_of_threads_changes_no_byte():
+    samples = np.random.default_rng(0).standard_normal(10 * 22050).astype(np.float32) / 10
+    found = set()
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            found.add(embed(samples).tobytes())
+    assert len(found) == 1
 
 
 def test_volume_moves_only_the_column_of_volume():

@@ -195,8 +195,10 @@ def test_a_place_that_cannot_be_written_to_ends_the_run(dataset):
 
 def test_openl3_runs_across_clips_and_gives_each_song_its_own_rows(dataset):
     cache_recipe()
+    for index in range(3):
+        write_song(dataset / "audio" / f"s{index}.wav", seconds=0.6, hertz=110.0 * (index + 2))  # two windows each
     settings = {"encoder": "openl3", "hop_seconds": 1.0, "device": "cpu", "workers": 2}
-    run(dataset, EmbedConfig(**settings, batch_size=4))
+    run(dataset, EmbedConfig(**settings, batch_size=3))
     encoder = OpenL3Encoder(OpenL3Config(hop_seconds=1.0))
     target = dataset / "embeddings" / "openl3"
     assert json.loads((target / "encoder.json").read_text()) == encoder.spec()
@@ -205,7 +207,7 @@ def test_openl3_runs_across_clips_and_gives_each_song_its_own_rows(dataset):
     np.testing.assert_allclose(stored, encoder.embed(sound, 48_000), rtol=1e-4, atol=1e-4)
     whole = stored.tobytes()
     (target / "s1.npy").unlink()
-    run(dataset, EmbedConfig(**settings, batch_size=4))
+    run(dataset, EmbedConfig(**settings, batch_size=3))
     assert np.load(target / "s1.npy").tobytes() == whole, "alone in its batch it has the same numbers"
     with pytest.raises(ConfigError, match=r"hop_seconds is 1\.0, not 0\.5"):
         run(dataset, EmbedConfig(**settings | {"hop_seconds": 0.5}))

@@ -81,7 +81,13 @@ def test_a_server_that_cannot_continue_is_asked_for_the_whole_file(fetch, fault)
     assert len(begins) == (2 if fault == "ignore-range" else 3)
 
 
-@pytest.mark.parametrize("fault", ["429-once", "500-once", "503-once", "silence-once", "moved", "no-length", "gzipped"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("429-once", "500-once", "503-once", "silence-once", "moved", "no-length", "gzipped"),
+        *("odd-label", "unasked-range"),
+    ],
+)
 def test_what_comes_in_the_end(fetch, fault):
     assert fetch(fault)[0] is None
 
@@ -89,7 +95,7 @@ def test_what_comes_in_the_end(fetch, fault):
 @pytest.mark.parametrize("fault", ["wait-seconds-once", "wait-date-once"])
 def test_retry_after_is_kept_to(fetch, server, fault, monkeypatch):
     pauses = []
-    monkeypatch.setattr(hosts.Host, "leave_alone", lambda _host, seconds: pauses.append(seconds))
+    monkeypatch.setattr(hosts.Host, "pause_for", lambda _host, seconds: pauses.append(seconds))
     assert fetch(fault)[0] is None
     assert len(pauses) == 1
     assert 0 < pauses[0] <= 1.5
@@ -112,6 +118,8 @@ def test_retry_after_is_kept_to(fetch, server, fault, monkeypatch):
         ("to-file", "not a URL", False, 1),
         ("endless", "too large", False, 1),
         ("gzip-bomb", "too large", False, 1),
+        ("brotli", "encoding", False, 1),
+        ("unasked-part", "broken off", True, 3),
     ],
 )
 def test_what_is_given_up(fetch, fault, cause, passing, requests):
@@ -240,7 +248,7 @@ def test_a_host_that_never_answers_is_given_up(tmp_path):
         ]
         reasons = [future.result(30).reason for future in futures]
     assert "cannot be reached" in reasons[0]
-    assert "not asked any more" in reasons[-1]
+    assert "is skipped" in reasons[-1]
 
 
 def test_an_answer_that_nobody_thought_of_fails_one_row(fetch, monkeypatch):

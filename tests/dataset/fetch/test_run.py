@@ -153,16 +153,16 @@ def kill_and_rerun(table, folder, server, *, kills, step, workers):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_third_of_the_rows_faulty_and_killed_three_times(server, tmp_path):
+def test_a_third_of_the_rows_faulty_and_killed_twice(server, tmp_path):
     count = 3 * len(FAULTS)
     table = write_table(tmp_path / "t.csv", server, count)
-    ended = kill_and_rerun(table, tmp_path / "D", server, kills=3, step=50, workers=1)
+    ended = kill_and_rerun(table, tmp_path / "D", server, kills=2, step=70, workers=1)
     assert ended.returncode == 3, ended.stderr
     assert ended.stdout.splitlines() == [str(tmp_path / "D" / "manifest.csv")]
     check(tmp_path / "D", count)
     asked = Counter(path for path, _ in server.requests if "/ok/" in path)
     again = sum(times - 1 for times in asked.values())
-    assert again <= 3 * 2 * (QUICK["concurrency"] + 4), "only what was under way at a kill is asked for again"
+    assert again <= 2 * 2 * (QUICK["concurrency"] + 4), "only what was under way at a kill is asked for again"
     server.requests.clear()
     run(table, tmp_path / "D", retry="none")
     assert not server.requests
