@@ -33,17 +33,18 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(4, 3, 8, 8, generator=generator), torch.randn(4, 3, 8, 8, generator=generator)
 
 
-def test_noise_and_velocity_agree_with_diffusers(pair) -> None:
+@pytest.mark.parametrize("schedule", ["linear", "scaled_linear"])
+def test_noise_and_velocity_agree_with_diffusers(pair, schedule) -> None:
     from diffusers import DDPMScheduler
 
     latents, noise = pair
     times = torch.tensor([0.0, 0.25, 0.5, 0.999])
-    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    steps = (times * 1000).long()
+    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule=schedule)
+    config, steps = EPSILON | {"beta_schedule": schedule}, (times * 1000).long()
     assert torch.allclose(
-        add_noise(EPSILON, latents, noise, times), scheduler.add_noise(latents, noise, steps), atol=1e-5
+        add_noise(config, latents, noise, times), scheduler.add_noise(latents, noise, steps), atol=1e-5
     )
-    velocity = target_of(EPSILON | {"prediction_type": "v_prediction"}, latents, noise, times)
+    velocity = target_of(config | {"prediction_type": "v_prediction"}, latents, noise, times)
     assert torch.allclose(velocity, scheduler.get_velocity(latents, noise, steps), atol=1e-5)
 
 
@@ -73,6 +74,11 @@ def test_times_lie_in_the_unit_interval_and_repeat_with_the_seed() -> None:
         again = draw_timesteps(1000, torch.Generator().manual_seed(1), logit_normal=logit_normal)
         assert 0 < times.min() < times.max() < 1
         assert torch.equal(times, again)
+
+
+def test_an_unknown_beta_schedule_is_refused(pair) -> None:
+    with pytest.raises(ModelError, match="squaredcos_cap_v2"):
+        add_noise(EPSILON | {"beta_schedule": "squaredcos_cap_v2"}, *pair, torch.zeros(4))
 
 
 def test_an_unknown_prediction_type_is_refused(pair) -> None:

@@ -118,8 +118,10 @@ def test_residual_block_by_hand():
         block.linear2.weight.copy_(torch.eye(3) * 2)
         for linear in (block.linear1, block.linear2):
             linear.bias.zero_()
+        block.norm.weight.fill_(2)
+        block.norm.bias.fill_(1)
     # x = (3, 1, −2): ReLU gives (3, 0, 0), and twice that added to x gives (9, 1, −2): mean 8/3, variance 194/9.
-    expected = [(value - 8 / 3) / math.sqrt(194 / 9) for value in (9, 1, -2)]
+    expected = [2 * (value - 8 / 3) / math.sqrt(194 / 9) + 1 for value in (9, 1, -2)]
     assert block(torch.tensor([3.0, 1.0, -2.0])).tolist() == pytest.approx(expected, abs=1e-5)
 
 
@@ -137,6 +139,31 @@ def test_mapper_has_the_papers_order():
     values = torch.randn(2, 4)
     hidden = torch.nn.functional.layer_norm(torch.relu(mapper.first(values)), (6,))
     assert torch.allclose(mapper(values), mapper.final(hidden), atol=1e-6)
+
+
+MAPPER = {
+    *(f"{layer}.{name}" for layer in ("first", "final") for name in ("weight", "bias", "lora_a", "lora_b")),
+    *(f"{layer}.{name}" for layer in ("norm", "blocks.0.norm") for name in ("weight", "bias")),
+    *(f"blocks.0.{layer}.{name}" for layer in ("linear1", "linear2") for name in ("weight", "bias")),
+}
+ATTENTION = {"hidden.weight", "hidden.bias", "score.weight"}
+RESAMPLER = {
+    "queries",
+    "position.weight",
+    "to_query.weight",
+    "to_key.weight",
+    *(f"{layer}.{name}" for layer in ("frame.0", "frame.1", "frame.3", "frame_norm") for name in ("weight", "bias")),
+    *(f"{layer}.{name}" for layer in ("to_value", "out", "norm") for name in ("weight", "bias")),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "pooling"), list(zip(BOTH, (ATTENTION, RESAMPLER), strict=True)), ids=["attention", "resampler"]
+)
+def test_the_weights_have_the_names_of_saved_adapters(shape, pooling):
+    names = {f"mapper.{name}" for name in MAPPER} | {f"pooling.{name}" for name in pooling}
+    names |= {"offsets"} if shape["pooling"] == "resampler" else set()
+    assert Adapter(tiny_adapter_config(**shape)).state_dict().keys() == names
 
 
 def test_default_shapes():

@@ -36,10 +36,10 @@ def test_what_is_saved_comes_back(tmp_path):
 
 
 def test_the_newest_comes_first_and_half_written_ones_do_not_count(tmp_path):
-    save(tmp_path, 5, 1000000, 20)
+    save(tmp_path, 999999, 1000000, 20)
     (tmp_path / "checkpoints" / "step-000020" / "manifest.json").unlink()
     (tmp_path / "checkpoints" / "notes").mkdir()
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-1000000", "step-000005"]
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-1000000", "step-999999"]
     assert list_checkpoints(tmp_path / "nothing") == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -60,6 +61,11 @@ def test_a_pair_on_both_sides_is_refused(plan, data):
 
 def test_a_base_that_training_cannot_use_is_refused(plan, tmp_path):
     base = tiny_base(tmp_path / "odd")
+    config = json.loads((base / "unet" / "config.json").read_text())
+    write_json(base / "unet" / "config.json", {**config, "cross_attention_dim": [32, 32]})
+    with pytest.raises(ModelError, match="one number is needed"):
+        plan(base=str(base))
+    write_json(base / "unet" / "config.json", config)
     shutil.rmtree(base / "vae")
     with pytest.raises(ModelError, match="vae"):
         plan(base=str(base))

@@ -37,7 +37,7 @@ def trainings():
 def place(tmp_path_factory):
     """A dataset folder, a base and a preset."""
     place = tmp_path_factory.mktemp("place")
-    write_dataset(place / "DATA", {"train": 10, "val": 4})
+    write_dataset(place / "DATA", {"train": 10, "val": 3})
     tiny_base(place / "base")
     write_json(place / "preset.yaml", SETTINGS)  # YAML includes JSON
     return place

@@ -128,6 +128,8 @@ def test_counters_tell_the_best_epoch_and_how_long_ago_it_was():
     assert judged == [True, True, False, False]
     assert (counters.epoch, counters.best_epoch, counters.best_step, counters.best_loss) == (4, 2, 20, 0.4)
     assert counters.stale == 2
+    assert counters.update_best(0.3)
+    assert (counters.best_epoch, counters.best_loss, counters.stale) == (5, 0.3, 0)
 
 
 def test_the_plateau_tolerates_two_epochs_without_progress_and_halves_the_rate_at_the_third():

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class LoadedAdapter:
 
 
 def save_adapter(
-    folder: Path,
+    folder: str | os.PathLike[str],
     adapter: Adapter,
     encoder_spec: Mapping[str, object],
     base: Mapping[str, object],
@@ -76,6 +77,7 @@ def save_adapter(
     Raises:
         OutputError: the folder cannot be written to.
     """
+    folder = Path(folder)
     tensors = {
         name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
         for name, tensor in adapter.state_dict().items()
@@ -97,13 +99,13 @@ def save_adapter(
     write_json(folder / ADAPTER_JSON, metadata)
 
 
-def load_adapter(folder: Path) -> LoadedAdapter:
+def load_adapter(folder: str | os.PathLike[str]) -> LoadedAdapter:
     """Load an adapter from an adapter folder, a run folder or the starter's bundle.
 
     Raises:
         ModelError: it is missing, damaged, or of an unknown schema.
     """
-    folder = adapter_folder(folder)
+    folder = adapter_folder(Path(folder))
     metadata = read_adapter_json(folder)
     weights = folder / ADAPTER_WEIGHTS
     tensors = _read_weights(weights, metadata["weights"].get("sha256"))

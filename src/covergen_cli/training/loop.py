@@ -6,6 +6,7 @@ resumed training computes what an uninterrupted one would have computed. Only th
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
@@ -47,8 +48,8 @@ _LOG_STEPS = 10
 
 
 def train(
-    data: Path,
-    run: Path,
+    data: str | os.PathLike[str],
+    run: str | os.PathLike[str],
     config: TrainConfig,
     shape: AdapterConfig,
     *,
@@ -79,7 +80,7 @@ def train(
         ModelError: the base cannot be used, all checkpoints are damaged, or the loss is no longer finite.
         OutputError: the disk is full or cannot be written to, or another training is running in the run folder.
     """
-    started = time.monotonic()
+    started, data, run = time.monotonic(), Path(data), Path(run)
     accelerator, device = make_accelerator(config)
     plan = make_plan(data, run, config, shape, resume=resume, processes=accelerator.num_processes)
     with ExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.diffusion.objective import signal_and_noise, target_of
 from covergen_cli.errors import ConfigError, InputError, ModelError
-from covergen_cli.files import SCHEMA, require_writable, sha256_bytes
+from covergen_cli.files import SCHEMA, require_writable, sample_sha256, sha256_bytes
 from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
 from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
 from covergen_cli.training.run_folder import CONFIG, LOCK
@@ -33,6 +34,9 @@ _MAY_DIFFER = frozenset(
     }
 )
 """Settings that may differ when a run is resumed, because they do not change what is learned."""
+
+_CONTENT = "data.content"
+"""Runs of version 0.1 do not record it, and are resumed without this check."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def make_plan(
             "train": len(train),
             "validation": len(validation),
             "pairs": pairs_fingerprint(train, validation),
+            "content": _content_fingerprint([*train, *validation]),
         },
         "processes": processes,
     }
@@ -122,6 +127,20 @@ def make_plan(
 def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:
     """Return a SHA-256 over the ids and weights of the pairs, in their order: 64 hexadecimal digits."""
     return sha256_bytes("\n".join(f"{pair.id} {pair.weight!r}" for pair in [*train, *validation]).encode())
+
+
+def _content_fingerprint(pairs: Sequence[Pair]) -> str:
+    """Return a SHA-256 over samples of all covers and embeddings, so that exchanged ones are noticed.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    try:
+        with ThreadPoolExecutor() as threads:
+            hashes = list(threads.map(sample_sha256, [path for pair in pairs for path in (pair.image, pair.embedding)]))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+    return sha256_bytes("\n".join(hashes).encode())
 
 
 def _describe_base(reference: str) -> dict[str, Any]:
@@ -173,11 +192,18 @@ def _check_same(path: Path, record: Mapping[str, Any]) -> None:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", hint="Use --resume never to start over.") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} does not record the settings of the run", hint="Use --resume never to start over.")
     old, new = dict(_flat(found)), dict(_flat(record))
+    if old.get(_CONTENT, new[_CONTENT]) != new[_CONTENT] and old.get("data.pairs") == new["data.pairs"]:
+        raise ConfigError(
+            f"covers or embeddings in {new['data.folder']} have changed since {path.parent} was started",
+            hint="Name another folder with -o, or start over with --resume never.",
+        )
     differing = [
         f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
         for key in {**new, **old}
-        if key not in _MAY_DIFFER and old.get(key) != new.get(key)
+        if key not in {*_MAY_DIFFER, _CONTENT} and old.get(key) != new.get(key)
     ]
     if differing:
         raise ConfigError(

@@ -19,12 +19,19 @@ from covergen_cli.files import require_space
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
 from covergen_cli.training.batches import Batches
-from covergen_cli.training.checkpoints import checkpoint_folder, load_checkpoint, prune_checkpoints, save_checkpoint
+from covergen_cli.training.checkpoints import (
+    CHECKPOINTS,
+    checkpoint_folder,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
 from covergen_cli.training.embedding_cache import Embeddings, prepare_embeddings
 from covergen_cli.training.latent_cache import Latents, prepare_latents
 from covergen_cli.training.run_folder import ADAPTER, begin_run
 from covergen_cli.training.state import TrainingState
 from covergen_cli.weights.device import choose_device
+from covergen_cli.weights.hub_cache import folder_bytes
 
 if TYPE_CHECKING:
     from covergen_cli.config import TrainConfig
@@ -130,7 +137,9 @@ def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Even
     base = _optimize(base, device, config.precision)
     state = TrainingState(plan.shape, config, device)
     size = sum(tensor.nbytes for tensor in state.tensors().values())
-    require_space(plan.run, _CHECKPOINTS_AT_ONCE * _GROWTH * size, f"checkpoints in {plan.run}")
+    existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
+    needed = max(0, _CHECKPOINTS_AT_ONCE * _GROWTH * size - existing)
+    require_space(plan.run, needed, f"checkpoints in {plan.run}")
     resumed = yield from _restore(plan, state)
     if accelerator.is_main_process:
         counters = state.counters
