@@ -133,20 +133,6 @@ def mel_filters() -> Array:
 
 
 def _mel_power(power: Array) -> Array:
-    """Sum the bins of each filter.
-
-    A matrix product would round differently with the number of threads that BLAS uses, and an embedding must not
-    depend on that.
-    """
-    filters = mel_filters()
-    bands = np.empty((len(power), BANDS), np.float32)
-    for band, weights in enumerate(filters):
-        first, *_, last = np.flatnonzero(weights)
-        bands[:, band] = (power[:, first : last + 1] * weights[first : last + 1]).sum(axis=1)
-    return bands
-
-
-def _mel_power(power: Array) -> Array:
     """Sum power spectra ``(T, 1025)`` to mel bands ``(T, 80)``, without BLAS, whose sums depend on its threads."""
     filters = mel_filters()
     bands = np.empty((len(power), BANDS), np.float32)

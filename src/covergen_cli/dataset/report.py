@@ -22,7 +22,8 @@ from PIL import Image
 from covergen_cli.dataset.images.clean import FORMATS, MOST_DECODED_PIXELS
 from covergen_cli.dataset.images.text_area import MUCH_TEXT
 from covergen_cli.dataset.layout import MANIFEST, Dataset, locate
-from covergen_cli.dataset.split import COVER_ID, SPLIT_JSON
+from covergen_cli.dataset.pairs import SPLIT_JSON
+from covergen_cli.dataset.split import COVER_ID
 from covergen_cli.dataset.tables import read_frame
 from covergen_cli.files import read_json, sha256_bytes, write_text
 
