@@ -56,9 +56,12 @@ class GenerateConfig:
         artist: Artist name to print on the cover.
         text: Source of title and artist: ``given`` uses the given ones only, ``tags`` reads missing ones from the
             song's tags.
-        layout: Position of the text: in the calmest ``corner``; in the ``centre``, or above or below it; as a
-            ``poster`` across the full width; or as one small ``line`` at an edge.
-        font: Font file of the text. Defaults to the bundled Inter Display.
+        layout: Arrangement of the text: in the calmest ``corner``; in the ``centre``, or above or below it; as a
+            ``poster`` across the full width; as one small ``line`` at an edge; ``giant``, every line as wide as the
+            cover; upright along a side ``edge``; on a ``band`` across the cover; or on a ``label``. ``auto`` leaves it
+            to the look and the seed, and is ``corner`` with the look ``paint``.
+        font: Font of the text: a file, or ``inter``, ``dm-serif-display``, ``anton`` or ``jersey-10``. Defaults to the
+            one that goes with the look, and to Inter with the look ``paint``.
         store: Store that the cover is for. Sets the size, format and maximum file size that the store accepts.
         explain: Also save a picture of the song's measured features and of the model's attention over time.
     """
@@ -99,7 +102,7 @@ class GenerateConfig:
     title: str | None = None
     artist: str | None = None
     text: Literal["given", "tags"] = "given"
-    layout: Literal["corner", "centre", "poster", "line"] = "corner"
+    layout: Literal["auto", "corner", "centre", "poster", "line", "giant", "edge", "band", "label"] = "auto"
     font: str | None = None
     store: Literal["spotify", "apple", "distrokid", "bandcamp", "file"] | None = None
     explain: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from covergen_cli import __version__
+from covergen_cli.covers.naming import visible_name
+from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK, best_font
 from covergen_cli.covers.text.typesetting import Face
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, best_font
 from covergen_cli.errors import OutputError
 from covergen_cli.events import ContactSheetWritten, CoverFinished, CoverSkipped, Warned
 from covergen_cli.provenance import read_provenance, save_cover
@@ -40,8 +42,8 @@ def with_contact_sheet(events: Generator[Event, None, None], path: Path) -> Gene
     if covers:
         try:
             write_contact_sheet(path, covers)
-        except OutputError as error:
-            yield Warned(f"the contact sheet could not be written: {error.message}", path)
+        except (OutputError, OSError, ValueError) as error:
+            yield Warned(f"the contact sheet could not be written: {error}", path)
         else:
             yield ContactSheetWritten(path, len(covers))
 
@@ -56,7 +58,7 @@ def write_contact_sheet(path: Path, covers: Sequence[Path]) -> None:
     Raises:
         OutputError: ``path`` cannot be written, or holds another file.
     """
-    if path.exists() and read_provenance(path) is None:
+    if os.path.lexists(path) and read_provenance(path) is None:
         raise OutputError(f"{path} exists and was not made by covergen", hint="Rename it.")
     columns = math.ceil(math.sqrt(len(covers)))
     rows = math.ceil(len(covers) / columns)
@@ -69,7 +71,7 @@ def write_contact_sheet(path: Path, covers: Sequence[Path]) -> None:
         row, column = divmod(index, columns)
         x, y = gap + column * (cell + gap), gap + row * (cell + caption + gap)
         _paste(sheet, cover, x, y, cell)
-        _label(draw, cover.stem, x, y + cell + caption * 0.72, cell, caption * 0.6)
+        _label(draw, visible_name(cover.stem), x, y + cell + caption * 0.72, cell, caption * 0.6)
     save_cover(path, sheet, {"kind": "contact sheet", "covers": len(covers), "version": __version__}, "jpg")
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from covergen_cli.covers.looks import choose_look, draw_look, palette_from, parse_look
 from covergen_cli.covers.stores import max_bytes
+from covergen_cli.covers.text.finish import draw_styled
 from covergen_cli.covers.text.layout import draw_text
+from covergen_cli.covers.text.styles import settle_text, style_of
 from covergen_cli.files import seed_from
 from covergen_cli.provenance import save_cover
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """Chooses a look by the music and the seed."""
+
+
+PLAIN_LAYOUTS = ("corner", "centre", "poster", "line")
+"""Layouts that covers without a look have had from the beginning: drawn in black or white on a veil."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,36 @@ def write_cover(job: Job, image: Image.Image, metadata: dict[str, Any], config: 
         OutputError: the file cannot be written.
     """
     if text := metadata.get("lettering"):
-        image, contrast = draw_text(image, text, config.font)
-        metadata = {**metadata, "text_contrast": round(contrast, 2)}
+        image, drawn = add_text(image, text, metadata, job.seed, config.font)
+        metadata = {**metadata, **drawn}
     save_cover(job.output, image, metadata, job.format, max_bytes(config.store))
+
+
+def add_text(
+    image: Image.Image, text: dict[str, Any], drawn: Mapping[str, Any], seed: int, font: str | None
+) -> tuple[Image.Image, dict[str, Any]]:
+    """Return a cover with its text, and what the cover records of it.
+
+    Args:
+        image: the cover at its size.
+        text: from :func:`covergen_cli.covers.text.wording.cover_text`.
+        drawn: ``look_drawn`` and ``palette_drawn`` from :func:`style`, if the cover has a look.
+        seed: of the cover.
+        font: value of ``--font``.
+
+    Raises:
+        ConfigError: a font is missing.
+    """
+    look = parse_look(drawn["look_drawn"]) if "look_drawn" in drawn else None
+    settled = settle_text(text, look, seed)
+    if look is None and settled["layout"] in PLAIN_LAYOUTS:
+        image, contrast = draw_text(image, settled, font)
+    else:
+        palette = str(drawn.get("palette_drawn") or "")
+        hexes = palette.split(",") if palette else []
+        cells = getattr(look, "cells", 128)
+        image, contrast = draw_styled(image, settled, style_of(look), hexes, own_font=font, cells=cells)
+    record = {"text_contrast": round(contrast, 2)}
+    if settled == text:
+        return image, record
+    return image, {**record, "text_drawn": {"layout": settled["layout"], "fonts": settled["fonts"]}}

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.covers.text.layout import CONTRAST, contrast_ratio, draw_text
+from covergen_cli.covers.text.contrast import CONTRAST, contrast_ratio
+from covergen_cli.covers.text.layout import draw_text
+from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK
 from covergen_cli.covers.text.typesetting import Face, fit
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK
 
 LAYOUTS = ("corner", "centre", "poster", "line")
 LONG = "An Improbably Long Title about the Weather in the Mountains, Part Two (Live at the Old Harbour)"

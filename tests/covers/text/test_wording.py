@@ -7,7 +7,8 @@ from matplotlib import get_data_path
 
 from audio.signals import tone, write_audio
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.text.wording import BUNDLED, FALLBACK, MAX_CHARACTERS, cover_text, font_file
+from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK, font_file
+from covergen_cli.covers.text.wording import MAX_CHARACTERS, cover_text
 from covergen_cli.errors import ConfigError
 
 NO_SONG = Path("unread.mp3")

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.errors import ConfigError
-from covergen_cli.files import sha256_file
+from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK, best_font, font_file, font_name, installed_font, missing
 
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
 
-BUNDLED = "Inter Display 3.019"
-"""The bundled font: Latin, Greek, Cyrillic; SIL Open Font License (``fonts/OFL.txt``)."""
-
-FALLBACK = "DejaVu Sans"
-"""The font of matplotlib: also Armenian, Georgian, Hebrew, Arabic and many symbols."""
+BY_LOOK = "by look 1"
+"""In place of a font's name: the look chooses among the bundled fonts. The number changes with the choice."""
 
 MAX_CHARACTERS = 200
 """Longer texts are cut."""
@@ -34,20 +28,21 @@ def check_font(config: GenerateConfig) -> None:
         ConfigError: it cannot.
     """
     if config.font is not None:
-        _characters(font_file(_font_name(config.font), config.font))
+        missing("", font_file(font_name(config.font), config.font))
 
 
 def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the text of a cover.
 
     Args:
-        config: ``title``, ``artist``, ``text``, ``layout`` and ``font`` are used.
+        config: ``title``, ``artist``, ``text``, ``layout``, ``font``, ``look`` and ``raw`` are used.
         song: its tags are read if ``config.text`` is ``tags``.
         album: use the tags for album and album artist.
 
     Returns:
         A JSON-able dict of ``title``, ``artist`` (``None`` when absent), ``layout`` and ``fonts`` (text → font), or
-        ``None`` when there is no text; and notes on what could not be done as requested.
+        ``None`` when there is no text; and notes on what could not be done as requested. With a look, layout and fonts
+        may be left to it; :func:`covergen_cli.covers.text.styles.settle_text` then settles them.
 
     Raises:
         InputError: the song cannot be read.
@@ -64,12 +59,14 @@ def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tu
         texts = {"title": config.title or title, "artist": config.artist or artist or info.artist}
         notes += [f"has no {name} in its tags; the cover gets none" for name, text in texts.items() if not text]
     fonts: dict[str, str] = {}
+    plain = config.raw or config.look == "paint"
     for name, text in texts.items():
         texts[name], font, new_notes = _choose_font(name, _cleaned(text or ""), config.font)
         notes += new_notes
         if texts[name]:
-            fonts[name] = font
-    return ({**texts, "layout": config.layout, "fonts": fonts} if fonts else None), notes
+            fonts[name] = BY_LOOK if font == BUNDLED and config.font is None and not plain else font
+    layout = "corner" if plain and config.layout == "auto" else config.layout
+    return ({**texts, "layout": layout, "fonts": fonts} if fonts else None), notes
 
 
 def _cleaned(text: str) -> str:
@@ -86,73 +83,30 @@ def _choose_font(name: str, text: str, own: str | None) -> tuple[str | None, str
     if len(text) > MAX_CHARACTERS:
         text = text[: MAX_CHARACTERS - 1].rstrip() + "…"
         notes.append(f"the {name} is longer than {MAX_CHARACTERS} characters and was cut")
-    fonts = [*([_font_name(own)] if own else []), BUNDLED, FALLBACK]
-    best = best_font(text, fonts, own)
-    if best != fonts[0]:
-        lacking = "".join(sorted(_missing(text, fonts[0], own)))
-        notes.append(f"{fonts[0]} lacks {lacking!r}; the {name} is set in {best}")
-    missing = _missing(text, best, own)
-    if not missing:
+    names = [*([font_name(own)] if own else []), BUNDLED, FALLBACK]
+    best = best_font(text, names, own)
+    lost = missing(text, font_file(best, own))
+    if lost and (installed := installed_font(text)):
+        best, lost = font_name(str(installed)), set()
+    if best != names[0]:
+        lacking = _in_order(text, missing(text, font_file(names[0], own)))
+        notes.append(f"{names[0]} lacks {lacking!r}; the {name} is set in {best}")
+    if not lost:
         if _can_shape(text):
             return text, best, notes
         message = f"this build of Pillow does not support right-to-left text (no raqm), so the {name} is omitted"
         return None, "", [*notes, message]
-    lost = "".join(sorted(missing))
-    kept = " ".join("".join(c for c in text if c not in missing).split())
+    lacking = f"no font here has all characters of the {name} {text!r} (lacking: {_in_order(text, lost)})"
+    kept = " ".join("".join(c for c in text if c not in lost).split())
     if any(unicodedata.category(c)[0] in "LMN" for c in lost) or not kept:
         # A title with letters missing would be another title.
-        return None, "", [f"no available font has {lost!r}, so the {name} is omitted; use --font with one that has"]
-    return kept, best, [*notes, f"no available font has {lost!r}; the {name} is set without"]
+        return None, "", [f"{lacking}, so it is omitted; install a font that has them, or use --font"]
+    return kept, best, [*notes, f"{lacking}; it is set without"]
 
 
-def best_font(text: str, fonts: Sequence[str], own: str | None = None) -> str:
-    """Return the first of the fonts that lack the fewest characters of a text."""
-    return min(fonts, key=lambda font: len(_missing(text, font, own)))
-
-
-def _missing(text: str, font: str, own: str | None) -> set[str]:
-    known = _characters(font_file(font, own))
-    return {c for c in text if ord(c) not in known and not c.isspace() and unicodedata.category(c) != "Cf"}
-
-
-def _font_name(font: str) -> str:
-    """Return a name for the user's font from its file name and content, as its path means nothing elsewhere."""
-    path = Path(font).expanduser()
-    try:
-        return f"{path.name} {sha256_file(path)[:16]}"
-    except OSError as error:
-        raise ConfigError(f"the font {font} cannot be read: {error.strerror or error}") from error
-
-
-def font_file(name: str, own: str | None) -> Path:
-    """Return the file of a font.
-
-    Args:
-        name: from :func:`cover_text`.
-        own: path of the user's font.
-
-    Raises:
-        ConfigError: the name is that of a user's font, but ``own`` is missing or another font.
-    """
-    if name == BUNDLED:
-        return Path(__file__).parent / "fonts" / "InterDisplay.ttf"
-    if name == FALLBACK:
-        import matplotlib as mpl
-
-        return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
-    if own is None or _font_name(own) != name:
-        raise ConfigError(f"the cover is set in the font {name}", hint="Give it with --font.")
-    return Path(own).expanduser()
-
-
-@cache
-def _characters(path: Path) -> frozenset[int]:
-    from matplotlib.ft2font import FT2Font
-
-    try:
-        return frozenset(FT2Font(str(path)).get_charmap())
-    except (OSError, RuntimeError) as error:
-        raise ConfigError(f"{path} is not a font or is damaged", hint="Give a TrueType or OpenType file.") from error
+def _in_order(text: str, characters: set[str]) -> str:
+    """Return those characters once each, in the order of the text."""
+    return "".join(c for c in dict.fromkeys(text) if c in characters)
 
 
 def _can_shape(text: str) -> bool:

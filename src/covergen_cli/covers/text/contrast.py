@@ -1,0 +1,38 @@
+"""Contrast between text and what is behind it, as the Web Content Accessibility Guidelines (WCAG 2.2) define it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+CONTRAST = 4.5
+"""Minimum contrast (success criterion 1.4.3)."""
+
+AIM = CONTRAST * 1.03
+"""What colours are chosen for, so that rounding to bytes never leads below the minimum."""
+
+
+def contrast_ratio(one: Floats | float, other: Floats | float) -> Floats:
+    """Return the contrast of two relative luminances, 1 to 21."""
+    high, low = np.maximum(one, other), np.minimum(one, other)
+    return np.asarray((high + 0.05) / (low + 0.05))
+
+
+def luminance(pixels: npt.NDArray[Any]) -> Floats:
+    """Return the relative luminance ``(…)`` of sRGB values ``(…, 3)`` from 0 to 255."""
+    values = np.asarray(pixels, np.float64) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    result: Floats = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return result
+
+
+def near_text(mask: Image.Image) -> npt.NDArray[np.bool_]:
+    """Return which pixels lie in or near the letters of a mask: those that text has to stand out from."""
+    return np.asarray(np.asarray(mask.filter(ImageFilter.GaussianBlur(max(1.0, mask.width / 300)))) > 8)

@@ -1,0 +1,205 @@
+"""Draw the text of a look: in colours of its palette, on the picture where that is calm and else on a flat ground."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from covergen_cli.covers.text.contrast import AIM, contrast_ratio, luminance, near_text
+from covergen_cli.covers.text.layout import busyness_of, cost_of, veil_mask
+from covergen_cli.covers.text.placement import LAYOUTS, Placement, bounds
+from covergen_cli.covers.text.typesetting import Face
+from covergen_cli.measures.colour import srgb_to_oklab
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from covergen_cli.covers.text.styles import TextStyle
+
+    Colour = tuple[int, int, int]
+
+WHITE, BLACK = (255, 255, 255), (12, 12, 12)
+_LARGE = 0.085
+"""Font size, as a share of the side, from which letters have an outline as their ground instead of a strip."""
+_ALWAYS = ("band", "label")
+"""Layouts that have a ground on any picture."""
+
+
+def draw_styled(
+    image: Image.Image,
+    text: dict[str, Any],
+    style: TextStyle,
+    palette: Sequence[str],
+    *,
+    own_font: str | None = None,
+    cells: int = 128,
+) -> tuple[Image.Image, float]:
+    """Draw title and artist in the style of a look; the same arguments give the same pixels.
+
+    Args:
+        image: RGB, square.
+        text: from :func:`covergen_cli.covers.text.styles.settle_text`.
+        style: of the look.
+        palette: ``#rrggbb``, dark to light; may be empty.
+        own_font: value of ``--font``.
+        cells: pixels per side of the look ``dither``; letters of ``pixels`` have squares of half that size.
+
+    Returns:
+        The cover, and the smallest contrast ratio between the letters and any pixel in or near them, at least
+        :data:`covergen_cli.covers.text.contrast.CONTRAST`.
+    """
+    turned = text["layout"] == "edge"
+    if turned:
+        image = image.transpose(Image.Transpose.ROTATE_270)
+    drawn, ratio = _draw(image, text, style, [_rgb(one) for one in palette], own_font, cells)
+    return (drawn.transpose(Image.Transpose.ROTATE_90) if turned else drawn), ratio
+
+
+def place(
+    image: Image.Image, text: dict[str, Any], own_font: str | None = None, *, side: int, pixels: bool = False
+) -> Placement:
+    """Return the calmest place of the text in a square of ``side`` pixels; for ``edge`` before it is turned."""
+    texts = {name: (text[name], Face(font, own_font, pixels)) for name, font in text["fonts"].items()}
+    busyness = busyness_of(image)
+    return min(LAYOUTS[text["layout"]](texts, side), key=lambda placed: cost_of(placed, busyness, side))
+
+
+def _draw(
+    image: Image.Image, text: dict[str, Any], style: TextStyle, palette: list[Colour], own: str | None, cells: int
+) -> tuple[Image.Image, float]:
+    pixels = style.finish == "pixels"
+    side = 2 * cells if pixels else image.width
+    placement = place(image, text, own, side=side, pixels=pixels)
+    letters, ground = letters_of(placement, side), _ground(placement, side, text["layout"])
+    letters, ground = (mask.resize(image.size, Image.Resampling.NEAREST) for mask in (letters, ground))
+    near = near_text(letters)
+    behind = np.asarray(image)[near]
+    ink = _ink(behind, palette) if text["layout"] not in _ALWAYS else None
+    if ink is None:
+        _, top, _, bottom = (edge * image.width / side for edge in bounds(placement))
+        below, ink = _pair(palette, behind)
+        if style.finish == "veil" and text["layout"] not in _ALWAYS:
+            ground, below, ink = _soft_ground(image.width, top, bottom, near, behind, palette)
+        elif style.finish == "paper":
+            image = _shaded(image, ground, 0.5)
+        image = Image.composite(Image.new("RGB", image.size, below), image, ground)
+    if style.finish == "paper":
+        image = _raised(image, letters, near, ink)
+    ratio = float(_contrasts(np.asarray(image)[near], ink).min())
+    return Image.composite(Image.new("RGB", image.size, ink), image, letters), ratio
+
+
+def letters_of(placement: Placement, side: int, stroke: float = 0, smallest: float = 0) -> Image.Image:
+    """Return the mask of the letters, made thicker by ``stroke`` pixels, of blocks from a font size on."""
+    mask = Image.new("L", (side, side))
+    draw = ImageDraw.Draw(mask)
+    for placed in placement:
+        if placed.block.font.size >= smallest:
+            placed.block.draw(draw, placed.x, placed.y, placed.align, stroke)
+    return mask
+
+
+def _ground(placement: Placement, side: int, layout: str) -> Image.Image:
+    """Return the mask of a flat ground: a band, a label, an outline of large letters, or a strip behind small ones."""
+    mask = Image.new("L", (side, side))
+    draw = ImageDraw.Draw(mask)
+    left, top, right, bottom = bounds(placement)
+    pad = 0.035 * side
+    if layout in {"band", "edge", "line"}:
+        first = 0 if layout != "band" and top < side / 2 else top - pad
+        last = side if layout != "band" and top >= side / 2 else bottom + pad
+        draw.rectangle((0, round(first), side, round(last)), fill=255)
+    elif layout == "label":
+        draw.rectangle((round(left - pad), round(top - pad), round(right + pad), round(bottom + pad)), fill=255)
+    else:
+        mask = letters_of(placement, side, max(2, round(0.013 * side)), _LARGE * side)
+        draw = ImageDraw.Draw(mask)
+        for placed in placement:
+            if placed.block.font.size < _LARGE * side:
+                pad = max(0.014 * side, 0.32 * placed.block.font.size)
+                x, y, block = placed.x, placed.y, placed.block
+                box = (x - pad, y - pad, x + block.width + pad, y + block.height + pad)
+                draw.rectangle([round(edge) for edge in box], fill=255)
+    return mask
+
+
+def _rgb(text: str) -> Colour:
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _contrasts(pixels: npt.NDArray[Any], ink: Colour) -> npt.NDArray[np.float64]:
+    return contrast_ratio(luminance(pixels), luminance(np.array(ink)))
+
+
+def _ink(behind: npt.NDArray[Any], palette: Sequence[Colour]) -> Colour | None:
+    """Return the colour that is legible on all these pixels, from the palette if possible; ``None`` if none is."""
+    colours = behind.reshape(-1, 3)
+    extremes = colours[[int(f(luminance(colours))) for f in (np.argmin, np.argmax)]]
+    for inks in (palette, (WHITE, BLACK)):
+        ratios = {ink: float(_contrasts(extremes, ink).min()) for ink in inks if _contrasts(colours, ink).min() >= AIM}
+        if ratios:
+            return max(ratios, key=lambda ink: min(ratios[ink], 9) / 9 + 2 * _chroma(ink))
+    return None
+
+
+def _pair(palette: Sequence[Colour], behind: npt.NDArray[Any]) -> tuple[Colour, Colour]:
+    """Return the colours of a ground and its ink, from the palette if two of it differ enough."""
+    around = srgb_to_oklab(behind.reshape(-1, 3)).mean(0)
+    for colours in (palette, (*palette, WHITE, BLACK)):
+        scores = {}
+        for below, ink in itertools.permutations(dict.fromkeys(colours), 2):
+            ratio = float(_contrasts(np.array(below), ink))
+            if ratio >= AIM:
+                apart = float(np.linalg.norm(srgb_to_oklab(np.array([below], np.uint8))[0] - around))
+                scores[below, ink] = min(ratio, 10) / 10 + 2 * _chroma(below) + _chroma(ink) + 0.5 * apart
+        if scores:
+            return max(scores, key=lambda pair: scores[pair])
+    return BLACK, WHITE
+
+
+def _chroma(colour: Colour) -> float:
+    return float(np.hypot(*srgb_to_oklab(np.array([colour], np.uint8))[0, 1:]))
+
+
+def _soft_ground(
+    side: int, top: float, bottom: float, near: npt.NDArray[np.bool_], behind: npt.NDArray[Any], palette: list[Colour]
+) -> tuple[Image.Image, Colour, Colour]:
+    """Return the weakest veil in the darkest or lightest colour that suffices, that colour, and the ink."""
+    veil = veil_mask(side, top, bottom)
+    strength = np.asarray(veil, np.float64)[near] / 255
+    dark, light = (palette[0], palette[-1]) if palette else (BLACK, WHITE)
+    found = []
+    for below, ink, cost in ((dark, light, 1.0), (light, dark, 1.2), ((0, 0, 0), WHITE, 3.0)):
+        for step in range(1, 26):
+            amount = step / 25
+            share = (np.floor(strength * 255 * amount) / 255)[:, None]
+            if float(_contrasts(behind * (1 - share) + np.array(below) * share, ink).min()) >= AIM:
+                found.append((amount * cost, amount, below, ink))
+                break
+    _, amount, below, ink = min(found) if found else (1.0, 1.0, (0, 0, 0), WHITE)
+    return veil.point(lambda value: int(value * amount)), below, ink
+
+
+def _shaded(image: Image.Image, mask: Image.Image, strength: float, reach: float = 0.008) -> Image.Image:
+    """Return an image with the shadow of a mask, which falls down and to the right."""
+    shift = max(1, round(0.7 * reach * image.width))
+    moved = ImageChops.offset(mask, shift, shift)
+    moved.paste(0, (0, 0, shift, image.height))
+    moved.paste(0, (0, 0, image.width, shift))
+    shadow = moved.filter(ImageFilter.GaussianBlur(0.6 * reach * image.width)).point(
+        lambda value: int(value * strength)
+    )
+    return Image.composite(Image.new("RGB", image.size, (10, 8, 12)), image, shadow)
+
+
+def _raised(image: Image.Image, letters: Image.Image, near: npt.NDArray[np.bool_], ink: Colour) -> Image.Image:
+    """Return an image with the strongest shadow of the letters that leaves enough contrast."""
+    for strength in (0.55, 0.4, 0.25, 0.12):
+        shaded = _shaded(image, letters, strength, 0.006)
+        if float(_contrasts(np.asarray(shaded)[near], ink).min()) >= AIM:
+            return shaded
+    return image
