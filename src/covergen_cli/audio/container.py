@@ -88,4 +88,4 @@ def can_seek_exactly(container: Any, audio: Any) -> bool:
     name = container.format.name
     if name in {"wav", "w64", "aiff", "au", "caf"}:
         return bool(audio.codec_context.name.startswith("pcm_"))
-    return name == "mp3" or (name.startswith("mov,mp4") and audio.frames > 0)
+    return bool(name == "mp3" or (name.startswith("mov,mp4") and audio.frames > 0))

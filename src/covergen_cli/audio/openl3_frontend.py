@@ -141,7 +141,7 @@ class LogMel:
         magnitude = spectrum.abs().permute(2, 0, 1).flatten(1)
         # The weighted sums of a matrix product depend on the number of threads; those of embedding_bag do not.
         mel = functional.embedding_bag(self._bins, magnitude, self._first, mode="sum", per_sample_weights=self._weights)
-        mel = mel.unflatten(1, spectrum.shape[:2]).transpose(0, 1)
+        mel = mel.reshape(self.bands, *spectrum.shape[:2]).transpose(0, 1)
         level = mel.clamp_min_(SMALLEST).log10_().mul_(10)
         level -= level.amax(dim=(1, 2), keepdim=True)
         return level.clamp_min_(FLOOR_DB)
