@@ -52,7 +52,8 @@ def log_mel(samples_16k: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     filters = mel_filters(_BANDS, _FFT, RATE_HZ).astype(np.float32)
     with np.errstate(over="ignore"):
         mel = np.minimum(power @ filters.T, np.finfo(np.float16).max).astype(np.float16).astype(np.float32)
-    return np.log10(10_000 * mel + 1)
+    log_mel: npt.NDArray[np.float32] = np.log10(10_000 * mel + 1)
+    return log_mel
 
 
 def patches(log_mel: npt.NDArray[np.float32], hop_frames: int = PATCH_FRAMES) -> npt.NDArray[np.float32]:
