@@ -1,1 +1,1 @@
-"""Does the cover hear the music? Measures with controls and intervals (§3.3.2, §4)."""
+"""Evaluation of trained adapters: use of the audio, covers, near-copies, and surveys (§3.3.2, §4)."""

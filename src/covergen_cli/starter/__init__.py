@@ -1,1 +1,1 @@
-"""The small base and adapter that ship inside the wheel, and the program that trains them."""
+"""The starter: training of the small base and adapter that are part of the package, and its model card."""
