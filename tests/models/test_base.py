@@ -10,13 +10,18 @@ import torch
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.fingerprint import base_fingerprint
-from tiny import tiny_adapter, tiny_base, tiny_sd_base, tiny_vae
+from covergen_cli.models.fingerprint import base_fingerprint, refiner_fingerprint
+from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base, tiny_vae
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return tiny_base(tmp_path_factory.mktemp("models") / "flow")
+
+
+@pytest.fixture(scope="module")
+def refiner(tmp_path_factory):
+    return tiny_refiner(tmp_path_factory.mktemp("models") / "refiner")
 
 
 @pytest.fixture
@@ -71,17 +76,20 @@ def test_a_tiny_autoencoder_will_do(folder):
         "num_encoder_blocks": (1, 1),
         "num_decoder_blocks": (1, 1),
     }
-    AutoencoderTiny(**blocks).save_pretrained(folder / "vae")
+    AutoencoderTiny(**blocks, scaling_factor=0.5, shift_factor=0.25).save_pretrained(folder / "vae")
     base = load_base(str(folder))
+    images = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
-        latents = base.encode(torch.rand(1, 3, 16, 16))
+        latents, deviation = base.posterior(images)
+        assert deviation is None
         assert latents.shape == (1, *base.latent_shape)
+        assert torch.allclose(latents, (base.vae.encode(images).latents - 0.25) * 0.5, atol=1e-6)
         assert base.decode(latents).shape == (1, 3, 16, 16)
 
 
 def test_half_precision(folder):
-    base = load_base(str(folder), dtype=torch.bfloat16)
-    assert base.unet.dtype == base.vae.dtype == base.null_tokens.dtype == torch.bfloat16
+    for base in (load_base(str(folder), dtype=torch.bfloat16), load_base(str(folder)).in_precision(torch.bfloat16)):
+        assert base.unet.dtype == base.vae.dtype == base.null_tokens.dtype == base.dtype == torch.bfloat16
 
 
 def test_clips_empty_prompt_is_computed_once(tmp_path, monkeypatch, isolated_home):
@@ -168,6 +176,15 @@ def test_fingerprint_names_the_weights_not_the_place(made, folder, tmp_path):
     (folder / "MODEL_CARD.md").write_text("words")
     assert base_fingerprint(folder) == base_fingerprint(made)
     assert base_fingerprint(tiny_base(tmp_path / "other", seed=1)) != base_fingerprint(made)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder_2"])
+def test_the_fingerprint_of_a_refiner_covers_all_its_weights(refiner, tmp_path, part):
+    folder = shutil.copytree(refiner, tmp_path / "copy")
+    assert refiner_fingerprint(folder) == refiner_fingerprint(refiner)
+    (weights,) = (folder / part).glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes() + b"x")
+    assert refiner_fingerprint(folder) != refiner_fingerprint(refiner)
 
 
 def test_the_adapter_must_fit(folder, tmp_path):

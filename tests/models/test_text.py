@@ -30,7 +30,7 @@ def test_the_refiners_texts(tmp_path):
     assert (words.tokens.shape, words.pooled.shape) == ((2, 77, 32), (2, POOLED))
 
 
-def test_a_kept_text_is_embedded_once(folder, monkeypatch, isolated_home):
+def test_a_cached_text_is_embedded_once(folder, monkeypatch, isolated_home):
     import transformers
 
     first = cached_text_tokens(folder, "a b", "f" * 64)
