@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from covergen_cli.covers.text.contrast import CONTRAST, contrast_ratio
-from covergen_cli.covers.text.layout import draw_text
 from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK
+from covergen_cli.covers.text.layout import draw_text
 from covergen_cli.covers.text.typesetting import Face, fit
 
 LAYOUTS = ("corner", "centre", "poster", "line")

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 WHITE, BLACK = (255, 255, 255), (12, 12, 12)
 _LARGE = 0.085
 """Font size, as a share of the side, from which letters have an outline as their ground instead of a strip."""
+SAFE = 0.05
+"""Width of the border that no letter enters, as a share of the side."""
 _ALWAYS = ("band", "label")
 """Layouts that have a ground on any picture."""
+_FLAT = (*_ALWAYS, "edge", "giant")
+"""Layouts whose ground is never a veil."""
 
 
 def draw_styled(
@@ -63,9 +67,18 @@ def place(
     image: Image.Image, text: dict[str, Any], own_font: str | None = None, *, side: int, pixels: bool = False
 ) -> Placement:
     """Return the calmest place of the text in a square of ``side`` pixels; for ``edge`` before it is turned."""
-    texts = {name: (text[name], Face(font, own_font, pixels)) for name, font in text["fonts"].items()}
     busyness = busyness_of(image)
-    return min(LAYOUTS[text["layout"]](texts, side), key=lambda placed: cost_of(placed, busyness, side))
+    for shrink in (1.0, 0.85, 0.7, 0.55, 0.4):
+        texts = {name: (text[name], Face(font, own_font, pixels, shrink)) for name, font in text["fonts"].items()}
+        candidates = list(LAYOUTS[text["layout"]](texts, side))
+        if fitting := [one for one in candidates if _is_inside(one, side)]:
+            break
+    return min(fitting or candidates, key=lambda placed: cost_of(placed, busyness, side))
+
+
+def _is_inside(placement: Placement, side: int) -> bool:
+    left, top, right, bottom = bounds(placement)
+    return min(left, top) >= SAFE * side and max(right, bottom) <= (1 - SAFE) * side
 
 
 def _draw(
@@ -82,7 +95,7 @@ def _draw(
     if ink is None:
         _, top, _, bottom = (edge * image.width / side for edge in bounds(placement))
         below, ink = _pair(palette, behind)
-        if style.finish == "veil" and text["layout"] not in _ALWAYS:
+        if style.finish == "veil" and text["layout"] not in _FLAT:
             ground, below, ink = _soft_ground(image.width, top, bottom, near, behind, palette)
         elif style.finish == "paper":
             image = _shaded(image, ground, 0.5)
@@ -168,19 +181,20 @@ def _chroma(colour: Colour) -> float:
 def _soft_ground(
     side: int, top: float, bottom: float, near: npt.NDArray[np.bool_], behind: npt.NDArray[Any], palette: list[Colour]
 ) -> tuple[Image.Image, Colour, Colour]:
-    """Return the weakest veil in the darkest or lightest colour that suffices, that colour, and the ink."""
+    """Return a veil that suffices, weak and in a colour near the picture's, with that colour and the ink."""
     veil = veil_mask(side, top, bottom)
     strength = np.asarray(veil, np.float64)[near] / 255
-    dark, light = (palette[0], palette[-1]) if palette else (BLACK, WHITE)
+    around = srgb_to_oklab(behind.reshape(-1, 3)).mean(0)
+    pairs = [pair for pair in itertools.permutations(palette, 2) if _contrasts(np.array(pair[0]), pair[1]) >= AIM]
     found = []
-    for below, ink, cost in ((dark, light, 1.0), (light, dark, 1.2), ((0, 0, 0), WHITE, 3.0)):
-        for step in range(1, 26):
-            amount = step / 25
-            share = (np.floor(strength * 255 * amount) / 255)[:, None]
-            if float(_contrasts(behind * (1 - share) + np.array(below) * share, ink).min()) >= AIM:
-                found.append((amount * cost, amount, below, ink))
+    for below, ink in pairs or ((BLACK, WHITE),):
+        apart = float(np.linalg.norm(srgb_to_oklab(np.array([below], np.uint8))[0] - around))
+        for step in range(1, 11):
+            share = (np.floor(strength * 255 * step / 10) / 255)[:, None]
+            if step == 10 or float(_contrasts(behind * (1 - share) + np.array(below) * share, ink).min()) >= AIM:
+                found.append((step / 10 * (0.25 + apart), step / 10, below, ink))
                 break
-    _, amount, below, ink = min(found) if found else (1.0, 1.0, (0, 0, 0), WHITE)
+    _, amount, below, ink = min(found)
     return veil.point(lambda value: int(value * amount)), below, ink
 
 

@@ -37,7 +37,7 @@ FONTS = {
     "inter": BundledFont("Inter Display 3.019", "InterDisplay.ttf"),
     "dm-serif-display": BundledFont("DM Serif Display 5.200", "DMSerifDisplay.ttf", scale=1.1, leading=1.06),
     "anton": BundledFont("Anton 2.116", "Anton.ttf", scale=1.12, leading=1.3),
-    "jersey-10": BundledFont("Jersey 10 1.001", "Jersey10.ttf", leading=0.86, unit=1400 / 75),
+    "jersey-10": BundledFont("Jersey 10 1.001", "Jersey10.ttf", scale=2.2, leading=0.86, unit=1400 / 75),
 }
 """Bundled fonts by the name that ``--font`` takes: Inter has Latin, Greek and Cyrillic letters, the others Latin."""
 

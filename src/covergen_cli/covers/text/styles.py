@@ -32,12 +32,12 @@ _STYLES = {
     "cutout": TextStyle("anton", ("giant", "label", "corner"), "paper"),
     "poster": TextStyle("inter", ("band", "giant", "edge")),
     "contour": TextStyle("dm-serif-display", ("label", "edge", "band")),
-    "fluted": TextStyle("dm-serif-display", ("centre", "corner", "edge"), "veil"),
+    "fluted": TextStyle("dm-serif-display", ("centre", "edge", "label"), "veil"),
     "halftone": TextStyle("anton", ("giant", "band", "label")),
     "riso": TextStyle("inter", ("label", "band", "edge")),
     "dither": TextStyle("jersey-10", ("label", "band", "giant"), "pixels"),
     "engraving": TextStyle("dm-serif-display", ("label", "band", "edge")),
-    "grain": TextStyle("inter", ("corner", "centre", "edge"), "veil"),
+    "grain": TextStyle("inter", ("corner", "label", "edge"), "veil"),
 }
 _PLAIN = TextStyle("inter", ("corner",), "veil")
 

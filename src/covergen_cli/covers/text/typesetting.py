@@ -39,17 +39,19 @@ class Face:
         name: as for :func:`covergen_cli.covers.text.fonts.font_file`.
         own: likewise.
         pixels: draw letters whose squares are pixels, without grey edges.
+        shrink: factor on font sizes, for text that would not fit otherwise.
     """
 
     name: str
     own: str | None = None
     pixels: bool = False
+    shrink: float = 1.0
 
     @property
     def scale(self) -> float:
         """Factor on font sizes, so that all fonts look equally large."""
         font = bundled(self.name)
-        return font.scale if font else 1.0
+        return self.shrink * (font.scale if font else 1.0)
 
     @property
     def leading(self) -> float:
