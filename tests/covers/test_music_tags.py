@@ -19,7 +19,7 @@ from covergen_cli.covers.music_tags import TagSettings, art_jpeg, refusals, with
 from covergen_cli.covers.plan import Job
 from covergen_cli.covers.tag_pictures import open_tags
 from covergen_cli.errors import ConfigError, InputError, OutputError
-from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped
+from covergen_cli.events import ArtWritten, CoverFailed, CoverFinished, CoverSkipped, Warned
 from covergen_cli.provenance import read_provenance, save_cover
 
 KINDS = {
@@ -93,6 +93,12 @@ def test_our_own_art_is_renewed(song, cover):
     assert open_tags(song).pictures() == [newer]
 
 
+def put(song, jpeg):
+    copy = song.with_name("copy")
+    open_tags(song).write(copy, jpeg, (32, 32))
+    copy.replace(song)
+
+
 def foreign_jpeg():
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), "red").save(buffer, format="JPEG")
@@ -101,7 +107,7 @@ def foreign_jpeg():
 
 def test_foreign_art_stays_unless_told(song, cover):
     foreign = foreign_jpeg()
-    open_tags(song).put(foreign, (32, 32))
+    put(song, foreign)
     before = song.read_bytes()
     with pytest.raises(OutputError, match="did not write") as caught:
         write_art(song, art_jpeg(cover), TagSettings())
@@ -154,11 +160,11 @@ def test_a_failing_write_leaves_the_song(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
     before = song.read_bytes()
 
-    def fail(_self, _file, **_settings):
-        raise mutagen.MutagenError("disk full")
+    def fail(*_):
+        raise OSError(28, "disk full")
 
-    monkeypatch.setattr(FLAC, "save", fail)
-    with pytest.raises(InputError, match=r"song\.flac cannot be written: disk full"):
+    monkeypatch.setattr(tagging, "_write_copy", fail)
+    with pytest.raises(OutputError, match=r"cannot write .*song\.flac: disk full"):
         write_art(song, art_jpeg(cover), TagSettings())
     assert song.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"song.flac", "cover.png"}
@@ -234,17 +240,86 @@ def test_a_damaged_picture_in_tags_is_named(tmp_path, cover):
         write_art(song, art_jpeg(cover), BARE)
 
 
-def test_without_mutagen_the_extra_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["!!!", "AAAA", "AAAAAwAAAAo="])
+def test_a_damaged_picture_can_be_replaced(tmp_path, cover, text):
+    for name in ("metadata_block_picture", "coverart"):
+        song = write_song(tmp_path, "song.opus")
+        file = mutagen.File(song)
+        file[name] = [text if name != "coverart" else "x"]
+        file.save()
+        write_art(song, art_jpeg(cover), TagSettings(replace=True, backup=False))
+        assert open_tags(song).pictures() == [art_jpeg(cover)]
+
+
+def test_owner_and_extended_attributes_stay(song, cover):
+    if os.geteuid() == 0:
+        os.chown(song, 1234, 1235)
+    try:
+        os.setxattr(song, "user.rating", b"5")
+    except (OSError, AttributeError):
+        pytest.skip("the file system has no extended attributes")
+    before = song.stat()
+    write_art(song, art_jpeg(cover), TagSettings())
+    assert (song.stat().st_uid, song.stat().st_gid) == (before.st_uid, before.st_gid)
+    assert os.getxattr(song, "user.rating") == b"5"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_song_whose_owner_cannot_be_kept_is_not_changed(tmp_path, cover, monkeypatch):
     song = write_song(tmp_path, "song.flac")
-    monkeypatch.setitem(__import__("sys").modules, "mutagen", None)
-    with pytest.raises(ConfigError, match="mutagen") as caught:
-        refusals([Job(song, tmp_path / "a.png", 0)], TagSettings())
-    assert "pip install mutagen" in caught.value.hint
+    os.chown(song, 1234, 1235)
+    before = song.read_bytes()
+
+    def refuse(*_):
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(OutputError, match="owner or group"):
+        write_art(song, art_jpeg(cover), TagSettings())
+    assert song.read_bytes() == before
+
+
+def test_a_backup_of_another_file_is_neither_named_nor_replaced(song, cover):
+    other = song.with_name(song.name + ".orig")
+    other.write_bytes(b"another recording")
+    before = song.read_bytes()
+    backup = write_art(song, art_jpeg(cover), TagSettings()).backup
+    assert backup == song.with_name(song.name + ".orig.2")
+    assert backup.read_bytes() == before
+    assert other.read_bytes() == b"another recording"
+
+
+def test_other_names_of_a_song_keep_the_file_and_that_is_reported(tmp_path, cover):
+    song = write_song(tmp_path, "song.flac")
+    other = tmp_path / "other.flac"
+    os.link(song, other)
+    before = other.read_bytes()
+    finished = CoverFinished(song, cover, 0, (0.0, 1.0), 1.0, 64)
+    *_, warned = with_art((event for event in [finished]), TagSettings())
+    assert "hard link" in warned.message
+    assert other.read_bytes() == before
+    assert other.stat().st_nlink == 1, "the backup is a copy"
+
+
+def test_a_song_of_an_album_that_cannot_be_written_is_left_out(tmp_path, cover):
+    fine, full = write_song(tmp_path, "song.flac"), write_song(tmp_path, "song.mp3")
+    put(full, foreign_jpeg())
+    broken = tmp_path / "broken.mp3"
+    broken.write_bytes(b"rubbish")
+    songs = (broken, full, fine)
+    job = Job(broken, tmp_path / "a.png", 0, songs=songs)
+    assert refusals([job], TagSettings()) == ([job], [])
+    finished = CoverFinished(broken, cover, 0, None, 1.0, 64, songs)
+    got = list(with_art((event for event in [finished]), BARE))
+    assert [type(event) for event in got] == [CoverFinished, Warned, Warned, ArtWritten]
+    assert [event.path for event in got[1:3]] == [broken, full]
+    assert open_tags(fine).pictures() == [art_jpeg(cover)]
+    assert open_tags(full).pictures() == [foreign_jpeg()]
 
 
 def test_songs_with_foreign_art_are_parted_off_before_anything_is_drawn(tmp_path):
     fine, full = write_song(tmp_path, "song.flac"), write_song(tmp_path, "song.mp3")
-    open_tags(full).put(foreign_jpeg(), (32, 32))
+    put(full, foreign_jpeg())
     jobs = [Job(path, path.with_suffix(".png"), 0) for path in (fine, full, tmp_path / "gone.mp3")]
     kept, refused = refusals(jobs, TagSettings())
     assert [job.input for job in kept] == [fine, tmp_path / "gone.mp3"], "a missing song is not for tags to report"
