@@ -121,7 +121,7 @@ def read_style(cover: Path) -> dict[str, Any]:
     if made is None:
         raise InputError(f"{cover} was not made by covergen", hint="Use --palette FILE to take only its colours.")
     found = {"look": made.get("look_drawn", "paint"), "palette": made.get("palette_drawn")}
-    found["layout"] = (made.get("lettering") or {}).get("layout")
+    found["layout"] = {**(made.get("lettering") or {}), **(made.get("text_drawn") or {})}.get("layout")
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
