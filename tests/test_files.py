@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import errno
 import hashlib
 import json
 import os
@@ -115,3 +116,26 @@ def test_a_blob_id_is_the_one_of_git(tmp_path):
     assert artifacts.git_blob_id(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
     (tmp_path / "empty").write_bytes(b"")
     assert artifacts.git_blob_id(tmp_path / "empty") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+def test_names_that_are_not_utf8_survive(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    artifacts.write_text(tmp_path / "t.csv", name)
+    assert (tmp_path / "t.csv").read_bytes() == b"caf\xe9"
+    artifacts.write_json(tmp_path / "t.json", {name: "é"})
+    assert artifacts.read_json(tmp_path / "t.json") == {name: "é"}
+
+
+def test_a_full_disk_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="No space left"), artifacts.atomic_path(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_tell_files_apart_by_content_alone(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(bytes(100_000))
+    two.write_bytes(bytes(100_000))
+    assert artifacts.sample_sha256(one) == artifacts.sample_sha256(two)
+    two.write_bytes(bytes(99_999) + b"x")
+    assert artifacts.sample_sha256(one) != artifacts.sample_sha256(two)

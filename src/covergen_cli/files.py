@@ -7,6 +7,7 @@ then renamed (``os.replace``). A killed command leaves no incomplete file under 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,8 @@ SCHEMA = 1
 """Version of every JSON file that CoverGen writes (key ``"schema"``)."""
 
 _BLOCK_BYTES = 1 << 20
+_SAMPLE_BYTES = 1 << 14
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 @contextlib.contextmanager
@@ -38,26 +41,31 @@ def atomic_path(final: Path, *, flush: bool = True, mode: int | None = None) -> 
         mode: permissions of the file; ``None`` for those of any new file.
 
     Raises:
-        OutputError: the folder cannot be created or written to, or the file cannot be renamed.
+        OutputError: the folder cannot be created or written to, the disk is full, or the file cannot be renamed.
     """
     temporary = _reserve(final)
     try:
         yield temporary
         _publish(temporary, final, flush=flush, mode=mode)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise OutputError(f"cannot write {final}: {error.strerror or error}", hint="Make room on the disk.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def _reserve(final: Path) -> Path:
-    if final.is_dir():
+    if os.path.isdir(final):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
         raise OutputError(f"cannot write {final}: a folder has this name", hint="Choose another name.")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         # 40 characters of the name keep "NAME.RANDOM.SUFFIX" below the 255 bytes that file systems allow.
         handle, name = tempfile.mkstemp(prefix=f".{final.stem[:40]}.", suffix=f".tmp{final.suffix}", dir=final.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {final}: {error.strerror or error}", hint="Choose another folder.") from error
+    except (OSError, ValueError) as error:  # ValueError for a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {final}: {reason}", hint="Choose another folder.") from error
     os.close(handle)
     return Path(name)
 
@@ -114,8 +122,11 @@ def write_bytes(path: Path, data: bytes, *, flush: bool = True) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, as UTF-8 with its line ends unchanged; raise as :func:`write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` to ``path`` atomically, as UTF-8 with its line ends unchanged; raise as :func:`write_bytes`.
+
+    File names that are not UTF-8, which Python decodes with surrogates, are written as the bytes they are on the disk.
+    """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, data: object, *, sort_keys: bool = False) -> None:
@@ -129,7 +140,9 @@ def write_json(path: Path, data: object, *, sort_keys: bool = False) -> None:
     Raises:
         OutputError: as :func:`write_bytes`.
     """
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys) + "\n")
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys) + "\n"
+    # Surrogates, in names that are not UTF-8, become the escapes of JSON.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
@@ -168,7 +181,7 @@ def require_space(folder: Path, count: int, purpose: str) -> None:
 
 def _existing(folder: Path) -> Path | None:
     """Return the folder, or its nearest parent that exists."""
-    return next((path for path in (folder, *folder.absolute().parents) if path.is_dir()), None)
+    return next((path for path in (folder, *folder.absolute().parents) if os.path.isdir(path)), None)  # noqa: PTH112
 
 
 def seed_from(text: str) -> int:
@@ -196,6 +209,23 @@ def sha256_file(path: Path) -> str:
         OSError: the file cannot be read.
     """
     return _hash_file(path, hashlib.sha256())
+
+
+def sample_sha256(path: Path) -> str:
+    """Return a SHA-256 over the size of a file and 16 KiB of its beginning, middle and end.
+
+    It tells other content apart about as well as the hash of a compressed file or an embedding, and reads little.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(b"%d " % size)
+        for start in sorted({0, max(0, (size - _SAMPLE_BYTES) // 2), max(0, size - _SAMPLE_BYTES)}):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def git_blob_id(path: Path) -> str:

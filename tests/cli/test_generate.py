@@ -66,14 +66,18 @@ def test_the_library_learns_whether_the_format_was_asked_for(covergen, library):
     assert library.format_given is True
 
 
+def stdin(text):
+    return io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+
+
 def test_a_dash_reads_paths_from_stdin(covergen, library, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a song.mp3\n\nb.flac\r\n"))
+    monkeypatch.setattr(sys, "stdin", stdin("\ufeffa song.mp3\r\n\r\nb.flac\r\n"))
     assert covergen("generate", "-", "c.ogg").code == 0
     assert library.inputs == [Path("a song.mp3"), Path("b.flac"), Path("c.ogg")]
 
 
 def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys, "stdin", stdin(""))
     ended = covergen("generate", "-")
     assert (ended.code, ended.out) == (1, "")
     assert "no song" in ended.err
@@ -81,12 +85,14 @@ def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
 
 
 def test_paths_on_stdin_may_end_in_nul(covergen, library, monkeypatch):
-    stdin = io.TextIOWrapper(io.BytesIO("a\nsong.mp3\0ä.flac\0".encode()), encoding="utf-8")
-    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr(sys, "stdin", stdin("a\nsong.mp3\0ä.flac\0"))
     assert covergen("generate", "-0", "-", "c.ogg").code == 0
     assert library.inputs == [Path("a\nsong.mp3"), Path("ä.flac"), Path("c.ogg")]
     ended = covergen("generate", "-0", "a.mp3")
     assert (ended.code, "Add - as input" in ended.err) == (2, True)
+    monkeypatch.setattr(sys, "stdin", stdin("a.mp3\0b.mp3\0"))
+    ended = covergen("generate", "-")
+    assert (ended.code, "Add -0" in ended.err) == (1, True)
 
 
 def test_a_pattern_that_the_shell_left_alone_is_expanded(covergen, library, tmp_path, monkeypatch):
@@ -96,7 +102,7 @@ def test_a_pattern_that_the_shell_left_alone_is_expanded(covergen, library, tmp_
     assert covergen("generate", "*.mp3", "gone.mp3").code == 0
     assert library.inputs == [Path("a.mp3"), Path("b.mp3"), Path("gone.mp3")]
     assert "no music matches *.ogg" in covergen("generate", "*.ogg").err
-    monkeypatch.setattr(sys, "stdin", io.StringIO("*.mp3\n"))
+    monkeypatch.setattr(sys, "stdin", stdin("*.mp3\n"))
     covergen("generate", "-")
     assert library.inputs == [Path("*.mp3")], "paths from another program are meant as they are"
 

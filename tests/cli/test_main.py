@@ -179,3 +179,34 @@ def test_completion_is_offered_for_choices():
         [sys.executable, "-m", "covergen_cli"], capture_output=True, text=True, env=os.environ | words, check=False
     )
     assert done.stdout.split() == ["plain,png", "plain,jpg"]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("generat", "did you mean generate?"),
+        ("song.mp3", "did you mean covergen generate song.mp3?"),
+        ("https://x/y.mp3", "did you mean covergen generate https://x/y.mp3?"),
+        ("xyz", "the commands are generate, "),
+    ],
+)
+def test_a_word_that_is_no_command_gets_a_suggestion(covergen, word, hint):
+    ended = covergen(word)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"there is no command {word}; {hint}" in ended.err
+
+
+def test_a_deleted_folder_is_reported(covergen, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    ended = covergen("split", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert (ended.code, "the current folder was deleted" in ended.err) == (1, True)
+
+
+def test_a_user_without_a_home(covergen, monkeypatch, tmp_path):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: (_ for _ in ()).throw(KeyError("uid not found")))
+    assert "no manifest" in covergen("embed", tmp_path).err.replace(".csv", "")
+    assert os.environ["HOME"] == os.sep

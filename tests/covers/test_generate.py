@@ -232,8 +232,24 @@ def test_a_base_that_draws_no_picture(music, config, models, tmp_path):
     save_file({name: tensor * np.nan for name, tensor in load_file(path).items()}, path)
     adapter = tiny_adapter(tmp_path / "adapter", broken)
     folder = music(a="a")
-    with pytest.raises(ModelError, match="not finite"):
-        run(folder, config, adapter=str(adapter))
+    (failed,) = [event for event in run(folder, config, adapter=str(adapter)) if isinstance(event, CoverFailed)]
+    assert "not finite" in failed.error
+    assert not Path("out/a.png").exists()
+
+
+def test_names_that_no_disk_takes_and_locked_folders_fail_alone(music, config):
+    folder = music(a="a")
+    (folder / ("m" * 251 + ".mp3")).write_text("m")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.mp3").write_text("b")
+    Path("out").mkdir()
+    Path("out/sub").write_text("a file")
+    events = run(folder, config, variations=2)
+    assert kinds(events).count(CoverFinished) == 4
+    assert [event.error for event in events if isinstance(event, CoverFailed)] == [
+        "out/sub cannot be a folder: out/sub is a file"
+    ] * 2
+    assert all(len(path.name) <= 255 for path in Path("out").iterdir())
 
 
 def test_seed_and_song_decide_the_noise():

@@ -1,12 +1,13 @@
 """Patterns and playlists: which files they mean, and which are refused."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from covergen_cli.audio.io import probe
-from covergen_cli.covers.inputs import Song, expand, find_songs, read_playlist
+from covergen_cli.covers.inputs import Song, expand, find_songs, input_fault, read_list, read_playlist
 from covergen_cli.errors import InputError
 
 
@@ -85,9 +86,37 @@ def test_folders_that_windows_wrote(files):
 
 
 @pytest.mark.parametrize("entry", ["http://radio/live", "HTTPS://x/y.mp3", "rtsp://x", "ftp://x/a.mp3"])
-def test_addresses_on_the_network_are_refused_with_their_line(files, entry):
-    with pytest.raises(InputError, match=rf"list\.m3u, line 3: {entry} is not a local file"):
-        playlist(f"#EXTM3U\na.mp3\n{entry}\n")
+def test_addresses_on_the_network_fail_alone(files, entry):
+    files("a.mp3")
+    good, bad = playlist(f"#EXTM3U\na.mp3\n{entry}\n")
+    assert (good, input_fault(Path(good))) == ("a.mp3", None)
+    assert input_fault(Path(bad)).message == f"{entry} is not a local file"
+
+
+def test_a_listed_name_is_read_literally_first_then_decoded(files):
+    nfd, nfc = unicodedata.normalize("NFD", "Ž/é.mp3"), unicodedata.normalize("NFC", "ö.mp3")
+    files("100%25.mp3", "100%.mp3", "a b.mp3", nfd, nfc)
+    lines = ["100%25.mp3", "a%20b.mp3", unicodedata.normalize("NFC", nfd), unicodedata.normalize("NFD", nfc)]
+    expected = [Path("100%25.mp3"), Path("a b.mp3"), Path(nfd), Path(nfc)]
+    assert read_list("\r\n".join(lines).encode()) == expected
+    Path("100%25.mp3").unlink()
+    assert read_list(b"\xef\xbb\xbf100%25.mp3\n") == [Path("100%.mp3")]
+    with pytest.raises(InputError, match="separated by NUL"):
+        read_list(b"a.mp3\0b.mp3\0")
+
+
+def test_inputs_that_cannot_be_used_fail_alone(files):
+    files("a.mp3")
+    Path("empty").mkdir()
+    Path("loop").symlink_to("loop")
+    os.mkfifo("pipe")
+    bad = [Path(name) for name in ("gone.m3u", "empty", "y" * 300, "loop", "pipe", "a\0b")]
+    songs = find_songs([*bad, Path("a.mp3")])
+    assert [song.path for song in songs] == [*bad, Path("a.mp3")]
+    assert [input_fault(song.path) is None for song in songs] == [False] * 6 + [True]
+    assert input_fault(Path("empty")).message == "no music in empty"
+    assert "too long" in input_fault(Path("y" * 300)).message
+    assert "not a regular file" in input_fault(Path("pipe")).message
 
 
 def test_playlists_that_cannot_be_used(files, monkeypatch):

@@ -1,10 +1,12 @@
 """Paths made from tags: what fields give, what is refused, and that no tag leads out of the folder."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from covergen_cli.audio.tags import Tags
+from covergen_cli.covers import naming
 from covergen_cli.covers.naming import Template, fields, is_template, safe_name
 from covergen_cli.errors import ConfigError
 
@@ -119,3 +121,15 @@ def test_a_folder_that_bears_the_name_is_no_template(tmp_path):
     assert is_template(tmp_path / "{y}")
     assert not is_template(None)
     assert safe_name(".") == ""
+
+
+def test_long_and_undecodable_names_stay_apart():
+    long = [f"{'é' * 120}{end}" for end in ("a" * 20, "b" * 20)]
+    names = [naming.file_name(stem, "-1.png") for stem in long]
+    assert names[0] != names[1]
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith("-1.png") for name in names)
+    assert naming.file_name("short", ".png") == "short.png"
+    broken = [os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe8")]
+    assert [os.fsencode(naming._fitted(naming.safe_name(name))) for name in broken] == [b"caf\xe9", b"caf\xe8"]
+    assert [naming.visible_name(name) for name in broken] == [r"caf\xe9", r"caf\xe8"]
+    assert naming.safe_name("a\ud800") == "a_"

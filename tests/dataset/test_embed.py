@@ -55,7 +55,23 @@ def test_pairs_status_and_encoder_are_written(dataset):
     assert status == [{"id": f"s{index}", "status": "ok", "reason": ""} for index in range(3)]
     assert json.loads((dataset / "embeddings" / "mel" / "encoder.json").read_text()) == get_encoder("mel").spec()
     left = {path.name for path in (dataset / "embeddings" / "mel").iterdir()}
-    assert left == {"s0.npy", "s1.npy", "s2.npy", "encoder.json", "settings.json", "status.csv"}
+    assert left == {"s0.npy", "s1.npy", "s2.npy", "encoder.json", "settings.json", "sources.csv", "status.csv"}
+
+
+def test_changed_music_is_embedded_again_and_a_copy_is_not(dataset):
+    run(dataset)
+    path, before = dataset / "embeddings" / "mel" / "s0.npy", {}
+    for name in ("s0", "s1", "s2"):
+        before[name] = (dataset / "embeddings" / "mel" / f"{name}.npy").read_bytes()
+        os.utime(dataset / "audio" / f"{name}.wav", (1, 1))  # as after copying
+    assert ids(run(dataset), ClipEmbedded) == []
+    write_song(dataset / "audio" / "s0.wav", hertz=770.0)
+    assert ids(run(dataset), ClipEmbedded) == ["s0"]
+    assert path.read_bytes() != before["s0"]
+    (dataset / "audio" / "s0.wav").write_bytes(b"no music")
+    finished = run(dataset)[-1]
+    assert (finished.failed, path.exists()) == (1, False)
+    assert "s0" not in (dataset / "pairs.csv").read_text()
 
 
 def test_a_rerun_does_only_what_is_missing_cut_off_or_foreign(dataset):

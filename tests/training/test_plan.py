@@ -137,3 +137,33 @@ def test_the_config_says_everything(plan, tmp_path):
     assert written["adapter"] == dataclasses.asdict(made.shape)
     assert written["encoder"] == {"name": "fake", "version": 1}
     assert written["base"]["cross_attention_dim"] == WIDTH
+
+
+def test_exchanged_covers_and_embeddings_are_noticed(plan):
+    made = plan()
+    begin(made)
+    assert plan().record == made.record
+    pair = made.train[0]
+    content = pair.embedding.read_bytes()
+    pair.embedding.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ConfigError, match=r"covers or embeddings .* have changed since .*RUN was started"):
+        plan()
+    pair.embedding.write_bytes(content)
+    pair.image.write_bytes(made.train[1].image.read_bytes() + b"x")
+    with pytest.raises(ConfigError, match="have changed"):
+        plan()
+
+
+def test_splits_of_other_pairs_are_refused(plan, data):
+    (data / "pairs.csv").write_text("id,image_path,embedding_path\n")
+    write_json(data / "splits" / "split.json", {"pairs_sha256": "0" * 64})
+    with pytest.raises(InputError, match=r"pairs\.csv has changed since") as caught:
+        plan()
+    assert caught.value.hint == f"Run covergen split {data} again."
+
+
+def test_an_empty_config_of_a_run(plan, tmp_path):
+    begin(plan())
+    (tmp_path / "RUN" / "config.yaml").write_text("")
+    with pytest.raises(ConfigError, match="does not record the settings"):
+        plan()

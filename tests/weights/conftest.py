@@ -132,6 +132,7 @@ def hub(tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     fake = Hub()
+    fake.files["scheduler/scheduler_config.json"] = b"{}"
     for part, stem in (
         ("unet", "diffusion_pytorch_model"),
         ("vae", "diffusion_pytorch_model"),

@@ -1,5 +1,6 @@
 """What is here of every model is told truly, and damage is found."""
 
+import json
 import os
 
 import pytest
@@ -41,6 +42,7 @@ def keep(cache, name, content, model):
 def sd15(cache):
     """A complete model in the cache: part → blob of its weights."""
     blobs = {}
+    keep(cache, "scheduler/scheduler_config.json", b"{}", KNOWN["sd15"])
     for part, stem in PARTS.items():
         keep(cache, f"{part}/config.json", b"{}" + part.encode(), KNOWN["sd15"])
         blobs[part] = keep(cache, f"{part}/{stem}.safetensors", b"weights of " + part.encode(), KNOWN["sd15"])
@@ -79,6 +81,19 @@ def test_a_hub_model_is_complete_when_no_part_is_missing(cache, sd15):
     state = inspect("sd15")
     assert state.status == "damaged"
     assert "vae" in state.problem
+
+
+def test_a_model_lacks_a_shard_of_its_index_or_the_scheduler(cache, sd15):
+    index = {"weight_map": {"a": "x-00001-of-00002.safetensors", "b": "x-00002-of-00002.safetensors"}}
+    sd15["unet"].unlink()
+    keep(cache, "unet/x.safetensors.index.json", json.dumps(index).encode(), KNOWN["sd15"])
+    keep(cache, "unet/x-00001-of-00002.safetensors", b"first", KNOWN["sd15"])
+    assert inspect("sd15").problem == "sd15: unet/x-00002-of-00002.safetensors is missing"
+    second = keep(cache, "unet/x-00002-of-00002.safetensors", b"second", KNOWN["sd15"])
+    assert inspect("sd15").status == "complete"
+    second.unlink()
+    (inspect("sd15").path / "scheduler" / "scheduler_config.json").unlink()
+    assert "sd15: scheduler/scheduler_config.json is missing, unet/x-00002" in inspect("sd15").problem
 
 
 def test_damage_in_a_hub_model_is_found_by_reading_it(cache, sd15):
@@ -124,7 +139,7 @@ def test_a_failed_pull_says_why(cache):
 
 def test_a_pull_of_something_else_than_a_model(hub):
     hub.files = {"README.md": b"hello", "text_encoder/config.json": b"{}"}
-    with pytest.raises(ModelError, match="not complete: owner/name: no weights in unet/"):
+    with pytest.raises(ModelError, match=r"not complete: owner/name: scheduler/scheduler_config\.json is missing"):
         pull("owner/name")
 
 

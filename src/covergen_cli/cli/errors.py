@@ -110,7 +110,17 @@ def report(error: BaseException, options: GlobalOptions) -> int:
     if isinstance(error, CovergenError):
         terminal.error(error.message, error.hint)
         return USAGE if isinstance(error, ConfigError) else FAILED
+    _report_unexpected(error, options)
+    return FAILED
+
+
+def _report_unexpected(error: BaseException, options: GlobalOptions) -> None:
+    terminal = options.terminal()
+    if isinstance(error, (OSError, UnicodeError)):  # from names, paths and disks, not from the program
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        path = getattr(error, "filename", None)
+        terminal.error(f"{path}: {reason}" if path else reason)
+        return
     text = " ".join(f"{type(error).__name__}: {error}".split())
     hint = None if options.debug else "run it again with --debug for details"
     terminal.error(f"this is a bug in covergen: {text}", hint)
-    return FAILED

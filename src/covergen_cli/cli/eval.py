@@ -155,7 +155,10 @@ def _training_data(run: str) -> Path:
         InputError: the run does not record it, or it does not exist.
     """
     from covergen_cli.evaluation.test_data import run_settings
+    from covergen_cli.weights import hub
 
+    if not Path(run).is_dir() and run != hub.STARTER and (hub.hub_model(run) is None or Path(run).parent.is_dir()):
+        raise InputError(f"there is no run folder {run}", hint="Check the name; covergen train -o FOLDER makes one.")
     named = run_settings(Path(run)).get("data", {}).get("folder")
     if not isinstance(named, str):
         raise InputError(f"{run} does not record what it was trained on", hint="Give the dataset folder as DATA.")

@@ -200,9 +200,10 @@ def _songs(inputs: Sequence[str], *, null: bool) -> list[Path]:
 
 
 def _stdin_paths(*, null: bool) -> list[Path]:
-    if not null:
-        return [Path(line) for line in (line.rstrip("\r\n") for line in sys.stdin) if line.strip()]
-    return [Path(os.fsdecode(name)) for name in sys.stdin.buffer.read().split(b"\0") if name]
+    from covergen_cli.covers.inputs import read_list
+
+    data = sys.stdin.buffer.read()
+    return [Path(os.fsdecode(name)) for name in data.split(b"\0") if name] if null else read_list(data)
 
 
 def _chain(first: Sequence[Event], events: Generator[Event, None, None]) -> Generator[Event, None, None]:

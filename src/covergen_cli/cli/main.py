@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -14,6 +15,7 @@ import click
 from covergen_cli import __version__
 from covergen_cli.cli import errors
 from covergen_cli.cli.options import GlobalOptions, global_options, logging_to
+from covergen_cli.errors import InputError
 
 COMMANDS = {
     "generate": "covergen_cli.cli.generate:generate",
@@ -42,12 +44,32 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         return cast("click.Command", getattr(importlib.import_module(module), attribute))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; the error for any other word suggests one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            if not name.isidentifier():
+                hint = f"did you mean covergen generate {name}?"
+            elif near := difflib.get_close_matches(name, COMMANDS, n=1):
+                hint = f"did you mean {near[0]}?"
+            else:
+                hint = f"the commands are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"there is no command {name}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="covergen", message="%(prog)s %(version)s")
 @global_options
 def cli() -> None:
     """Music in, cover art out."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError as error:
+        # Libraries would end the process without a word.
+        raise InputError("the current folder was deleted", hint="Change to a folder that exists.") from error
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +79,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         the exit code.
     """
     options = GlobalOptions()
+    if os.path.expanduser("~") == "~":  # noqa: PTH111
+        os.environ["HOME"] = os.sep  # as containers do for users without an entry in passwd; libraries raise otherwise
     _accept_any_file_name()
     with errors.sigterm_as_exception(), warnings.catch_warnings(), logging_to(options):
         _silence_libraries()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from covergen_cli.covers.inputs import real_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +49,7 @@ def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
     """
     groups: dict[tuple[str, str, str], list[tuple[Song, Tags]]] = {}
     for song, tags in songs:
-        folder = str(song.path.resolve().parent)
+        folder = os.path.dirname(real_path(song.path))  # noqa: PTH120 — Path.resolve raises for a loop of links
         artist = (tags.album_artist or "").casefold()
         key = ("", "", folder)
         if tags.album:
@@ -66,7 +69,7 @@ def _album(group: Sequence[tuple[Song, Tags]]) -> Album:
     for song, _ in group:
         same = [one == other for one, other in zip(shared, song.folder.parts, strict=False)]
         shared = shared[: [*same, False].index(False)]
-    name = tags.album or first.path.resolve().parent.name
+    name = tags.album or Path(real_path(first.path)).parent.name
     return Album(name, tuple(song for song, _ in group), tags, Path(*shared))
 
 

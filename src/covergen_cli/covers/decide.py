@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.covers.fingerprint import Models, cover_metadata
+from covergen_cli.covers.inputs import input_fault
+from covergen_cli.covers.plan import folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverSkipped
@@ -61,15 +65,22 @@ class Decisions:
     text_warnings: tuple[str, ...]
 
 
-def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job], list[CoverSkipped]]:
-    """Return the jobs to look at, and with ``overwrite: skip`` events for the covers that exist."""
-    rest, skipped = [], []
+def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job], list[CoverSkipped | CoverFailed]]:
+    """Return the jobs to prepare, and events for the others.
+
+    The others are covers that cannot be written to their folders, and with ``overwrite: skip`` those that exist.
+    """
+    rest: list[Job] = []
+    settled: list[CoverSkipped | CoverFailed] = []
+    error_of = cache(folder_error)
     for job in jobs:
-        if config.overwrite == "skip" and job.output.exists():
-            skipped.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
+        if config.overwrite == "skip" and os.path.lexists(job.output):
+            settled.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
+        elif error := error_of(job.output.parent):
+            settled.append(CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs))
         else:
             rest.append(job)
-    return rest, skipped
+    return rest, settled
 
 
 def decide_covers(
@@ -130,7 +141,7 @@ def decide(
         songs: music files and the hashes of their audio. A cover that was made from none of them belongs to another
             song and is refused; without ``songs``, no cover is refused for that.
     """
-    if overwrite == "force" or not output.exists():
+    if overwrite == "force" or not os.path.lexists(output):
         return Decision("draw")
     if overwrite == "skip":
         return Decision("skip", "exists")
@@ -174,6 +185,8 @@ def hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...]]:
 
 
 def _hash_song(path: Path) -> str:
+    if fault := input_fault(path):
+        raise fault
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +13,7 @@ from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.decide import Decision, decide_covers, event_of, skip_existing, skipped_song
 from covergen_cli.covers.fingerprint import Models, find_models
+from covergen_cli.covers.inputs import input_fault
 from covergen_cli.covers.shuffle import donors
 from covergen_cli.errors import InputError
 from covergen_cli.events import CoverFailed, CoverPlanned, Progress, Warned
@@ -81,7 +83,7 @@ def _song_events(
     try:
         warnings = _probe_songs(jobs[0], config)
         decisions: Sequence[Decision] = [Decision("draw")] * len(jobs)
-        if config.overwrite != "force" and any(job.output.exists() for job in jobs):
+        if config.overwrite != "force" and any(os.path.lexists(job.output) for job in jobs):
             decided = decide_covers(jobs, config, models, donor)
             decisions, warnings = decided.decisions, [*warnings, *decided.text_warnings]
     except InputError as error:
@@ -105,6 +107,8 @@ def _probe_songs(job: Job, config: GenerateConfig) -> list[str]:
 
 
 def _probe_error(path: Path, config: GenerateConfig) -> InputError | None:
+    if fault := input_fault(path):
+        return fault
     try:
         length = probe(path).duration_seconds
     except InputError as error:

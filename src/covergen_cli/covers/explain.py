@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.config import SegmentConfig
+from covergen_cli.covers.naming import file_name, visible_name
 from covergen_cli.errors import OutputError
 from covergen_cli.events import Explained, Warned
 from covergen_cli.files import atomic_path
@@ -49,7 +50,7 @@ class Explanation:
 
 def explanation_path(cover: Path) -> Path:
     """Return where the explanation of a cover goes: ``song.png`` → ``song.explain.png``."""
-    return cover.with_suffix(".explain.png")
+    return cover.with_name(file_name(cover.stem, ".explain.png"))
 
 
 def explain_song(song: Path, segment: tuple[float, float], search: Segment | None = None) -> Explanation:
@@ -83,8 +84,8 @@ def write_explanation(job: Job, explanation: Explanation, attention: npt.NDArray
     path = explanation_path(job.output)
     try:
         with atomic_path(path) as temporary:
-            _draw(job.input.name, explanation, attention, temporary)
-    except (OutputError, OSError) as error:
+            _draw(visible_name(job.input.name), explanation, attention, temporary)
+    except (OutputError, OSError, ValueError, RuntimeError) as error:
         return Warned(f"the explanation could not be written: {error}", job.input)
     return Explained(job.input, path)
 

@@ -200,7 +200,9 @@ class _Run:
             job, music = cover.job, cover.music
             try:
                 seconds = task.result(self._channel.check_stop)
-            except CovergenError as error:
+            except Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
                 event: Event = _failure(job, error)
             else:
                 segment = None if job.songs else music.segment
@@ -257,6 +259,10 @@ def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
 def _failure(job: Job, error: Exception) -> CoverFailed:
     if isinstance(error, CovergenError):
         return CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs)
+    if isinstance(error, (OSError, UnicodeError)):  # from names, paths and disks, not from the program
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        path = getattr(error, "filename", None) or job.input
+        return CoverFailed(job.input, job.output, job.seed, f"{path}: {reason}", None, job.songs)
     _log.error("unexpected error with %s", job.input, exc_info=error)
     text = f"{job.input}: unexpected {type(error).__name__}: {error}"
     return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.", job.songs)

@@ -6,10 +6,12 @@ import codecs
 import glob
 import os
 import re
+import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.errors import InputError
@@ -50,7 +52,7 @@ def expand(text: str) -> list[Path]:
     Raises:
         InputError: nothing matches the pattern.
     """
-    if os.path.lexists(text) or not glob.has_magic(text):
+    if os.path.lexists(text) or not glob.has_magic(text) or "://" in text:
         return [Path(text)]
     found = sorted(glob.glob(os.path.expanduser(text), recursive=True))  # noqa: PTH111, PTH207 — sorted as texts
     matches = [Path(name) for name in found if os.path.isdir(name) or _is_music_or_playlist(Path(name))]  # noqa: PTH112
@@ -76,14 +78,54 @@ def find_songs(inputs: Sequence[Path]) -> list[Song]:
     A named file is always a song; a folder is searched for music, without hidden files; a playlist stands for the files
     that it names.
 
+    An input that cannot be used becomes a song too, which fails for the reason that :func:`input_fault` gives, so that
+    the others are made.
+
     Raises:
-        InputError: a folder or playlist contains no music, or a playlist cannot be read.
+        InputError: no input can be used: a folder or playlist contains no music, or a playlist cannot be read.
     """
     found: dict[str, Song] = {}
+    errors: list[InputError] = []
     for path in inputs:
-        for song in _songs(path):
-            found.setdefault(os.path.realpath(song.path), song)
+        try:
+            songs = _songs(path)
+        except InputError as error:
+            errors.append(error)
+            songs = [Song(path)]
+        for song in songs:
+            found.setdefault(real_path(song.path), song)
+    if errors and len(errors) == len(inputs):
+        raise errors[0]
     return list(found.values())
+
+
+def real_path(path: Path) -> str:
+    """Return the absolute path without links, or the path itself where the system cannot tell."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
+
+
+def input_fault(path: Path) -> InputError | None:
+    """Return why a path cannot be a song, as far as that is known without reading audio, or ``None``."""
+    if os.path.isdir(path) or path.suffix.lower() in PLAYLIST_SUFFIXES:  # noqa: PTH112
+        try:
+            songs = _songs(path)
+        except InputError as error:
+            return error
+        return InputError(f"the folder {path} cannot be read", hint="Check its permissions.") if songs else None
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        if url := re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", str(path), flags=re.IGNORECASE | re.DOTALL):
+            text = f"{url[1]}://{url[2]}"
+            return InputError(f"{text} is not a local file", hint="Save the song and name its file.")
+        return InputError(f"{path} does not exist", hint="Check the name.")
+    except (OSError, ValueError) as error:
+        return InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not a path'}")
+    # A pipe, as of the shell's <(…), can be read only once.
+    return None if regular else InputError(f"{path} is not a regular file", hint="Save the song to a file.")
 
 
 def _songs(path: Path) -> list[Song]:
@@ -117,24 +159,37 @@ def _search(top: Path) -> Iterator[Song]:
 def read_playlist(path: Path) -> list[Path]:
     """Return the files that a playlist (m3u, m3u8) names; relative paths start at its folder.
 
-    Comments and empty lines are skipped. The text is UTF-8, or in the encoding of its byte order mark. A name that is
-    not valid UTF-8 is decoded as the file system does, or as cp1252 if there is no such file. ``file:`` URLs are
-    supported.
+    Comments and empty lines are skipped. See :func:`find_listed` for how the lines are read.
 
     Raises:
-        InputError: the playlist is missing, unreadable or too large, or a line is a URL of the network.
+        InputError: the playlist is missing, unreadable or too large.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_PLAYLIST_BYTES + 1)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist", hint="Check the spelling of the path.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}") from error
     if len(data) > _PLAYLIST_BYTES:
         raise InputError(f"{path} is too large for a playlist", hint="Name the songs or their folder.")
-    lines = enumerate(_as_utf8(data).splitlines(), start=1)
-    return [_entry(path, number, line.strip()) for number, line in lines if line.strip() and line.strip()[:1] != b"#"]
+    lines = (line.strip() for line in _as_utf8(data).splitlines())
+    return [find_listed(line, path.parent) for line in lines if line and line[:1] != b"#"]
+
+
+def read_list(data: bytes) -> list[Path]:
+    """Return the files that a list of paths names, one per line, as other programs write it; see :func:`find_listed`.
+
+    Raises:
+        InputError: the paths are separated by NUL.
+    """
+    data = _as_utf8(data)
+    if b"\0" in data:
+        raise InputError("the paths on stdin are separated by NUL, not by line ends", hint="Add -0.")
+    # splitlines would also split names at characters such as form feeds.
+    lines = (line.rstrip(b"\r") for line in data.split(b"\n"))
+    return [find_listed(line, Path()) for line in lines if line.strip()]
 
 
 def _as_utf8(data: bytes) -> bytes:
@@ -145,16 +200,39 @@ def _as_utf8(data: bytes) -> bytes:
     return data
 
 
-def _entry(playlist: Path, number: int, line: bytes) -> Path:
-    names = list(dict.fromkeys((os.fsdecode(line), line.decode("cp1252", "replace"))))
+def find_listed(line: bytes, folder: Path) -> Path:
+    """Return the file that a line of a list means: the first of its readings that exists, or else the line as it is.
+
+    The readings: the bytes themselves, as cp1252, the path of a ``file:`` URL, with percent escapes decoded, with
+    ``/`` instead of the backslashes of Windows, and each of them in Unicode's composed and decomposed forms (NFC, NFD).
+
+    Args:
+        line: one line, without its end.
+        folder: relative paths start here.
+    """
+    literal = os.fsdecode(line)
+    names = [literal, line.decode("cp1252", "replace")]
     # At least two letters, as one letter is a drive of Windows.
-    if scheme := re.match(r"([a-z][a-z0-9+.-]+):/", names[0], flags=re.IGNORECASE):
+    if scheme := re.match(r"([a-z][a-z0-9+.-]+):/", literal, flags=re.IGNORECASE):
         if scheme[1].lower() != "file":
-            raise InputError(
-                f"{playlist}, line {number}: {names[0]} is not a local file", hint="Save the song and name its file."
-            )
-        names = [re.sub(r"^/(?=[A-Za-z]:)", "", unquote(urlsplit(names[0]).path))]
-    # Playlists from Windows separate folders by backslashes.
+            return Path(literal)
+        local = re.sub(r"^file:(//[^/]*)?", "", literal, flags=re.IGNORECASE)
+        names = [re.sub(r"^/(?=[A-Za-z]:)", "", text) for text in (unquote(local, errors="surrogateescape"), local)]
+    names += [unquote(name, errors="surrogateescape") for name in names if "%" in name]
     names += [name.replace("\\", "/") for name in names if "\\" in name]
-    paths = [playlist.parent / name for name in names]
-    return next((path for path in paths if os.path.exists(path)), paths[0])  # noqa: PTH110
+    paths = [folder / name for name in dict.fromkeys(names)]
+    found = (path for path in paths if os.path.exists(path))  # noqa: PTH110 — Path.exists raises for long names
+    composed = (path for given in paths if (path := _in_other_form(given)))
+    return next(found, None) or next(composed, paths[0])
+
+
+def _in_other_form(path: Path) -> Path | None:
+    """Return the existing file whose name differs only in the composition of its letters, part by part, or ``None``."""
+    found = Path(path.anchor)
+    for part in path.parts[1:] if path.anchor else path.parts:
+        forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+        place = next((found / form for form in forms if os.path.lexists(found / form)), None)
+        if place is None:
+            return None
+        found = place
+    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.config.coerce import nearest
 from covergen_cli.errors import ConfigError
+from covergen_cli.files import sha256_bytes
 
 if TYPE_CHECKING:
     from covergen_cli.audio.tags import Tags
@@ -29,8 +30,11 @@ FIELDS = (*TAG_FIELDS, "stem", "folder", "seed", "n", "ext")
 """All template fields."""
 
 _NAME_BYTES = 240
-"""Maximum length of a name: file systems allow 255 bytes, and a suffix may be added."""
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+"""Maximum length of a name made from tags: file systems allow 255 bytes, and a suffix may be added."""
+_MAX_BYTES = 255
+_DIGEST_DIGITS = 8
+# The surrogates are those that stand for no byte of a file name; no file system could take them.
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udc7f\udd00-\udfff]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -47,6 +51,26 @@ def safe_name(text: str) -> str:
     """
     text = _FORBIDDEN.sub("_", " ".join(unicodedata.normalize("NFC", text).split())).rstrip(". ")
     return f"_{text}" if text.startswith(".") else text
+
+
+def visible_name(path: Path | str) -> str:
+    r"""Return a file name for people: bytes that are not UTF-8 are shown as ``\xe9``."""
+    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+
+
+def file_name(stem: str, tail: str) -> str:
+    """Return ``stem + tail``, or if that is too long for a file system, a shorter stem with a digest of it."""
+    if len(os.fsencode(stem + tail)) <= _MAX_BYTES:
+        return stem + tail
+    digest = sha256_bytes(os.fsencode(stem))[:_DIGEST_DIGITS]
+    return f"{_cut(stem, _MAX_BYTES - _DIGEST_DIGITS - 1 - len(os.fsencode(tail)))}-{digest}{tail}"
+
+
+def _cut(name: str, count: int) -> str:
+    """Return the beginning of a name, at most ``count`` bytes, without half a character at the end."""
+    while len(os.fsencode(name)) > count:
+        name = name[: max(count // 4, len(name) - max(1, (len(os.fsencode(name)) - count) // 4))]
+    return name
 
 
 def fields(tags: Tags, path: Path, folder: Path) -> dict[str, str | int]:
@@ -89,7 +113,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))  # noqa: PTH111 — Path.expanduser raises for a user without a home
         self._root = path.anchor
         self._parts = path.parts[1:] if self._root else path.parts
         names = {name for part in self._parts for name in self._fields(part)}
@@ -158,8 +182,7 @@ def _fitted(name: str, reserved_bytes: int = 0) -> str:
     """Return a name that is short enough and not reserved by Windows; keep ``.`` and ``..``, which the user wrote."""
     if name in {".", ".."}:
         return name
-    room = _NAME_BYTES - reserved_bytes
-    name = os.fsencode(name)[:room].decode(errors="ignore").rstrip(". ") or "_"
+    name = _cut(name, _NAME_BYTES - reserved_bytes).rstrip(". ") or "_"
     return f"_{name}" if _RESERVED.fullmatch(name) else name
 
 
@@ -184,18 +207,18 @@ def song_stems(songs: Sequence[Song], folders: Sequence[Path], config: GenerateC
         if count[key] > 1:
             usual, other = other, usual
         first, other_first = (folder / cover_name(stem, 0, config) for stem in (usual, other))
-        stems.append(other if not first.exists() and _made_from(other_first, song.path.name) else usual)
+        stems.append(other if not os.path.lexists(first) and _made_from(other_first, song.path.name) else usual)
     return stems
 
 
 def cover_name(stem: str, index: int, config: GenerateConfig) -> str:
     """Return the file name of variation ``index``, from 0."""
     number = f"-{index + 1}" if config.variations > 1 else ""
-    return f"{stem}{number}.{config.format}"
+    return file_name(stem, f"{number}.{config.format}")
 
 
 def _made_from(cover: Path, song_name: str) -> bool:
-    if not cover.exists():
+    if not os.path.exists(cover):  # noqa: PTH110 — Path.exists raises for a folder that may not be searched
         return False
     from covergen_cli.provenance import read_provenance
 

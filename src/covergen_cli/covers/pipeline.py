@@ -90,8 +90,7 @@ class CoverPipeline:
             config: the settings.
             callback: as for :func:`~covergen_cli.diffusion.sampler.denoise`; base and refiner are counted together.
 
-        Raises:
-            ModelError: a model returns values that are not finite.
+        The values may not be finite, which :meth:`finish` and :meth:`save` check, picture by picture.
         """
         scale = 0.0 if config.no_audio else config.audio_scale
         null = self.base.null_tokens
@@ -101,15 +100,18 @@ class CoverPipeline:
         counted = _counted(callback, 0, refine_calls(config))
         latents = denoise(self.base, terms, seeds, config.steps, config.scheduler, callback=counted)
         pictures = torch.cat([self.base.decode(latent[None]).float().cpu() for latent in latents])
-        _check_pictures(pictures, self.base)
         if self.refiner is not None:
             swap_models(self.refiner.model, self.base, self.placement)
             pictures = refine(self.refiner, pictures, seeds, config, _counted(callback, config.steps, 0))
-            _check_pictures(pictures, self.refiner.model)
         return pictures
 
     def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
-        """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side."""
+        """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side.
+
+        Raises:
+            ModelError: it holds values that are not finite.
+        """
+        self._check(picture)
         if config.raw:
             return finish(picture, config.size, sharpen=False)
         upscaler = self.base.upscaler if self.refiner is None else None
@@ -139,8 +141,10 @@ class CoverPipeline:
             look: its look; ``None`` for the picture as the model drew it.
 
         Raises:
+            ModelError: the picture holds values that are not finite.
             OutputError: the file cannot be written.
         """
+        self._check(picture)
         metadata = {**metadata, "native_size": self.native_size}
         if look is None:
             image = self.finish(picture, seed, config)
@@ -150,18 +154,18 @@ class CoverPipeline:
             metadata |= drawn
         write_cover(job, image, metadata, config)
 
+    def _check(self, picture: Tensor) -> None:
+        if not bool(torch.isfinite(picture).all()):
+            model = self.base if self.refiner is None else self.refiner.model
+            hint = "Try --dtype bf16 or fp32, or less --guidance."
+            raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
+
 
 def _counted(callback: Callback | None, before: int, after: int) -> Callback | None:
     """Return a callback for one of two models that reports the calls of both."""
     if callback is None:
         return None
     return lambda done, total: callback(before + done, before + total + after)
-
-
-def _check_pictures(pictures: Tensor, model: Base) -> None:
-    if not bool(torch.isfinite(pictures).all()):
-        hint = "Try --dtype bf16 or fp32, or less --guidance."
-        raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
 
 
 def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Literal
 from covergen_cli.audio.io import probe
 from covergen_cli.audio.tags import Tags
 from covergen_cli.covers.albums import Album, albums
-from covergen_cli.covers.inputs import find_songs
-from covergen_cli.covers.naming import FORMATS, Template, cover_name, fields, is_template, safe_name, song_stems
-from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.covers.inputs import find_songs, real_path
+from covergen_cli.covers.naming import (
+    FORMATS,
+    Template,
+    cover_name,
+    fields,
+    file_name,
+    is_template,
+    safe_name,
+    song_stems,
+)
+from covergen_cli.errors import ConfigError, CovergenError, InputError
 from covergen_cli.events import Progress
 from covergen_cli.files import require_writable
 
@@ -23,6 +32,8 @@ if TYPE_CHECKING:
 
 _OTHER_IMAGES = frozenset({".avif", ".bmp", ".gif", ".heic", ".svg", ".tif", ".tiff", ".webp"})
 _LAST_SEED = 2**32 - 1
+SEGMENT_SUFFIX = ".segment.mp3"
+"""End of the names of segments that ``--save-segment`` writes."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ def _song_jobs(songs: Sequence[Song], out: Path | None, config: GenerateConfig) 
     """Yield the covers of songs, named after their files."""
     folders = [(song.home if out is None else out) / song.folder for song in songs]
     for song, folder, stem in zip(songs, folders, song_stems(songs, folders, config), strict=True):
-        segment = folder / f"{stem}.segment.mp3" if config.save_segment else None
+        segment = folder / file_name(stem, SEGMENT_SUFFIX) if config.save_segment else None
         for index in range(config.variations):
             output = folder / cover_name(stem, index, config)
             yield Job(song.path, output, config.seed + index, config.format, segment)
@@ -164,7 +175,7 @@ def _template_jobs(job: Job, template: Template, values: dict[str, str | int], c
     for index in range(config.variations):
         seed = config.seed + index
         output = template.fill(values, seed=seed, number=index + 1, numbers=config.variations, ext=config.format)
-        segment = output.with_suffix(".segment.mp3") if config.save_segment else None
+        segment = output.with_name(file_name(output.stem, SEGMENT_SUFFIX)) if config.save_segment else None
         yield replace(job, output=output, seed=seed, format=config.format, segment_output=segment)
 
 
@@ -191,7 +202,7 @@ def _is_file_name(out: Path | None) -> bool:
     suffix = out.suffix.lower()
     if suffix in _OTHER_IMAGES:
         raise ConfigError(f"covers are written as png or jpg, not {suffix[1:]}", hint=f"Use {out.with_suffix('.png')}.")
-    if suffix not in FORMATS and out.exists():
+    if suffix not in FORMATS and os.path.exists(out):  # noqa: PTH110
         raise ConfigError(f"{out} is a file, not a folder", hint="Name a folder, or a .png or .jpg file.")
     return suffix in FORMATS
 
@@ -200,7 +211,7 @@ def _named(jobs: Sequence[Job], out: Path) -> Job:
     """Return the only job with the given file name."""
     if len(jobs) != 1:
         raise ConfigError(f"{out} names one file, but there are {len(jobs)} covers", hint="Give a folder with -o.")
-    segment = out.with_suffix(".segment.mp3") if jobs[0].segment_output else None
+    segment = out.with_name(file_name(out.stem, SEGMENT_SUFFIX)) if jobs[0].segment_output else None
     return replace(jobs[0], output=out, segment_output=segment)
 
 
@@ -234,18 +245,26 @@ def _check_names(jobs: Sequence[Job], template: Template | None) -> None:
 
 
 def _real(path: Path) -> str:
-    return os.path.normcase(os.path.realpath(path))
+    return os.path.normcase(real_path(path))
 
 
 def _check_folders(jobs: Sequence[Job]) -> None:
-    """Check that the folders of covers can be created and written to.
+    """Raise the error of a folder that covers cannot be written to, if that is so for every cover."""
+    errors = [folder_error(folder) for folder in sorted({job.output.parent for job in jobs})]
+    if errors and errors[0] is not None and all(errors):
+        raise errors[0]
 
-    Raises:
-        ConfigError: a file has the name of a folder.
-        OutputError: a folder is read-only.
+
+def folder_error(folder: Path) -> CovergenError | None:
+    """Return why covers cannot be written to a folder, which need not exist yet, or ``None``.
+
+    A file has its name (``ConfigError``), or it is read-only (``OutputError``).
     """
-    for folder in sorted({job.output.parent for job in jobs}):
-        for place in (folder, *folder.parents):
-            if os.path.isfile(place):  # noqa: PTH113
-                raise ConfigError(f"{folder} cannot be a folder: {place} is a file", hint="Name another with -o.")
+    for place in (folder, *folder.parents):
+        if os.path.isfile(place):  # noqa: PTH113
+            return ConfigError(f"{folder} cannot be a folder: {place} is a file", hint="Name another with -o.")
+    try:
         require_writable(folder)
+    except CovergenError as error:
+        return error
+    return None

@@ -136,7 +136,7 @@ class Preparer:
             donor = self._donor_of.get(first.input)
             decisions = decide_covers(jobs, self._config, self._models, donor)
             drawn = any(decision.action == "draw" for decision in decisions.decisions)
-            explained = self._config.explain and (drawn or not explanation_path(first.output).exists())
+            explained = self._config.explain and (drawn or not os.path.lexists(explanation_path(first.output)))
             music = condition = explanation = None
             if drawn or explained:
                 self._before_embedding()

@@ -20,8 +20,9 @@ from covergen_cli.config import SegmentConfig
 from covergen_cli.dataset import embed_ray
 from covergen_cli.dataset.journal import Journal
 from covergen_cli.dataset.layout import Dataset
+from covergen_cli.dataset.music_state import MusicState
 from covergen_cli.dataset.tables import open_table
-from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.errors import ConfigError, InputError, OutputError
 from covergen_cli.events import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPlanned, ModelLoaded, ModelLoading, Warned
 from covergen_cli.files import SCHEMA, read_json, write_json
 
@@ -29,17 +30,20 @@ if TYPE_CHECKING:
     from covergen_cli.audio.embed import EmbedFailure, LoadedEncoder
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import EmbedConfig
+    from covergen_cli.dataset.layout import Row
     from covergen_cli.events import Event
 
 EMBEDDING_DIM = 512
 """Values per frame of every embedding in a dataset folder."""
 
-_MISSING, _PRESENT, _FAULTY = range(3)
+_MISSING, _PRESENT, _FAULTY, _STALE = range(4)
 _STALE_SECONDS = 3600.0
 
 
 def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None) -> Generator[Event, None, None]:
     """Embed every row of a manifest that has no embedding yet, then write ``pairs.csv`` and ``status.csv``.
+
+    Embeddings whose music has changed since are deleted and made again.
 
     Closing the iterator ends the work; embeddings that are written stay, and the next run continues.
 
@@ -60,7 +64,8 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     """
     dataset = Dataset(folder)
     target = dataset.embeddings(name or config.encoder)
-    states = bytearray(_state(target, row.id, row.fault) for row in dataset.rows())
+    music = MusicState(target)
+    states = bytearray(_state(target, row, music) for row in dataset.rows())
     if not states:
         raise InputError(f"{dataset.manifest} has no rows")
     yield ModelLoading(config.encoder)
@@ -69,6 +74,8 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     yield ModelLoaded(config.encoder, time.monotonic() - started)
     _claim(target, encoder.encoder, config)
     _remove_temporary_files(target)
+    if _STALE in states:
+        states = _remove_stale(dataset, target, states)
     yield EmbedPlanned(target, len(states), states.count(_PRESENT))
     with Journal(target) as journal:
         if _FAULTY in states:
@@ -77,14 +84,30 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
         with closing(_results(_tasks(dataset, target, states), encoder, config)) as results:
             for result in results:
                 embedded += isinstance(result, EmbedResult)
+                if isinstance(result, EmbedResult):
+                    music.put(result.task.id, result.task.path)
                 yield from _events(result, journal)
-        yield _write_tables(dataset, target, journal, embedded)
+        yield _write_tables(dataset, target, journal, embedded, music)
 
 
-def _state(target: Path, row_id: str, fault: str | None) -> int:
-    if fault is not None:
+def _state(target: Path, row: Row, music: MusicState) -> int:
+    if row.fault is not None or row.audio is None:
         return _FAULTY
-    return _MISSING if embedding_fault(target / f"{row_id}.npy", EMBEDDING_DIM) else _PRESENT
+    path = target / f"{row.id}.npy"
+    if embedding_fault(path, EMBEDDING_DIM):
+        return _MISSING
+    return _PRESENT if music.is_current(row.id, row.audio, path) else _STALE
+
+
+def _remove_stale(dataset: Dataset, target: Path, states: bytearray) -> bytearray:
+    """Delete the embeddings whose music has changed, and return the states without them."""
+    for row, state in zip(dataset.rows(), states, strict=False):
+        if state == _STALE:
+            try:
+                (target / f"{row.id}.npy").unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot remove {target / row.id}.npy: {error.strerror or error}") from error
+    return states.replace(bytes([_STALE]), bytes([_MISSING]))
 
 
 def _tasks(dataset: Dataset, target: Path, states: bytearray) -> Iterator[EmbedTask]:
@@ -173,7 +196,7 @@ def _remove_temporary_files(target: Path) -> None:
                 path.unlink()
 
 
-def _write_tables(dataset: Dataset, target: Path, journal: Journal, embedded: int) -> EmbedFinished:
+def _write_tables(dataset: Dataset, target: Path, journal: Journal, embedded: int, music: MusicState) -> EmbedFinished:
     """Write ``status.csv`` and ``pairs.csv`` from the files that exist."""
     status = target / "status.csv"
     total = failed = 0
@@ -189,5 +212,6 @@ def _write_tables(dataset: Dataset, target: Path, journal: Journal, embedded: in
             total, failed = total + 1, failed + (fault is not None)
             if fault is None:
                 write_pair([row.id, row.image_path, f"{place}/{row.id}.npy"])
+    music.save(row.id for row in dataset.rows() if row.fault is None)
     journal.clear()
     return EmbedFinished(dataset.pairs, status, embedded, total - failed - embedded, failed)

@@ -23,13 +23,14 @@ from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.layout import ID_PATTERN, PAIRS, locate
 from covergen_cli.dataset.tables import read_numbered_rows
 from covergen_cli.errors import InputError
-from covergen_cli.files import read_json
+from covergen_cli.files import read_json, sha256_file
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 """The parts of a dataset."""
 
 ENCODER_JSON = "encoder.json"
+SPLIT_JSON = "split.json"
 _COLUMNS = ("id", "image_path", "embedding_path")
 
 
@@ -61,7 +62,8 @@ def read_pairs(folder: str | os.PathLike[str], split: Split | None = None) -> li
         at least one pair, in the order of the table. Their files are not looked at; see :func:`check_files`.
 
     Raises:
-        InputError: the table is missing or empty, lacks a column, or has a row that cannot be used.
+        InputError: the table is missing or empty, lacks a column, or has a row that cannot be used; or the splits were
+            made from other pairs.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -70,6 +72,8 @@ def read_pairs(folder: str | os.PathLike[str], split: Split | None = None) -> li
     if not path.is_file():
         command = "embed" if split is None else "split"
         raise InputError(f"{path} is missing", hint=f"Run covergen {command} {folder} first.")
+    if split is not None:
+        _check_split_is_current(folder)
     pairs: dict[str, Pair] = {}
     root = folder.resolve()
     for number, row in read_numbered_rows(path, _COLUMNS):
@@ -80,6 +84,20 @@ def read_pairs(folder: str | os.PathLike[str], split: Split | None = None) -> li
     if not pairs:
         raise InputError(f"{path} is empty", hint="More pairs, or other --ratios of covergen split, are needed.")
     return list(pairs.values())
+
+
+def _check_split_is_current(folder: Path) -> None:
+    """Raise :class:`InputError` if ``splits/`` was made from another ``pairs.csv`` than the folder has now."""
+    try:
+        made_from = read_json(folder / "splits" / SPLIT_JSON)["pairs_sha256"]
+        now = sha256_file(folder / PAIRS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # splits that other programs wrote do not say
+    if made_from != now:
+        raise InputError(
+            f"{folder / PAIRS} has changed since {folder / 'splits'} was made",
+            hint=f"Run covergen split {folder} again.",
+        )
 
 
 def _pair(row: Mapping[str, str], folder: Path, root: Path, where: str) -> Pair:

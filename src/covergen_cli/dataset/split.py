@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.dataset.assign_splits import TEST, TRAIN, VAL, Groups, assign_splits, parse_ratios
 from covergen_cli.dataset.layout import MANIFEST, PAIRS
-from covergen_cli.dataset.pairs import SPLITS, read_pairs
+from covergen_cli.dataset.pairs import SPLIT_JSON, SPLITS, read_pairs
 from covergen_cli.dataset.tables import open_table, read_blocks, read_rows
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.events import Progress, SplitFinished, Warned
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 COVER_ID = "cover_id"
 """Column of the manifest with the group of songs that share one cover."""
-
-SPLIT_JSON = "split.json"
 
 _WEIGHT = "weight"
 

@@ -23,7 +23,7 @@ from covergen_cli.weights.hub_cache import (
     find_model,
     folder_bytes,
     has_adapter,
-    missing_parts,
+    missing_files,
     remove_model,
 )
 from covergen_cli.weights.openl3 import OPENL3, URL, download_openl3, find_openl3, openl3_path
@@ -187,9 +187,9 @@ def _inspect_hub(hub: HubModel, *, verify: bool) -> ModelState:
     folder = find_model(hub)
     if folder is None:
         return ModelState(model, "missing")
-    missing = [] if has_adapter(folder) else missing_parts(folder, hub)
+    missing = [] if has_adapter(folder) else missing_files(folder, hub)
     damaged = damaged_files(folder) if verify else []
-    problems = [f"no weights in {part}/" for part in missing] + [f"{name} is damaged" for name in damaged]
+    problems = [f"{name} is missing" for name in missing] + [f"{name} is damaged" for name in damaged]
     if problems:
         return ModelState(model, "damaged", folder, folder_bytes(folder), f"{hub.name}: {', '.join(problems[:3])}")
     return ModelState(model, "complete", folder, folder_bytes(folder))

@@ -14,7 +14,7 @@ from typing import Literal
 
 from covergen_cli.errors import ModelError
 from covergen_cli.files import read_json, sha256_file
-from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_parts, offline
+from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_files, offline
 
 STARTER = "starter"
 
@@ -109,7 +109,7 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
             hint=f"Check the name. For a model on the hub, not in the folder {path.parent}, write {reference}@main.",
         )
     cached = find_model(model)
-    if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_parts(cached, model))):
+    if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_files(cached, model))):
         return cached
     if offline():
         raise ModelError(

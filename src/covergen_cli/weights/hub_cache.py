@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.errors import ModelError
 from covergen_cli.events import Progress
-from covergen_cli.files import git_blob_id, sha256_file
+from covergen_cli.files import git_blob_id, read_json, sha256_file
 
 if TYPE_CHECKING:
     from covergen_cli.weights.download import OnProgress
 
+_TIMEOUT_SECONDS = 10.0
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256_DIGITS = 64
+_SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class HubModel:
         repo_id: ``OWNER/NAME``.
         revision: a commit, tag or branch; ``None`` for the default branch.
         patterns: the files to download; empty for those of a base or an adapter.
-        parts: folders that must hold weights for the model to be complete.
+        parts: folders that must hold a config and all weights for the model to be complete, besides the scheduler.
     """
 
     name: str
@@ -70,14 +72,30 @@ def has_adapter(snapshot: Path) -> bool:
     return any((snapshot / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
 
 
-def missing_parts(snapshot: Path, model: HubModel) -> list[str]:
-    """Return the parts of a model that lack weights or a config; an interrupted download leaves such gaps."""
-    return [part for part in model.parts if not _has_weights(snapshot / part)]
+def missing_files(snapshot: Path, model: HubModel) -> list[str]:
+    """Return the needed files of a model that are missing; an interrupted download leaves such gaps.
 
-
-def _has_weights(part: Path) -> bool:
+    Files whose names depend on the model are named as patterns.
+    """
     # The files are links, which may exist without their targets.
-    return (part / "config.json").is_file() and any(file.is_file() for file in part.glob("*.safetensors"))
+    needed = ["scheduler/scheduler_config.json", *(f"{part}/config.json" for part in model.parts)]
+    missing = [name for name in needed if not (snapshot / name).is_file()]
+    for part in model.parts:
+        missing += [f"{part}/{name}" for name in _missing_weights(snapshot / part)]
+    return missing
+
+
+def _missing_weights(part: Path) -> list[str]:
+    """Return the shards of an index that are missing, or a pattern if there are no weights at all."""
+    if any(file.is_file() and not _SHARD.search(file.name) for file in part.glob("*.safetensors")):
+        return []
+    for index in part.glob("*.safetensors.index.json"):
+        try:
+            shards = sorted(set(read_json(index)["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return [index.name]
+        return [shard for shard in shards if not (part / shard).is_file()]
+    return ["*.safetensors"]
 
 
 def damaged_files(snapshot: Path) -> list[str]:
@@ -120,14 +138,30 @@ def download_model(model: HubModel, patterns: tuple[str, ...], on_progress: OnPr
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "Check the name and the revision."
         raise ModelError(f"{model.name} cannot be downloaded: {reason}", hint=hint) from error
-    return Path(folder)
+    snapshot = Path(folder)
+    # Without a connection, the hub's library returns what is there.
+    if not has_adapter(snapshot) and missing_files(snapshot, model) and not _is_reachable(model):
+        raise ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.")
+    return snapshot
+
+
+def _is_reachable(model: HubModel) -> bool:
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().repo_info(model.repo_id, revision=model.revision, timeout=_TIMEOUT_SECONDS)
+    except Exception:  # noqa: BLE001 — the hub's HTTP library, and with it the errors, depends on its version
+        return False
+    return True
 
 
 def _bar_class(name: str, on_progress: OnProgress) -> Any:
     """Return a silent progress bar class that reports to ``on_progress``."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub import utils
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    base: Any = vars(utils)["tqdm"]
+
+    class Bar(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # snapshot_download makes three bars: for the files, for the network, and this one for the bytes written.
             self._counts_bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
