@@ -157,9 +157,9 @@ def _is_reachable(model: HubModel) -> bool:
 
 def _bar_class(name: str, on_progress: OnProgress) -> Any:
     """Return a silent progress bar class that reports to ``on_progress``."""
-    from huggingface_hub import utils
+    from huggingface_hub.utils.tqdm import tqdm  # in some versions, utils.tqdm is this module, in some the class
 
-    base: Any = vars(utils)["tqdm"]
+    base: Any = tqdm
 
     class Bar(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
