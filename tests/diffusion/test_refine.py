@@ -33,6 +33,11 @@ def refined(refiner, given, seeds, config=CONFIG):
     return refine(refiner, given, seeds, config)
 
 
+def test_a_refiner_in_half_precision_returns_float32(folder):
+    half = load_refiner(str(folder), "a b", "b", "cpu", torch.bfloat16)
+    assert refined(half, pictures(), [7]).dtype == torch.float32
+
+
 def test_it_equals_the_pipeline_of_diffusers(folder, refiner, monkeypatch):
     """Same picture, prompts, schedule and noise: same result, text encoder and time ids included."""
     from diffusers import StableDiffusionXLImg2ImgPipeline

@@ -65,6 +65,8 @@ def test_a_state_that_was_put_away_goes_on_as_if_it_had_not_been(settings, pooli
             step(state)
             state.update_best(1.0)
     assert same(straight.tensors(), second.tensors())
+    assert same(straight.ema.state_dict(), second.ema.state_dict())
+    assert same(straight.best_adapter().state_dict(), second.best_adapter().state_dict())
     assert straight.scalars() == second.scalars()
 
 
