@@ -5,6 +5,7 @@ import json
 import mutagen
 import numpy as np
 import pytest
+from mutagen.id3 import APIC
 from PIL import Image
 
 from audio.signals import chords, write_audio
@@ -66,10 +67,10 @@ def test_an_explanation_can_be_had_of_a_cover_that_is_there(covergen, song, tmp_
 
 
 def test_a_song_with_foreign_art_is_refused_before_anything_is_drawn(covergen, song, tmp_path):
-    from covergen_cli.covers.tag_pictures import open_tags
-
     Image.new("RGB", (16, 16)).save(tmp_path / "art.jpg")
-    open_tags(song).put((tmp_path / "art.jpg").read_bytes(), (16, 16))
+    tags = mutagen.File(song).tags
+    tags.add(APIC(mime="image/jpeg", type=3, data=(tmp_path / "art.jpg").read_bytes()))
+    tags.save(song)
     ended = covergen("generate", song, "-o", tmp_path / "out", "--write-tags", *QUICK)
     assert ended.code == 1
     assert "--replace-art" in ended.err

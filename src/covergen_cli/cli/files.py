@@ -115,7 +115,7 @@ def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[
     """Split off the jobs whose songs cannot take a cover, given the values of :func:`file_options` by name.
 
     Raises:
-        ConfigError: the options contradict each other, or mutagen is missing.
+        ConfigError: the options contradict each other.
     """
     if options["replace_art"] and not options["write_tags"]:
         raise ConfigError("--replace-art is about art in music files", hint="Use it with --write-tags.")

@@ -99,7 +99,8 @@ def _looks() -> str:
 
     rows = ["## Looks\n", "Parameters are given as in `--look halftone:pitch=60,angle=15`.\n"]
     rows += ["| look | parameter | default | values | meaning |", "|---|---|---|---|---|"]
-    for name, look in LOOKS.items():
+    looks: dict[str, type] = dict(LOOKS)
+    for name, look in looks.items():
         summary = inspect.getdoc(look) or ""
         rows.append(f"| `{name}` | | | | {summary.partition(chr(10))[0]} |")
         helps, hints = field_docs(look), typing.get_type_hints(look, include_extras=True)

@@ -60,11 +60,14 @@ def records(lines: Iterable[tuple[int, str]], delimiter: str, width: int | None)
     Raises:
         ValueError: a quotation mark is neither closed nor can its line be read literally; the line is named.
     """
+    mark = re.escape(delimiter)
+    value = rf'(?:"[^"]*(?:""[^"]*)*" *|[^"{mark}\n][^{mark}\n]*)?'
+    well_formed = re.compile(rf"{value}(?:{mark}{value})*\n")
     source, back = iter(lines), deque[tuple[int, str]]()
     while record := back.popleft() if back else next(source, None):
         number, line = record
-        if '"' not in line:
-            if line.strip("\r\n"):
+        if '"' not in line or well_formed.fullmatch(line):
+            if line != "\n":
                 yield number, line
             continue
         parts, size = [record], len(line)

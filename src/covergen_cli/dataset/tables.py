@@ -170,23 +170,21 @@ def _parse(block: list[tuple[int, str]], names: list[str], delimiter: str) -> An
     import pandas as pd  # noqa: PLC0415
 
     columns = list(range(len(names)))
-    frame = pd.DataFrame(columns=columns, dtype=object)
-    if block:
-        # The added header gives every block the width of the table; usecols drops what stands beyond it in a row.
-        text = delimiter.join("x" * len(names)) + "\n" + "".join(text for _, text in block)
-        options: dict[str, Any] = {"dtype": object, "keep_default_na": False, "skip_blank_lines": False}
-        frame = pd.read_csv(
-            io.StringIO(text), sep=delimiter, header=0, names=columns, usecols=columns, index_col=False,
-            lineterminator="\n", low_memory=False, **options,
-        )  # fmt: skip
+    # The added header gives every block the width of the table; usecols drops what stands beyond it in a row.
+    text = delimiter.join("x" * len(names)) + "\n" + "".join(text for _, text in block)
+    options: dict[str, Any] = {
+        "dtype": object,
+        "keep_default_na": False,
+        "skip_blank_lines": False,
+        "low_memory": False,
+    }
+    options |= {"header": 0, "names": columns, "usecols": columns, "index_col": False, "lineterminator": "\n"}
+    frame = pd.read_csv(io.StringIO(text), sep=delimiter, **options) if names else pd.DataFrame()
     if len(frame) != len(block):
         raise ValueError(f"the rows from line {block[0][0]} to line {block[-1][0]} cannot be told apart")
-    frame = pd.DataFrame(
-        {name: list(map(clean, frame[column])) for column, name in enumerate(names) if name},
-        index=[number for number, _ in block],
-        dtype=object,
-    )
-    return frame
+    cleaned = clean if "\r" in text or "\0" in text else str.strip
+    values = {name: list(map(cleaned, frame[column].tolist())) for column, name in enumerate(names) if name}
+    return pd.DataFrame(values, index=[number for number, _ in block], dtype=object)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -7,7 +7,6 @@ are drawn with the code and the settings of ``covergen generate``.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -43,7 +42,7 @@ from covergen_cli.starter.card_measure import (
 )
 from covergen_cli.starter.card_pictures import draw_pictures
 from covergen_cli.starter.card_robustness import measure_robustness
-from covergen_cli.starter.card_text import card_text, source_rows
+from covergen_cli.starter.card_text import STAGES, card_text, source_rows
 from covergen_cli.starter.paintings import open_paintings
 from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
 from covergen_cli.weights.hub import STARTER
@@ -53,8 +52,6 @@ if TYPE_CHECKING:
     from covergen_cli.events import Progress, Warned
 
 log = logging.getLogger("covergen.starter")
-
-_STAGES = ("autoencoder", "unet", "decoder", "upscaler", "adapter-tokens", "adapter-noise")
 
 
 def _generate_settings() -> GenerateConfig:
@@ -189,8 +186,10 @@ def _metadata(settings: CardSettings, models: Models, pipeline: CoverPipeline) -
 def _stages(work: Path | None) -> dict[str, Any]:
     """Return steps, minutes and loss of each stage."""
     found: dict[str, Any] = {}
-    for name in _STAGES if work is not None else ():
-        path = Path(str(work)) / name / "facts.json"
+    if work is None:
+        return found
+    for name in STAGES:
+        path = work / name / "facts.json"
         if path.exists():
             facts = read_json(path)
             found[name] = {"steps": int(facts["step"]), "minutes": facts["seconds"] / 60, "loss": facts["loss"]}
@@ -207,7 +206,7 @@ def _sources(settings: CardSettings) -> list[dict[str, Any]]:
         return []
     try:
         sources = read_json(settings.sources)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{settings.sources} cannot be read: {error}") from error
     here = settings.sources.parent
     held_out = {path.resolve() for path in settings.recordings}

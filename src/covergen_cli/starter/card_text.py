@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from covergen_cli.starter.card_pictures import SWEEPS
 from covergen_cli.starter.card_robustness import CHANGES
 
-_STAGES = {
+STAGES = {
     "autoencoder": "encoder and decoder, on paintings",
     "unet": "U-Net and condition encoder, on latents and descriptors of the paintings",
     "decoder": "only the decoder",
@@ -42,7 +42,7 @@ def card_text(metrics: Mapping[str, Any]) -> str:
     numbers = {**metrics["training"], "paintings": metrics["paintings"]}
     counts = [f"{numbers[key]:,} {title}" for key, title in _COUNTS.items() if numbers.get(key)]
     text = environment.get_template("card.md").render(
-        metrics, counts=counts, trained=_STAGES, sweeps=SWEEPS, changes=CHANGES
+        metrics, counts=counts, trained=STAGES, sweeps=SWEEPS, changes=CHANGES
     )
     return re.sub(r"\n{3,}", "\n\n", text).lstrip()
 
