@@ -137,9 +137,9 @@ def bomb():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"<html>not found</html>", "no JPEG, PNG or WebP"),
-        (b"", "no JPEG, PNG or WebP"),
-        (encoded(picture(), "GIF"), "no JPEG, PNG or WebP"),
+        (b"<html>not found</html>", "not a JPEG, PNG or WebP"),
+        (b"", "not a JPEG, PNG or WebP"),
+        (encoded(picture(), "GIF"), "not a JPEG, PNG or WebP"),
         (encoded(picture(), "JPEG")[:1500], "cannot be used"),
         (encoded(picture())[:400], "cannot be used"),
         (bomb(), "decompression bomb"),
