@@ -92,7 +92,7 @@ def _refusal(job: Job, settings: TagSettings) -> CoverFailed | None:
             first = first or error
         else:
             return None
-    return first and CoverFailed(job.input, None, job.seed, first.message, first.hint, job.songs)
+    return None if first is None else CoverFailed(job.input, None, job.seed, first.message, first.hint, job.songs)
 
 
 def _open_song(song: Path, settings: TagSettings) -> PictureTags:
@@ -156,8 +156,8 @@ def _write_all(event: CoverFinished | CoverSkipped, settings: TagSettings) -> It
         if written and linked:
             reports.append(Warned("it was a hard link, whose other names keep the file without the cover", song))
     if len(errors) == len(songs):
-        error = errors[0]
-        yield CoverFailed(event.input, event.output, event.seed, error.message, error.hint, event.songs)
+        first = errors[0]
+        yield CoverFailed(event.input, event.output, event.seed, first.message, first.hint, event.songs)
     else:
         yield event
         yield from reports

@@ -78,11 +78,12 @@ def crossed_bootstrap(
     filled = [np.nan_to_num(table) for table in tables]
     found = []
     for _ in range(resamples):
-        raters, means = _multiplicities(rng, len(ratings)), []
+        raters = _multiplicities(rng, len(ratings))
+        means: list[float] = []
         for values, mask in zip(filled, given, strict=True):
             songs = _multiplicities(rng, values.shape[1])
             count = raters @ mask @ songs
-            means.append(raters @ values @ songs / count if count else np.nan)
+            means.append(float(raters @ values @ songs / count) if count else float("nan"))
         found.append(means[0] - sum(means[1:]))
     low, high = np.nanquantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     first, *rest = (float(np.nanmean(table)) for table in tables)

@@ -97,8 +97,17 @@ def _build_base(work: Path, recipe: Recipe) -> Iterator[Progress]:
     latents = np.load(work / "latents" / "latents.npy")
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
     budget = Budget(_MAX_STEPS, recipe.unet_minutes, 1e-3, ema_decay=0.999)
-    options = {"seed": seed + 2, "batch": _BATCH_SIZES["unet"], "compiled": recipe.compiled}
-    yield from unet.train_unet(work / "unet", model, condition, latents, descriptors, budget, **options)
+    yield from unet.train_unet(
+        work / "unet",
+        model,
+        condition,
+        latents,
+        descriptors,
+        budget,
+        seed=seed + 2,
+        batch=_BATCH_SIZES["unet"],
+        compiled=recipe.compiled,
+    )
     budget = Budget(_MAX_STEPS, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
     yield from autoencoder.train_decoder(
         work / "decoder", vae, pictures, budget, seed=seed + 3, batch=_BATCH_SIZES["decoder"]
