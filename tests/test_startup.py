@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,11 @@ def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatc
 )
 def test_help_loads_nothing_heavy(arguments):
     assert not loaded_by(*arguments) & set(HEAVY)
+
+
+def test_a_cover_of_the_starter_needs_neither_diffusers_nor_what_it_imports(tmp_path):
+    song = Path(__file__).parents[1] / "docs" / "demo" / "demo-song.mp3"
+    loaded = loaded_by("generate", str(song), "-o", str(tmp_path / "cover.png"), "--quiet")
+    assert "torch" in loaded
+    slow = {"diffusers", "transformers", "accelerate", "peft", "librosa", "pandas", "matplotlib", "h5py", "sklearn"}
+    assert not loaded & slow

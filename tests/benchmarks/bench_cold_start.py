@@ -21,12 +21,12 @@ from covergen_cli.audio.io import load, save_mp3
 
 DEMO = Path(__file__).parents[2] / "docs" / "demo" / "demo-song.mp3"
 RATE_HZ = 44_100
-IMPORT = "importing diffusers' U-Net, decoding the song"
+IMPORT = "importing torch, decoding the song"
 COVER = "covergen generate, a song of four minutes"
 HELP = "covergen --help"
 PLAIN = """
 import sys
-from diffusers import UNet2DConditionModel
+import torch
 from covergen_cli.audio.io import load
 load(sys.argv[1], 22050)
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 
+from covergen_cli.diffusion import dpm_solver
 from covergen_cli.diffusion.guidance import predict
 from covergen_cli.errors import ConfigError, ModelError
 
@@ -64,7 +65,7 @@ class HasScheduler(Protocol):
 
 
 def make_scheduler(base: HasScheduler, name: str = OWN) -> Any:
-    """Return a diffusers scheduler for a base.
+    """Return a scheduler for a base: of diffusers, or our own of the same interface where that follows its settings.
 
     Args:
         base: its scheduler configuration says what the U-Net predicts and how noise was added in training.
@@ -77,6 +78,9 @@ def make_scheduler(base: HasScheduler, name: str = OWN) -> Any:
     config = base.scheduler_config
     flow = is_flow(config)
     class_name = _class_name(name, config, flow=flow)
+    plain = {**config, "_class_name": class_name}
+    if dpm_solver.is_supported(plain):
+        return dpm_solver.FlowDPMSolver(plain)
     kind = _scheduler_class(class_name)
     known = inspect.signature(kind.__init__).parameters
     handles_flow = class_name.startswith("FlowMatch") or "use_flow_sigmas" in known

@@ -22,6 +22,7 @@ import safetensors
 import torch
 
 from covergen_cli.errors import ModelError
+from covergen_cli.models.autoencoder_tiny import AutoencoderTiny
 from covergen_cli.models.fingerprint import (
     NULL_WEIGHTS,
     base_fingerprint,
@@ -30,7 +31,9 @@ from covergen_cli.models.fingerprint import (
     read_model_json,
     weight_files,
 )
+from covergen_cli.models.plain import load_plain
 from covergen_cli.models.text import cached_text_tokens, read_tokens
+from covergen_cli.models.unet import UNet
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 from covergen_cli.weights import hub
 
@@ -47,8 +50,8 @@ class Base:
     """A loaded base: all parts are frozen, in evaluation mode and on one device.
 
     Args:
-        unet: a diffusers ``UNet2DConditionModel``.
-        vae: a diffusers ``AutoencoderKL`` or ``AutoencoderTiny``.
+        unet: a ``UNet2DConditionModel`` of diffusers, or our own of the same interface.
+        vae: an ``AutoencoderKL`` or ``AutoencoderTiny`` of diffusers, or our own ``AutoencoderTiny``.
         scheduler_config: content of ``scheduler/scheduler_config.json``.
         null_tokens: ``(1, K0, D)``, on the device.
         reference: how the user named it: ``starter``, ``sd15``, a path or a hub id.
@@ -181,13 +184,15 @@ def load_unet_and_vae(
         vae_dtype: of the autoencoder's weights; ``None`` for the same.
 
     Returns:
-        A ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``.
+        A ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``; where the autoencoder is an
+        ``AutoencoderTiny``, both are our own of the same interface, if they support its configuration.
 
     Raises:
         ModelError: a part is missing, damaged, or does not fit the other.
     """
-    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype)
     vae = _load_part(folder / "vae", _AUTOENCODERS, device, vae_dtype or dtype)
+    # A small autoencoder means a small base, for which importing diffusers would take longer than drawing.
+    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype, plain=isinstance(vae, AutoencoderTiny))
     if unet.config.in_channels != vae.config.latent_channels:
         raise ModelError(
             f"{folder}: the U-Net takes {unet.config.in_channels} latent channels, "
@@ -199,12 +204,17 @@ def load_unet_and_vae(
     return unet, vae
 
 
-def _load_part(folder: Path, classes: tuple[str, ...], device: torch.device | str, dtype: torch.dtype) -> Any:
-    """Load one diffusers model from its own folder, frozen and in evaluation mode."""
+def _load_part(
+    folder: Path, classes: tuple[str, ...], device: torch.device | str, dtype: torch.dtype, *, plain: bool = True
+) -> Any:
+    """Load one model, frozen and in evaluation mode: in plain torch if that is allowed and possible."""
     config = read_model_json(folder / "config.json")
     name = config.get("_class_name")
     if name not in classes:
         raise ModelError(f"{folder} holds a {name}; CoverGen reads {' or '.join(classes)}")
+    kind = next((kind for kind in (AutoencoderTiny, UNet) if kind.supports(config)), None)
+    if plain and kind is not None:
+        return load_plain(kind, folder, config, dtype).to(device)
     variant = weight_files(folder).variant
     import diffusers
 

@@ -18,6 +18,7 @@ from covergen_cli.events import ModelLoaded, ModelLoading, Warned
 from covergen_cli.files import require_space
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.models.unet import use_plain_attention
 from covergen_cli.training.batches import Batches
 from covergen_cli.training.checkpoints import (
     CHECKPOINTS,
@@ -181,11 +182,8 @@ def _optimize(base: Base, device: torch.device, precision: str) -> Base:
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
         base = base.in_precision(torch.bfloat16)
     base.unet.to(memory_format=torch.channels_last)
-    if device.type == "cpu":
-        from diffusers.models.attention_processor import AttnProcessor
-
-        # On a CPU the backward pass of fused attention is several times slower than that of plain products.
-        base.unet.set_attn_processor(AttnProcessor())
+    if device.type == "cpu":  # the backward pass of fused attention is several times slower there
+        use_plain_attention(base.unet)
     return base
 
 
