@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from covergen_cli.covers.looks.sketch import Sketch
 
     Stripe = Callable[[int, int], Array]
-    """Draws rows ``top`` to ``bottom`` of the picture: float32 sRGB ``(bottom − top, size, 3)`` in [0, 1]."""
+    """Draws rows ``top`` to ``bottom`` of the picture: float32 sRGB ``(3, bottom − top, size)`` in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import noise, on_paper, paper
-from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, with_slope
+from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, steepness, with_slope
 from covergen_cli.covers.looks.sketch import SIDE
 from covergen_cli.covers.looks.trace import open_paths
 from covergen_cli.measures.colour import oklab_to_srgb
@@ -49,7 +49,7 @@ class Contour(Look):
 
         def draw(top: int, bottom: int) -> Array:
             level, down, right = with_slope(height, size, top, bottom)
-            slope = np.hypot(down, right) + np.float32(1e-6)
+            slope = steepness(down, right)
             values = enlarge(ground, size, top, bottom)
             colours = enlarge(ink, size, top, bottom)
             # Where lines come closer than three of their widths, every second one goes, as on a map.
@@ -67,12 +67,12 @@ class Contour(Look):
         """Return one path per level, in the mean colour that the picture has along it."""
         height = self._height(sketch, rng)
         ground, ink = self._colours(sketch)
-        parts = [f'<rect width="1000" height="1000" fill="{_hex(ground.reshape(-1, 3).mean(0))}"/>']
+        parts = [f'<rect width="1000" height="1000" fill="{_hex(ground.mean((1, 2)))}"/>']
         for level in range(int(np.ceil(height.min())), int(np.floor(height.max())) + 1):
             near = np.abs(height - level) < 0.5
             if near.any() and (data := open_paths(height, float(level))):
                 width = self.weight * (1.5 if level % 4 == 0 else 1)
-                stroke = f'stroke="{_hex(ink[near].mean(0))}" stroke-width="{width:.2f}"'
+                stroke = f'stroke="{_hex(ink[:, near].mean(1))}" stroke-width="{width:.2f}"'
                 parts.append(f'<path fill="none" {stroke} stroke-linejoin="round" d="{data}"/>')
         return "\n".join(parts)
 
@@ -83,8 +83,8 @@ class Contour(Look):
         return np.asarray((tone * np.float32(self.lines) + np.float32(0.5)).astype(np.float32))
 
     def _colours(self, sketch: Sketch) -> tuple[Array, Array]:
-        """Return the ground and the colour of the lines, float32 sRGB ``(n, n, 3)`` each."""
-        dark = self.ground == "dark" or (self.ground == "auto" and float(sketch.lab[..., 0].mean()) < 0.6)
+        """Return the ground and the colour of the lines, float32 sRGB ``(3, n, n)`` each."""
+        dark = self.ground == "dark" or (self.ground == "auto" and sketch.is_dark)
         lab = sketch.palette.lab
         ends = lab if dark else lab[::-1]
         last = len(ends) - 1
@@ -100,7 +100,7 @@ class Contour(Look):
             line[..., 0] = np.minimum(line[..., 0], 0.45)
         line[..., 1:] *= 1.2
         soft = [np.stack([blur(part[..., i], 0.006) for i in range(3)], axis=-1) for part in (ground, line)]
-        ground_rgb, line_rgb = (oklab_to_srgb(part).astype(np.float32) / 255 for part in soft)
+        ground_rgb, line_rgb = (oklab_to_srgb(part).astype(np.float32).transpose(2, 0, 1) / 255 for part in soft)
         return ground_rgb, line_rgb
 
 

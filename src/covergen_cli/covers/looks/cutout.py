@@ -10,7 +10,7 @@ import numpy as np
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import paper
-from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, with_slope
+from covergen_cli.covers.looks.raster import blur, cover, enlarge, filled, mix, steepness, with_slope
 from covergen_cli.covers.looks.trace import closed_paths
 
 if TYPE_CHECKING:
@@ -49,23 +49,22 @@ class Cutout(Look):
         shifts = rng.integers(0, relief.shape[0], (len(colours), 2))
 
         def draw(top: int, bottom: int) -> Array:
-            values = np.empty((bottom - top, size, 3), dtype=np.float32)
-            values[:] = colours[0]
-            sheet = np.zeros(values.shape[:2], dtype=np.float32)
+            values = filled(colours[0], bottom - top, size)
+            sheet = np.zeros(values.shape[1:], dtype=np.float32)
             fibres = enlarge(relief, size, top, bottom)
             for index, (layer, shadow) in enumerate(zip(layers, shadows, strict=True), start=1):
                 field, down, right = with_slope(layer, size, top, bottom)
                 if field.max() < -0.45:
                     continue
-                values *= 1 - np.float32(0.62 * self.depth) * enlarge(shadow, size, top, bottom)[..., None]
-                slope = np.hypot(down, right) + np.float32(1e-6)
+                values *= 1 - np.float32(0.62 * self.depth) * enlarge(shadow, size, top, bottom)
+                slope = steepness(down, right)
                 distance = field / slope
                 inside = cover(distance)
                 lit = np.where(distance < _EDGE * size, -(down + right) / slope, 0) * np.float32(-0.07 * self.depth)
-                mix(values, colours[index] * (1 + lit[..., None]), inside)
+                mix(values, colours[index][:, None, None] * (1 + lit), inside)
                 shifted = np.roll(fibres, int(shifts[index, 0] * size / relief.shape[0]), axis=1)
                 sheet += inside * (shifted - sheet)
-            values *= 1 + np.float32(0.035 * self.texture) * np.clip(sheet, -3, 3)[..., None]
+            values *= 1 + np.float32(0.035 * self.texture) * np.clip(sheet, -3, 3)
             return values
 
         return draw

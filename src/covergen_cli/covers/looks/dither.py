@@ -37,7 +37,7 @@ class Dither(Look):
     def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:  # noqa: ARG002
         """Return the function that draws rows of the picture."""
         colours = sketch.palette.rgb
-        chosen = colours[self._chosen(sketch)]
+        chosen = colours.T[:, self._chosen(sketch)]
         edges = np.arange(size + 1) * (self.cells / size)
         # A pixel of the file across whose middle an edge runs is shared, so that all cells are equally large.
         first = np.minimum(edges[:-1].astype(int), self.cells - 1)
@@ -46,9 +46,9 @@ class Dither(Look):
 
         def draw(top: int, bottom: int) -> Array:
             rows = slice(top, bottom)
-            down = share[rows, None, None]
-            band = chosen[first[rows]] * (1 - down) + chosen[last[rows]] * down
-            return np.asarray(band[:, first] * (1 - share[None, :, None]) + band[:, last] * share[None, :, None])
+            down = share[rows, None]
+            band = chosen[:, first[rows]] * (1 - down) + chosen[:, last[rows]] * down
+            return np.asarray(band[:, :, first] * (1 - share) + band[:, :, last] * share)
 
         return draw
 

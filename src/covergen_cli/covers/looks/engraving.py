@@ -10,7 +10,7 @@ import numpy as np
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import on_paper, paper
-from covergen_cli.covers.looks.raster import blur, coordinates, cover, enlarge, mix
+from covergen_cli.covers.looks.raster import blur, coordinates, cover, enlarge, filled, mix, steepness
 from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Engraving(Look):
 
     def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
         """Return the function that draws rows of the picture."""
-        dark = float(sketch.lab[..., 0].mean()) < 0.6
+        dark = sketch.is_dark
         relief = blur(sketch.tone, 0.02) * np.float32(0.16 * self.bend * self.lines)
         amount = sketch.tone if dark else 1 - sketch.tone
         amount = np.clip(0.06 + 0.9 * amount, 0, 1).astype(np.float32)
@@ -54,11 +54,10 @@ class Engraving(Look):
             phase = x * across + y * along - enlarge(relief, size, max(0, top - 1), min(size, bottom + 1))
             down, right = np.gradient(phase)
             keep = slice(top - max(0, top - 1), top - max(0, top - 1) + bottom - top)
-            phase, slope = phase[keep], np.hypot(down, right)[keep] + np.float32(1e-6)
+            phase, slope = phase[keep], steepness(down, right)[keep]
             away = np.abs(phase - np.rint(phase))
             width = enlarge(amount, size, top, bottom) * np.float32(0.5)
-            values = np.empty((bottom - top, size, 3), dtype=np.float32)
-            values[:] = ground
+            values = filled(ground, bottom - top, size)
             mix(values, enlarge(ink, size, top, bottom), cover((width - away) / slope))
             return on_paper(values, sheet, size, top, bottom, 0.012)
 
@@ -66,7 +65,7 @@ class Engraving(Look):
 
 
 def _colours(sketch: Sketch, dark: bool) -> tuple[Array, Array]:
-    """Return the ground ``(3,)`` and the ink of the lines ``(n, n, 3)``, sRGB."""
+    """Return the ground ``(3,)`` and the ink of the lines ``(3, n, n)``, sRGB."""
     colours = sketch.palette.lab
     last = len(colours) - 1
     ends = colours if dark else colours[::-1]

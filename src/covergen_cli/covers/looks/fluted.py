@@ -13,7 +13,6 @@ from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import noise
 from covergen_cli.covers.looks.raster import enlarge
-from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
@@ -46,21 +45,21 @@ class Fluted(Look):
         """Return the function that draws rows of the picture."""
         edges = np.linspace(0, 1, self.ribs + 1)
         edges[1:-1] += rng.normal(0, 0.05 / self.ribs, self.ribs - 1)
-        source = oklab_to_srgb(sketch.lab).astype(np.float32) / 255
+        source = sketch.graded
         level = self.run == "level"
         rays, shade = self._glass(edges, size, source.shape[0])
-        bent = _through(rays, source.transpose(1, 0, 2) if level else source)
+        bent = _through(rays, source.transpose(2, 1, 0) if level else source.transpose(2, 0, 1))
         grain = noise(rng, 0.0006)
 
         def draw(top: int, bottom: int) -> Array:
             if level:
-                values = _resized(bent[:, top:bottom], (bottom - top, size), 0, source.shape[0]).transpose(1, 0, 2)
-                values = values * shade[top:bottom, None, None]
+                values = _resized(bent[..., top:bottom], (bottom - top, size), 0, source.shape[0]).transpose(0, 2, 1)
+                values = values * shade[top:bottom, None]
             else:
                 scale = source.shape[0] / size
-                values = _resized(bent, (size, bottom - top), top * scale, bottom * scale) * shade[None, :, None]
-            values += np.float32(0.05 * self.grain) * np.clip(enlarge(grain, size, top, bottom), -3, 3)[..., None]
-            return np.asarray(np.clip(values, 0, 1))
+                values = _resized(bent, (size, bottom - top), top * scale, bottom * scale) * shade
+            values += np.float32(0.05 * self.grain) * np.clip(enlarge(grain, size, top, bottom), -3, 3)
+            return values
 
         return draw
 
@@ -88,14 +87,14 @@ class Fluted(Look):
 
 
 def _through(rays: sparse.csr_array, source: Array) -> Array:
-    """Return a picture ``(side, side, 3)`` seen through the glass, ``(side, size, 3)``."""
-    side = source.shape[0]
-    flat = np.ascontiguousarray(source.transpose(1, 0, 2)).reshape(side, -1)
-    return np.asarray(np.asarray(rays @ flat, dtype=np.float32).reshape(-1, side, 3).transpose(1, 0, 2))
+    """Return a picture ``(3, side, side)`` seen through the glass, ``(3, side, size)``."""
+    side = source.shape[2]
+    flat = np.ascontiguousarray(source.transpose(2, 0, 1)).reshape(side, -1)
+    return np.asarray(rays @ flat, dtype=np.float32).reshape(-1, 3, side).transpose(1, 2, 0)
 
 
 def _resized(picture: Array, size: tuple[int, int], top: float, bottom: float) -> Array:
-    """Return the part of a picture ``(h, w, 3)`` from one height to another, resized to ``(width, height)``."""
-    box = (0, top, picture.shape[1], bottom)
-    parts = [Image.fromarray(np.ascontiguousarray(picture[..., i])) for i in range(3)]
-    return np.stack([np.asarray(part.resize(size, Image.Resampling.BICUBIC, box=box)) for part in parts], axis=-1)
+    """Return the part of a picture ``(3, h, w)`` from one height to another, resized to ``(width, height)``."""
+    box = (0, top, picture.shape[2], bottom)
+    parts = [Image.fromarray(np.ascontiguousarray(one)) for one in picture]
+    return np.stack([np.asarray(part.resize(size, Image.Resampling.BICUBIC, box=box)) for part in parts])

@@ -10,7 +10,7 @@ import numpy as np
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.cutout import sheets
-from covergen_cli.covers.looks.raster import blur, edge, enlarge, mix
+from covergen_cli.covers.looks.raster import blur, edge, enlarge, filled, mix
 from covergen_cli.covers.looks.screens import grain, grains
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class Grain(Look):
         darker = np.concatenate([colours[:1] * np.float32(0.5), colours[:-2]]) if rising else colours[1:]
 
         def draw(top: int, bottom: int) -> Array:
-            values = np.empty((bottom - top, size, 3), dtype=np.float32)
-            values[:] = colours[0]
+            values = filled(colours[0], bottom - top, size)
             for index, (layer, spray) in enumerate(zip(layers, sprays, strict=True), start=1):
                 fall = grain(np.float32(self.shade) * enlarge(spray, size, top, bottom), blobs, size, top, bottom)
                 mix(values, darker[index - 1], fall)

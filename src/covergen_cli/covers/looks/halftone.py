@@ -11,7 +11,7 @@ from scipy import ndimage
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import on_paper, paper
-from covergen_cli.covers.looks.raster import edge, enlarge, mix
+from covergen_cli.covers.looks.raster import edge, enlarge, filled, mix
 from covergen_cli.covers.looks.screens import dots
 from covergen_cli.measures.colour import oklab_to_srgb, oklch
 
@@ -53,8 +53,7 @@ class Halftone(Look):
         sheet = paper(rng)
 
         def draw(top: int, bottom: int) -> Array:
-            values = np.empty((bottom - top, size, 3), dtype=np.float32)
-            values[:] = flats[0]
+            values = filled(flats[0], bottom - top, size)
             for layer, flat in zip(layers, flats[1:], strict=True):
                 mix(values, flat, edge(layer, size, top, bottom))
             printed = dots(np.clip(enlarge(plate, size, top, bottom), 0, 1), size, top, self.pitch, self.angle)
@@ -66,7 +65,7 @@ class Halftone(Look):
     def _plate(self, sketch: Sketch, amount: Array) -> Array:
         """Return the ink's amount, half of it even in each region, so that forms have edges."""
         means = ndimage.mean(amount, sketch.labels, np.arange(len(sketch.palette.hexes)))
-        even = sketch.plate(np.nan_to_num(means)[:, None].astype(np.float32), _PLATE)[..., 0]
+        even = sketch.plate(np.nan_to_num(means)[:, None].astype(np.float32), _PLATE)[0]
         return 0.5 * even + 0.5 * enlarge(amount, _PLATE, 0, _PLATE)
 
 

@@ -123,14 +123,14 @@ class Poster(Look):
         sheet = paper(rng)
 
         def draw(top: int, bottom: int) -> Array:
-            values = np.zeros((bottom - top, size, 3), dtype=np.float32)
+            values = np.zeros((3, bottom - top, size), dtype=np.float32)
             for tile in tiles:
                 left, right = round(tile.left * size), round((tile.left + tile.side) * size)
                 upper, lower = round(tile.top * size), round((tile.top + tile.side) * size)
                 first, last = max(top, upper), min(bottom, lower)
                 if first < last:
-                    part = values[first - top : last - top, left:right]
-                    part[:] = colours[tile.ground]
+                    part = values[:, first - top : last - top, left:right]
+                    part[:] = colours[tile.ground][:, None, None]
                     y = ((np.arange(first, last, dtype=np.float32) + 0.5 - upper) / (lower - upper))[:, None]
                     x = ((np.arange(right - left, dtype=np.float32) + 0.5) / (right - left))[None, :]
                     inside = SHAPES[tile.shape].inside(*turned(x, y, tile.turns)) * np.float32(right - left)

@@ -38,9 +38,9 @@ def draw(stripe_at: Callable[[int], Callable[[int, int], Array]], size: int) -> 
     def fill(top: int) -> None:
         bottom = min(side, top + rows)
         values = stripe(top, bottom)
-        np.multiply(values, 255, out=values)
+        values *= 255
         np.rint(values, out=values)
-        pixels[top:bottom] = np.clip(values, 0, 255, out=values)
+        pixels[top:bottom] = np.clip(values, 0, 255, out=values).transpose(1, 2, 0)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, side, rows)))
@@ -51,10 +51,10 @@ def draw(stripe_at: Callable[[int], Callable[[int, int], Array]], size: int) -> 
 def enlarge(field: Array, size: int, top: int, bottom: int) -> Array:
     """Return rows ``top`` to ``bottom`` of a square field ``(n, n)`` that is resized to ``size`` by bicubic filtering.
 
-    A field ``(n, n, c)`` gives ``(bottom − top, size, c)``.
+    Fields ``(c, n, n)`` give ``(c, bottom − top, size)``.
     """
     if field.ndim == 3:
-        return np.stack([enlarge(field[..., i], size, top, bottom) for i in range(field.shape[2])], axis=-1)
+        return np.stack([enlarge(one, size, top, bottom) for one in field])
     scale = field.shape[0] / size
     box = (0, top * scale, field.shape[1], bottom * scale)
     image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
@@ -73,19 +73,28 @@ def with_slope(field: Array, size: int, top: int, bottom: int) -> tuple[Array, A
 def edge(field: Array, size: int, top: int, bottom: int) -> Array:
     """Return how much of each pixel of some rows lies where a field is above 0; the edge is one pixel wide."""
     values, down, right = with_slope(field, size, top, bottom)
-    return cover(values / (np.hypot(down, right) + np.float32(1e-6)))
+    return cover(values / steepness(down, right))
+
+
+def steepness(down: Array, right: Array) -> Array:
+    """Return the length of slopes, a little above 0 everywhere."""
+    return np.sqrt(down * down + right * right + np.float32(1e-12))
 
 
 def cover(distance: Array) -> Array:
     """Return how much of each pixel lies inside a form, from the distance to its edge in pixels, positive inside."""
-    return np.asarray(np.clip(distance + np.float32(0.5), 0, 1))
+    return np.clip(distance + np.float32(0.5), 0, 1)
 
 
-def mix(below: Array, above: Array, share: Array) -> Array:
-    """Lay a colour ``(3,)`` or ``(h, w, 3)`` over ``below`` ``(h, w, 3)`` in place, by the ``share`` ``(h, w)``."""
+def filled(colour: Array, rows: int, size: int) -> Array:
+    """Return rows ``(c, rows, size)`` of one colour ``(c,)``."""
+    return np.broadcast_to(colour[:, None, None], (len(colour), rows, size)).copy()
+
+
+def mix(below: Array, above: Array, share: Array) -> None:
+    """Lay a colour ``(c,)`` or ``(c, h, w)`` over ``below`` ``(c, h, w)`` in place, by the ``share`` ``(h, w)``."""
     if share.max() > 0:
-        below += share[..., None] * (above - below)
-    return below
+        below += share * ((above[:, None, None] if above.ndim == 1 else above) - below)
 
 
 def blur(field: Array, share: float) -> Array:

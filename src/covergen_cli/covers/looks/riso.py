@@ -7,14 +7,15 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from scipy import ndimage
 
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.palette import Palette
 from covergen_cli.covers.looks.paper import noise, on_paper, paper
-from covergen_cli.covers.looks.raster import enlarge
+from covergen_cli.covers.looks.raster import enlarge, filled
 from covergen_cli.covers.looks.screens import dots, grain, grains
-from covergen_cli.measures.colour import oklab_to_srgb, srgb_to_oklab
+from covergen_cli.measures.colour import srgb_to_oklab
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
@@ -75,14 +76,13 @@ class Riso(Look):
         sheet = PAPER.rgb[0]
         inks = self._inks(sketch)
         amounts = self._printed(sketch, inks)
-        planes = [self._out_of_register(amounts[..., i], rng) for i in range(self.inks)]
+        planes = [self._out_of_register(one, rng) for one in amounts]
         screens = [grains(rng) for _ in range(self.inks)] if self.screen == "grain" else []
-        mottle = [noise(rng, 0.004, 512) for _ in range(self.inks)]
+        mottle = [noise(rng, 0.004, 256) for _ in range(self.inks)]
         specks, relief = noise(rng, 0.0007), paper(rng)
 
         def draw(top: int, bottom: int) -> Array:
-            values = np.empty((bottom - top, size, 3), dtype=np.float32)
-            values[:] = sheet
+            values = filled(sheet, bottom - top, size)
             bare = np.clip((enlarge(specks, size, top, bottom) - 2.6) * 2, 0, 1)
             for index, plane in enumerate(planes):
                 amount = np.clip(enlarge(plane, size, top, bottom), 0, 1)
@@ -92,18 +92,18 @@ class Riso(Look):
                     ink = dots(amount, size, top, self.pitch, _ANGLES[index])
                 uneven = 1 - self.texture * np.clip(0.1 + 0.06 * enlarge(mottle[index], size, top, bottom), 0, 0.4)
                 ink *= uneven * (1 - self.texture * np.roll(bare, 37 * index, axis=1))
-                values *= 1 - ink[..., None] * (1 - inks[index] / sheet)
+                values *= 1 - ink * (1 - inks[index] / sheet)[:, None, None]
             return on_paper(values, relief, size, top, bottom, 0.02 * self.texture)
 
         return draw
 
     def _printed(self, sketch: Sketch, inks: Array) -> Array:
-        """Return the amount of each ink, ``(n, n, inks)``: two thirds flat in each region, one third as the picture."""
+        """Return the amount of each ink, ``(inks, n, n)``: two thirds flat in each region, one third as the picture."""
         densities = _density(inks, PAPER.rgb[0])
         flat = _amounts(_density(sketch.palette.rgb, PAPER.rgb[0]), densities, 200)
-        target = oklab_to_srgb(sketch.lab[::4, ::4]).astype(np.float32) / 255
+        target = sketch.graded[::4, ::4]
         picture = _amounts(_density(target.reshape(-1, 3), PAPER.rgb[0]), densities, 60)
-        picture = picture.reshape(*target.shape[:2], self.inks)
+        picture = picture.T.reshape(self.inks, *target.shape[:2])
         amounts = sketch.plate(flat, _PLATE)
         mixed = 0.68 * amounts + 0.32 * enlarge(picture, _PLATE, 0, _PLATE)
         return np.clip(1.15 * mixed - 0.04, 0, 1).astype(np.float32)
@@ -123,14 +123,7 @@ class Riso(Look):
     def _out_of_register(self, plane: Array, rng: np.random.Generator) -> Array:
         """Return a plane moved by less than a few pixels, its edges repeated."""
         moved = rng.uniform(-1, 1, 2) * self.shift / 1000 * len(plane)
-        pad = 4
-        wide = np.pad(plane, pad, mode="edge")
-        y, x = (np.clip(np.arange(len(plane)) + pad - step, 0, len(wide) - 1.001) for step in moved)
-        rows, columns = y.astype(int), x.astype(int)
-        down, right = (y - rows)[:, None].astype(np.float32), (x - columns)[None, :].astype(np.float32)
-        upper = wide[rows][:, columns] * (1 - right) + wide[rows][:, columns + 1] * right
-        lower = wide[rows + 1][:, columns] * (1 - right) + wide[rows + 1][:, columns + 1] * right
-        return np.asarray(upper * (1 - down) + lower * down, dtype=np.float32)
+        return np.asarray(ndimage.shift(plane, moved, order=1, mode="nearest"))
 
 
 def _density(rgb: Array, sheet: Array) -> Array:

@@ -8,16 +8,19 @@ import numpy as np
 from scipy import special
 
 from covergen_cli.covers.looks.paper import noise
-from covergen_cli.covers.looks.raster import coordinates, cover, enlarge
+from covergen_cli.covers.looks.raster import coordinates, cover, steepness, with_slope
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
 
 
+_STEPS = 1024
+
+
 def _spot_levels() -> Array:
-    """Return the quantiles of the spot function, so that a tone of 0.3 covers 30 % of the paper."""
+    """Return the quantiles of the spot function, from the highest, so that a tone of 0.3 covers 30 % of the paper."""
     u = (np.arange(512) + 0.5) / 512 * np.pi
-    return np.asarray(np.quantile(np.cos(u)[:, None] * np.cos(u)[None, :], np.linspace(0, 1, 257)).astype(np.float32))
+    return np.quantile(np.cos(u)[:, None] * np.cos(u)[None, :], np.linspace(1, 0, _STEPS + 1)).astype(np.float32)
 
 
 _LEVELS = _spot_levels()
@@ -34,16 +37,14 @@ def dots(amount: Array, size: int, top: int, pitch: float, angle_degrees: float)
         angle_degrees: of the screen.
     """
     x, y = coordinates(size, top, top + len(amount))
-    angle = np.deg2rad(angle_degrees)
-    turn = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32) * np.float32(np.pi * pitch)
-    along, aside = x * turn[0] + y * turn[1], y * turn[0] - x * turn[1]
     # cos·cos has its dots on a lattice turned by 45° against its axes.
-    u, v = along + aside, along - aside
-    cos_u, cos_v = np.cos(u), np.cos(v)
+    angle, wave = np.deg2rad(angle_degrees + 45), np.float32(np.pi * np.sqrt(2) * pitch)
+    across, down = np.float32(np.cos(angle)) * wave, np.float32(np.sin(angle)) * wave
+    cos_u = np.cos(across * x) * np.cos(down * y) - np.sin(across * x) * np.sin(down * y)
+    cos_v = np.cos(down * x) * np.cos(across * y) + np.sin(down * x) * np.sin(across * y)
     spot = cos_u * cos_v
-    slope = np.sqrt(np.maximum(cos_u**2 + cos_v**2 - 2 * spot**2, 1e-4)) * np.float32(np.pi * np.sqrt(2) * pitch / size)
-    level = np.interp(1 - amount, np.linspace(0, 1, 257), _LEVELS).astype(np.float32)
-    ink = cover((spot - level) / slope)
+    slope = np.sqrt(np.maximum(cos_u * cos_u + cos_v * cos_v - 2 * spot * spot, np.float32(1e-4))) * (wave / size)
+    ink = cover((spot - _LEVELS[(amount * _STEPS + np.float32(0.5)).astype(np.int16)]) / slope)
     ink[amount < 0.01] = 0
     return ink
 
@@ -56,6 +57,5 @@ def grains(rng: np.random.Generator, softness: float = 0.00055) -> Array:
 
 def grain(amount: Array, field: Array, size: int, top: int, bottom: int) -> Array:
     """Return the ink ``(rows, size)`` in [0, 1] of a random screen, whose grains have edges one pixel wide."""
-    blobs = enlarge(field, size, top, bottom)
-    down, right = np.gradient(blobs)
-    return cover((amount - blobs) / np.maximum(np.hypot(down, right), np.float32(0.02)))
+    blobs, down, right = with_slope(field, size, top, bottom)
+    return cover((amount - blobs) / np.maximum(steepness(down, right), np.float32(0.02)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from covergen_cli.covers.looks.palette import AXES, Palette, cluster, grade, owners, palette_of
-from covergen_cli.covers.looks.raster import blur, components, edge, enlarge, mix
+from covergen_cli.covers.looks.raster import blur, components, edge, enlarge, filled, mix
 from covergen_cli.measures.colour import oklab_to_srgb, srgb_to_oklab
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SIDE = 256
 """Side of the fields that forms are drawn from."""
 _FINE = 512
+_DARK = 0.6
+"""Mean lightness below which a picture is dark."""
 _ENOUGH = 0.16
 """Range of lightness from which on a picture has enough forms of its own."""
 
@@ -28,15 +31,19 @@ class Sketch:
     """A picture, ready to be drawn.
 
     Args:
-        lab: the picture in OKLab, float32 ``(512, 512, 3)``, its lightness and chroma graded.
+        lab: the picture in OKLab, float32 ``(512, 512, 3)``, as it came.
         tone: float32 ``(256, 256)`` from 0 (dark) to 1 (light), smooth, using its whole range evenly.
         palette: the colours to draw with.
+        locked: whether the palette is another one than the picture's.
         labels: the palette's colour of each pixel, ``(256, 256)``, without small islands.
+        points: the picture in OKLab, ``(256, 256, 3)``, smooth, its lightness stretched to [0, 1].
+        centres: of the clusters that the palette's colours stand for, ``(k, 3)``, among the points.
     """
 
     lab: Array
     tone: Array
     palette: Palette
+    locked: bool
     labels: npt.NDArray[np.integer]
     points: Array
     centres: Array
@@ -51,12 +58,22 @@ class Sketch:
         return np.asarray(blur((self.labels >= index).astype(np.float32), softness) - np.float32(0.5))
 
     def plate(self, values: Array, side: int, softness: float = 0.008) -> Array:
-        """Return ``(side, side, c)`` with the values ``(k, c)`` of the palette's colours in their regions, crisp."""
-        plate = np.empty((side, side, values.shape[1]), dtype=np.float32)
-        plate[:] = values[0]
+        """Return ``(c, side, side)`` with the values ``(k, c)`` of the palette's colours in their regions, crisp."""
+        plate = filled(values[0], side, side)
         for index in range(1, len(values)):
             mix(plate, values[index], edge(self.layer(index, softness), side, 0, side))
         return plate
+
+    @cached_property
+    def graded(self) -> Array:
+        """The picture in sRGB, float32 ``(512, 512, 3)``, its lightness and chroma graded."""
+        lab = _recoloured(self.tone, self.palette) if self.locked else _graded(self.lab, self.points[..., 0])
+        return oklab_to_srgb(lab).astype(np.float32) / 255
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether the picture in the colours of the palette is dark, so that lines on it had better be light."""
+        return float(self.shares @ self.palette.lab[:, 0]) < _DARK
 
     @property
     def shares(self) -> Array:
@@ -103,9 +120,7 @@ def sketch_of(picture: Image.Image, seed: int, count: int, palette: Palette | No
     centres, shares = cluster(smooth[2::4, 2::4].reshape(-1, 3), count)
     colours = palette or palette_of(grade(_in_place(centres, shares, lab[..., 0]), shares))
     labels = components(owners(smooth, centres), 0.004)
-    even = _even(tone)
-    shown = _recoloured(even, palette) if palette else _graded(fine, tone)
-    return Sketch(shown, even, colours, labels, smooth, centres)
+    return Sketch(fine, _even(tone), colours, palette is not None, labels, smooth, centres)
 
 
 def _square(picture: Image.Image) -> Image.Image:
@@ -155,14 +170,13 @@ def _even(tone: Array) -> Array:
 
 
 def _graded(lab: Array, tone: Array) -> Array:
-    """Return the picture ``(512, 512, 3)`` with the given tones, bent around its mean, and more chroma, inside sRGB."""
+    """Return the picture ``(512, 512, 3)`` with the given tones, bent around its mean, and more chroma."""
     aim = 0.12 + 0.85 * np.clip(enlarge(tone, _FINE, 0, _FINE), 0, 1)
     mean = float(np.clip(lab[..., 0].mean(), 0.34, 0.78))
     aim = aim ** (np.log(mean) / np.log(float(aim.mean())))
     # The fine structure is not in the tones, which are smooth.
     lightness = np.clip(aim + lab[..., 0] - blur(lab[..., 0], 0.006), 0.06, 0.98)
-    graded = np.concatenate([lightness[..., None], 1.3 * lab[..., 1:]], axis=-1).astype(np.float32)
-    return srgb_to_oklab(oklab_to_srgb(graded))
+    return np.concatenate([lightness[..., None], 1.3 * lab[..., 1:]], axis=-1).astype(np.float32)
 
 
 def _recoloured(tone: Array, palette: Palette) -> Array:
