@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from covergen_cli.diffusion.noise_schedule import signal_and_noise
 from covergen_cli.diffusion.objective import (
     MIN_SNR_GAMMA,
     TIME_SHIFT,
@@ -15,7 +16,6 @@ from covergen_cli.diffusion.objective import (
     fixed_draws,
     item_losses,
     paired_gap,
-    signal_and_noise,
     target_of,
     time_weights,
     times_at,
@@ -77,8 +77,8 @@ def test_times_lie_in_the_unit_interval_and_repeat_with_the_seed() -> None:
 
 
 def test_an_unknown_beta_schedule_is_refused(pair) -> None:
-    with pytest.raises(ModelError, match="squaredcos_cap_v2"):
-        add_noise(EPSILON | {"beta_schedule": "squaredcos_cap_v2"}, *pair, torch.zeros(4))
+    with pytest.raises(ModelError, match="cannot follow the base's scheduler: sine"):
+        add_noise(EPSILON | {"beta_schedule": "sine"}, *pair, torch.zeros(4))
 
 
 def test_an_unknown_prediction_type_is_refused(pair) -> None:

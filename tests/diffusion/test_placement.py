@@ -12,27 +12,35 @@ from tiny import tiny_base
 GB = 10**9
 
 
+SD15, REFINER, XL = 2.2 * GB, 4.9 * GB, 5.3 * GB
+LOW = {"piecewise": True, "tiled": True}
+
+
 @pytest.mark.parametrize(
-    ("total", "settings", "side", "expected"),
+    ("total", "models", "settings", "side", "expected"),
     [
-        (None, {}, 512, Placement()),
-        (None, {"refine": True}, 1024, Placement()),
-        (None, {"low_memory": True}, 512, Placement(piecewise=True)),
-        (None, {"batch_size": 4}, 512, Placement(batch=4)),
-        (80 * GB, {}, 512, Placement(batch=8)),
-        (80 * GB, {"refine": True}, 1024, Placement(batch=8)),
-        (24 * GB, {"refine": True}, 1024, Placement(batch=1)),
-        (15.8 * GB, {"refine": True}, 1024, Placement(batch=1)),
-        (12 * GB, {"refine": True}, 1024, Placement(together=False)),
-        (12 * GB, {}, 512, Placement(batch=6)),
-        (6 * GB, {}, 512, Placement(piecewise=True)),
-        (6 * GB, {"refine": True}, 1024, Placement(together=False, piecewise=True)),
-        (24 * GB, {"refine": True, "low_memory": True}, 1024, Placement(together=False, piecewise=True)),
-        (24 * GB, {"batch_size": 2}, 512, Placement(batch=2)),
+        (None, [SD15], {}, 512, {}),
+        (None, [SD15, REFINER], {}, 1024, {}),
+        (None, [SD15], {"low_memory": True}, 512, LOW),
+        (None, [SD15], {"batch_size": 4}, 512, {"batch": 4}),
+        (80 * GB, [SD15], {}, 512, {"batch": 8}),
+        (80 * GB, [SD15, REFINER], {}, 1024, {"batch": 8}),
+        (80 * GB, [XL], {}, 1024, {"batch": 8}),
+        (24 * GB, [SD15, REFINER], {}, 1024, {"batch": 1}),
+        (15.8 * GB, [SD15, REFINER], {}, 1024, {"tiled": True}),
+        (12 * GB, [SD15, REFINER], {}, 1024, {"together": False, "tiled": True}),
+        (12 * GB, [XL], {}, 1024, {"tiled": True}),
+        (12 * GB, [SD15], {}, 512, {"batch": 6}),
+        (6 * GB, [SD15], {}, 512, {"batch": 1}),
+        (3 * GB, [SD15], {}, 512, LOW),
+        (8 * GB, [XL], {}, 1024, LOW),
+        (6 * GB, [SD15, REFINER], {}, 1024, {"together": False, **LOW}),
+        (24 * GB, [SD15, REFINER], {"low_memory": True}, 1024, {"together": False, **LOW}),
+        (24 * GB, [SD15], {"batch_size": 2}, 512, {"batch": 2}),
     ],
 )
-def test_fitted_to_memory(total, settings, side, expected):
-    assert placement_for_memory(total, GenerateConfig(**settings), side) == expected
+def test_fitted_to_memory(total, models, settings, side, expected):
+    assert placement_for_memory(total, models, side, GenerateConfig(**settings)) == Placement(**expected)
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def test_a_piecewise_model_draws_the_same(bases):
     base, _ = bases
     before = asked(base)
     offload_layers(base, torch.device("cpu"))
-    prepare_model(base, torch.device("cpu"), Placement(piecewise=True))
+    prepare_model(base, torch.device("cpu"), Placement(piecewise=True, tiled=True))
     assert base.vae.use_tiling
     assert base.vae.use_slicing
     for one, other in zip(before, asked(base), strict=True):
@@ -90,13 +98,16 @@ def test_one_goes_before_the_other_comes():
     assert turns(Placement(together=False, piecewise=True)) == [("refiner.vae", "cpu"), ("base.vae", "meta")]
 
 
-def test_the_size_of_a_gpu_is_asked_of_it(monkeypatch):
+def test_the_size_of_a_gpu_and_of_the_models_is_asked_of_them(monkeypatch, bases):
     device = torch.device("cuda")
     properties = type("Properties", (), {"total_memory": 12 * GB})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
-    config = GenerateConfig(refine=True)
-    assert module.choose_placement(device, config, 1024) == placement_for_memory(12 * GB, config, 1024)
-    assert module.choose_placement(torch.device("cpu"), config, 1024) == Placement()
+    config = GenerateConfig()
+    sizes = [sum(p.numel() * 4 for part in (base.unet, base.vae) for p in part.parameters()) for base in bases]
+    assert module.choose_placement(device, bases, config) == placement_for_memory(12 * GB, sizes, 16, config)
+    assert module.choose_placement(torch.device("cpu"), bases, config) == Placement()
+    monkeypatch.setattr(properties, "total_memory", sum(sizes))
+    assert module.choose_placement(device, bases, config).piecewise
 
 
 def test_with_little_memory_the_starter_decodes_as_ever():
@@ -105,5 +116,5 @@ def test_with_little_memory_the_starter_decodes_as_ever():
     latents = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before = base.decode(latents)
-        prepare_model(base, torch.device("cpu"), Placement(piecewise=True))
+        prepare_model(base, torch.device("cpu"), Placement(piecewise=True, tiled=True))
         assert torch.equal(base.decode(latents), before)

@@ -9,6 +9,7 @@ from covergen_cli.diffusion.guidance import Term, guide
 from covergen_cli.diffusion.sampler import SCHEDULERS, Start, denoise, make_scheduler
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.models.base import load_base
+from covergen_cli.models.condition import Condition
 from tiny import tiny_base, tiny_sd_base
 
 
@@ -25,7 +26,7 @@ def epsilon(tmp_path_factory):
 
 
 def sample(base, conditions, seeds, steps, guidance, scheduler="own"):
-    return denoise(base, guide(conditions, base.null_tokens, guidance), seeds, steps, scheduler)
+    return denoise(base, guide(base.null, [(Condition(conditions), 1.0)], guidance), seeds, steps, scheduler)
 
 
 def tokens(seed=0, batch=1, count=8):
@@ -126,7 +127,7 @@ def test_the_same_call_gives_the_same_bits(flow):
 
 def test_guidance_one_never_asks_the_null_condition(flow):
     base, unet = counting(flow)
-    spoilt = dataclasses.replace(base, null_tokens=base.null_tokens * torch.nan)
+    spoilt = dataclasses.replace(base, null=Condition(base.null_tokens * torch.nan))
     latents = sample(spoilt, tokens(), [0], 3, 1.0)
     assert torch.isfinite(latents).all()
     assert unet.batches == [1, 1, 1]
@@ -150,7 +151,7 @@ def test_one_call_where_the_conditions_have_one_length(flow, count, batches):
 
 def test_both_ways_of_calling_agree(flow):
     shared = sample(flow, tokens(), [0], 2, 2.0)
-    longer = dataclasses.replace(flow, null_tokens=flow.null_tokens.repeat(1, 2, 1))
+    longer = dataclasses.replace(flow, null=Condition(flow.null_tokens.repeat(1, 2, 1)))
     assert torch.allclose(sample(longer, tokens(), [0], 2, 2.0), shared, atol=1e-4)
 
 
@@ -163,7 +164,7 @@ def test_every_step_is_reported_and_the_callback_can_stop(flow):
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        denoise(flow, [Term(1.0, tokens())], [0], 3, callback=callback)
+        denoise(flow, [Term(1.0, Condition(tokens()))], [0], 3, callback=callback)
     assert reported == [(1, 3), (2, 3)]
     assert not torch.is_inference_mode_enabled()
 
@@ -172,7 +173,7 @@ def test_every_step_is_reported_and_the_callback_can_stop(flow):
 def test_a_weaker_start_takes_fewer_steps(epsilon, strength, taken):
     start, reported = Start(torch.full((1, 4, 8, 8), 0.3), strength), []
     latents = denoise(
-        epsilon, [Term(1.0, tokens())], [0], 6, "euler", start, lambda *progress: reported.append(progress)
+        epsilon, [Term(1.0, Condition(tokens()))], [0], 6, "euler", start, lambda *progress: reported.append(progress)
     )
     assert reported == [(done, taken) for done in range(1, taken + 1)]
     assert torch.isfinite(latents).all()
@@ -180,8 +181,8 @@ def test_a_weaker_start_takes_fewer_steps(epsilon, strength, taken):
 
 def test_without_strength_the_picture_stays(epsilon):
     start = Start(torch.full((1, 4, 8, 8), 0.3), 0.01)
-    near = denoise(epsilon, [Term(1.0, tokens())], [0], 100, "euler", start)
-    far = denoise(epsilon, [Term(1.0, tokens())], [0], 4, "euler", dataclasses.replace(start, strength=1.0))
+    near = denoise(epsilon, [Term(1.0, Condition(tokens()))], [0], 100, "euler", start)
+    far = denoise(epsilon, [Term(1.0, Condition(tokens()))], [0], 4, "euler", dataclasses.replace(start, strength=1.0))
     assert (near - 0.3).abs().mean() < 0.2 * (far - 0.3).abs().mean()
 
 

@@ -18,12 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from covergen_cli.diffusion.noise_schedule import signal_and_noise, timesteps_at
 from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
 from covergen_cli.files import seed_from
-
-TRAIN_TIMESTEPS = 1000
-"""Timesteps of the forward process, as in every Stable Diffusion scheduler; time t in [0, 1] is timestep 1000·t."""
 
 TIME_SHIFT = 3.0
 """Shift s of the times of weighted training on a flow towards noise: their median is ``s / (1 + s)`` = 0.75.
@@ -34,28 +32,6 @@ half of the difference that audio makes to the loss was in the noisiest eighth o
 
 MIN_SNR_GAMMA = 5.0
 """γ of min-SNR weighting; the value of its authors."""
-
-
-def _alphas_cumprod(scheduler_config: Mapping[str, Any]) -> Tensor:
-    """Return ᾱ of the scheduler's betas, float32 ``(1000,)``; beta schedules as diffusers defines them."""
-    start, end = float(scheduler_config.get("beta_start", 0.00085)), float(scheduler_config.get("beta_end", 0.012))
-    kind = scheduler_config.get("beta_schedule", "scaled_linear")
-    if kind == "scaled_linear":
-        betas = torch.linspace(start**0.5, end**0.5, TRAIN_TIMESTEPS) ** 2
-    elif kind == "linear":
-        betas = torch.linspace(start, end, TRAIN_TIMESTEPS)
-    else:
-        raise ModelError(f"the base's scheduler has the beta schedule '{kind}', which training does not know")
-    return torch.cumprod(1 - betas, dim=0)
-
-
-def signal_and_noise(scheduler_config: Mapping[str, Any], times: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the factors of image and noise in ``x_t = signal·x_0 + noise·ε``, each ``(B,)``, at times in [0, 1]."""
-    if is_flow(scheduler_config):
-        return 1 - times, times
-    index = (times * TRAIN_TIMESTEPS).long().clamp(0, TRAIN_TIMESTEPS - 1)
-    alpha = _alphas_cumprod(scheduler_config).to(times.device)[index]
-    return alpha.sqrt(), (1 - alpha).sqrt()
 
 
 def _broadcast(values: Tensor, like: Tensor) -> Tensor:
@@ -120,8 +96,9 @@ def time_weights(scheduler_config: Mapping[str, Any], times: Tensor) -> Tensor:
         return torch.ones_like(times)
     signal, sigma = signal_and_noise(scheduler_config, times)
     ratio = (signal / sigma) ** 2
-    velocity = scheduler_config.get("prediction_type") == "v_prediction"
-    return ratio.clamp(max=MIN_SNR_GAMMA) / (ratio + 1 if velocity else ratio)
+    if scheduler_config.get("prediction_type") == "v_prediction":
+        return ratio.clamp(max=MIN_SNR_GAMMA) / (ratio + 1)
+    return (MIN_SNR_GAMMA / ratio).clamp(max=1)  # also where the ratio is 0
 
 
 def denoising_loss(
@@ -145,7 +122,8 @@ def denoising_loss(
     # Latents and noise are mixed in the precision of the latents; the U-Net computes in its own.
     dtype = getattr(unet, "dtype", latents.dtype)
     noisy, tokens = add_noise(scheduler_config, latents, noise, times).to(dtype), tokens.to(dtype)
-    predicted = unet(noisy, times * TRAIN_TIMESTEPS, encoder_hidden_states=tokens, return_dict=False)[0]
+    timesteps = timesteps_at(scheduler_config, times)
+    predicted = unet(noisy, timesteps, encoder_hidden_states=tokens, return_dict=False)[0]
     target = target_of(scheduler_config, latents, noise, times)
     return functional.mse_loss(predicted.float(), target.float(), reduction="none").flatten(1).mean(1)
 

@@ -1,11 +1,12 @@
 """Placement of models on a device, and the number of covers drawn at once, chosen by the memory of the device.
 
-The sizes are estimates from the published models in half precision: Stable Diffusion 1.5 takes 2.2 GB, the refiner
-4.9 GB, and drawing a cover of 512 pixels 1 GB. They have not been measured on a GPU.
+The memory that drawing takes beside the weights is an estimate: 1 GB for a cover of 512 pixels in half precision, and
+2 GB to decode it. It has not been measured on a GPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
     from covergen_cli.models.base import Base
 
 _GB = 10**9
-_BOTH_FIT_BYTES = 16 * _GB * 0.95
-"""GPUs sold as 16 GB report a little less."""
-_LITTLE_BYTES = 8 * _GB * 0.95
-_BASE_BYTES, _REFINER_BYTES, _DECODE_BYTES = 2.2 * _GB, 4.9 * _GB, 2 * _GB
-_COVER_BYTES = 1.0 * _GB
+_USED = 0.9
+"""Share of the memory that is used; GPUs report a little less than they are sold with, and drivers take some."""
+_DECODE_BYTES, _COVER_BYTES = 2.0 * _GB, 1.0 * _GB
 _COVER_SIDE = 512
 _MOST_AT_ONCE = 8
 """Sixteen items, with both sides of guidance, keep the largest GPUs busy."""
@@ -32,12 +31,14 @@ class Placement:
 
     Args:
         together: base and refiner both stay on the device; otherwise each is moved there before it is used.
-        piecewise: the U-Nets are moved layer by layer, and pictures are encoded and decoded in tiles.
+        piecewise: the U-Nets are moved layer by layer.
+        tiled: pictures are encoded and decoded in tiles.
         batch: number of covers drawn at once.
     """
 
     together: bool = True
     piecewise: bool = False
+    tiled: bool = False
     batch: int = 1
 
 
@@ -45,35 +46,46 @@ ONE_AT_A_TIME = Placement()
 """All models stay on the device, and covers are drawn one at a time."""
 
 
-def choose_placement(device: torch.device, config: GenerateConfig, side: int) -> Placement:
+def choose_placement(device: torch.device, models: Sequence[Base], config: GenerateConfig) -> Placement:
     """Return a placement for a device.
 
     Args:
         device: the device to compute on.
-        config: ``refine``, ``batch_size`` and ``low_memory`` are used here.
-        side: pixels per side of the largest picture that a model draws.
+        models: the base and, if covers are refined, the refiner; on the CPU.
+        config: ``batch_size`` and ``low_memory`` are used here.
     """
     total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return placement_for_memory(total, config, side)
+    side = max(model.native_size for model in models)
+    return placement_for_memory(total, [_bytes_of(model) for model in models], side, config)
 
 
-def placement_for_memory(total_bytes: int | None, config: GenerateConfig, side: int) -> Placement:
-    """Return a placement for an amount of memory; ``config`` and ``side`` as for :func:`choose_placement`.
+def _bytes_of(model: Base) -> int:
+    parameters = (parameter for part in (model.unet, model.vae) for parameter in part.parameters())
+    return sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+
+
+def placement_for_memory(
+    total_bytes: float | None, model_bytes: Sequence[float], side: int, config: GenerateConfig
+) -> Placement:
+    """Return a placement for an amount of memory; ``config`` as for :func:`choose_placement`.
 
     Args:
         total_bytes: memory of the GPU; ``None`` for a device that uses the machine's memory, where moving frees none.
+        model_bytes: sizes of the models' weights.
+        side: pixels per side of the largest picture that a model draws.
         config: the settings.
-        side: pixels per side.
     """
     if total_bytes is None:
-        return Placement(piecewise=config.low_memory, batch=config.batch_size or 1)
-    piecewise = config.low_memory or total_bytes < _LITTLE_BYTES
-    together = not config.refine or (not piecewise and total_bytes >= _BOTH_FIT_BYTES)
-    models = _BASE_BYTES + _REFINER_BYTES * config.refine if together else max(_BASE_BYTES, _REFINER_BYTES)
-    room = 0.9 * total_bytes - models - _DECODE_BYTES * (side / _COVER_SIDE) ** 2
-    covers = int(room / (_COVER_BYTES * (side / _COVER_SIDE) ** 2))
+        return Placement(piecewise=config.low_memory, tiled=config.low_memory, batch=config.batch_size or 1)
+    usable, larger = _USED * total_bytes, (side / _COVER_SIDE) ** 2
+    cover, decoding = _COVER_BYTES * larger, _DECODE_BYTES * larger
+    piecewise = config.low_memory or max(model_bytes) + cover > usable
+    together = len(model_bytes) == 1 or (not piecewise and sum(model_bytes) + cover <= usable)
+    free = usable - (sum(model_bytes) if together else max(model_bytes))
+    tiled = piecewise or decoding > free
+    covers = int((free if tiled else free - decoding) / cover)
     batch = config.batch_size or (1 if piecewise else max(1, min(_MOST_AT_ONCE, covers)))
-    return Placement(together=together, piecewise=piecewise, batch=batch)
+    return Placement(together=together, piecewise=piecewise, tiled=tiled, batch=batch)
 
 
 def prepare_model(model: Base, device: torch.device, placement: Placement) -> None:
@@ -81,7 +93,7 @@ def prepare_model(model: Base, device: torch.device, placement: Placement) -> No
     if device.type == "cuda":
         model.unet.to(memory_format=torch.channels_last)
     # AutoencoderTiny is small, and its tiling assumes eight pixels per latent, which not all of its kind have.
-    if placement.piecewise and type(model.vae).__name__ != "AutoencoderTiny":
+    if placement.tiled and type(model.vae).__name__ != "AutoencoderTiny":
         model.vae.enable_tiling()
         model.vae.enable_slicing()
     if placement.piecewise and device.type == "cuda":

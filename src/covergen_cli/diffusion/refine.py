@@ -1,7 +1,8 @@
 """The refiner's image-to-image pass over finished pictures (§3.4.4).
 
-Each picture is enlarged to the size that the refiner was trained on, encoded, noised as the strength says, and denoised
-again with the refiner's prompt, as in ``StableDiffusionXLImg2ImgPipeline`` of diffusers; a test compares the two.
+Each picture is resized to the size that the refiner was trained on, encoded, noised as the strength says, and denoised
+again with a prompt, as in the image-to-image pipelines of diffusers; tests compare the two. Any base with a text
+encoder can be the refiner.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from covergen_cli.diffusion.guidance import Term
+from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.resize import resize
 from covergen_cli.diffusion.sampler import OWN, Callback, Start, denoise
 from covergen_cli.files import seed_from
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.models.refiner import Refiner
+    from covergen_cli.models.base import Base
+    from covergen_cli.models.condition import Condition
 
 
 def refine_calls(config: GenerateConfig) -> int:
@@ -30,9 +32,11 @@ def refine_calls(config: GenerateConfig) -> int:
 
 @torch.inference_mode()
 def refine(
-    refiner: Refiner,
+    refiner: Base,
     pictures: Tensor,
     seeds: Sequence[int],
+    prompt: Condition,
+    negative: Condition,
     config: GenerateConfig,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -42,17 +46,17 @@ def refine(
         refiner: the loaded model.
         pictures: float ``(B, 3, H, H)`` in [-1, 1], on the CPU.
         seeds: one per picture, those that drew them; the refiner's noise is derived from them.
+        prompt: condition of the prompt, for all pictures or for each.
+        negative: condition of the negative prompt.
         config: strength, steps and guidance are used here.
         callback: as for :func:`~covergen_cli.diffusion.sampler.denoise`.
     """
-    model = refiner.model
-    enlarged = [resize((picture + 1) / 2, model.native_size) * 2 - 1 for picture in pictures]
-    start = Start(torch.cat([model.encode(picture[None]) for picture in enlarged]), config.refine_strength)
-    weights = (1 - config.refine_guidance, config.refine_guidance)
-    terms = [Term(weight, *refiner.conditions(which)) for which, weight in enumerate(weights) if weight]
+    resized = [resize((picture + 1) / 2, refiner.native_size) * 2 - 1 for picture in pictures]
+    start = Start(torch.cat([refiner.encode(picture[None]) for picture in resized]), config.refine_strength)
+    terms = guide(negative, [(prompt, 1.0)], config.refine_guidance)
     noise_seeds = [_refiner_seed(seed) for seed in seeds]
-    latents = denoise(model, terms, noise_seeds, config.refine_steps, OWN, start, callback)
-    return torch.cat([model.decode(latent[None]).float().cpu() for latent in latents])
+    latents = denoise(refiner, terms, noise_seeds, config.refine_steps, OWN, start, callback)
+    return torch.cat([refiner.decode(latent[None]).float().cpu() for latent in latents])
 
 
 def _refiner_seed(seed: int) -> int:

@@ -190,11 +190,11 @@ def _fitted(term: Term, base: Base, count: int) -> Term:
     Raises:
         ModelError: its tokens do not fit.
     """
-    tokens = term.tokens
+    tokens = term.condition.tokens
     if tokens.ndim != 3 or tokens.shape[0] not in {1, count} or tokens.shape[2] != base.cross_attention_dim:
         expected = (count, "K", base.cross_attention_dim)
         raise ModelError(f"conditioning tokens of shape {tuple(tokens.shape)} do not fit: expected {expected}")
-    return replace(term, tokens=tokens.to(base.device, base.dtype))
+    return replace(term, condition=term.condition.to(base.device, base.dtype))
 
 
 def _begin(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from covergen_cli.diffusion.objective import TRAIN_TIMESTEPS, derangement, fixed_draws, item_losses
+from covergen_cli.diffusion.objective import derangement, fixed_draws, item_losses
 from covergen_cli.evaluation.metrics import Difference, mean_estimate, paired_difference
 from covergen_cli.events import Progress
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Losses = Mapping[str, Array]
 
 CONDITIONS = ("true", "shuffled", "null", "mean")
+
+_TIMESTEPS = 1000
+"""Scale on which bands of noise are named, that of Stable Diffusion, whatever the base has."""
 
 BANDS = 5
 """Number of equal bands of timesteps; the number of draws is a multiple of it."""
@@ -128,7 +131,7 @@ def audio_use(losses: Losses, *, seed: int) -> dict[str, Any]:
     bands = []
     for number in range(BANDS):
         own, other = (_band(losses[name], number) for name in ("true", "shuffled"))
-        bounds = {"from": TRAIN_TIMESTEPS * number // BANDS, "to": TRAIN_TIMESTEPS * (number + 1) // BANDS}
+        bounds = {"from": _TIMESTEPS * number // BANDS, "to": _TIMESTEPS * (number + 1) // BANDS}
         bands.append(bounds | {"loss": mean_estimate(own), "gap": paired_difference(other - own, seed=seed)})
     return {
         "loss": {name: mean_estimate(values) for name, values in per_pair.items()},

@@ -14,7 +14,8 @@ import yaml
 
 from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
-from covergen_cli.diffusion.objective import signal_and_noise, target_of
+from covergen_cli.diffusion.noise_schedule import signal_and_noise
+from covergen_cli.diffusion.objective import target_of
 from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.files import SCHEMA, require_writable, sample_sha256, sha256_bytes
 from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
@@ -154,7 +155,13 @@ def _describe_base(reference: str) -> dict[str, Any]:
     nothing, time = torch.zeros(1, 1, 1, 1), torch.tensor([0.5])
     signal_and_noise(scheduler, time)
     target_of(scheduler, nothing, nothing, time)
-    width = read_model_json(folder / "unet" / "config.json").get("cross_attention_dim")
+    unet = read_model_json(folder / "unet" / "config.json")
+    if unet.get("addition_embed_type") is not None:
+        raise ModelError(
+            f"{reference} has the layout of Stable Diffusion XL, for which adapters cannot be trained yet",
+            hint="covergen generate draws with it by words: leave out --adapter.",
+        )
+    width = unet.get("cross_attention_dim")
     if not isinstance(width, int):
         raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
     return {
