@@ -41,6 +41,7 @@ REFINER = {
     "steps_offset": 1,
     "timestep_spacing": "leading",
 }
+TURBO = {**REFINER, "timestep_spacing": "trailing"}
 POOLED = 16
 ENCODER = {"name": "fake", "version": 1}
 
@@ -110,16 +111,40 @@ def tiny_sd_base(folder, cross_attention_dim=WIDTH, seed=0, prediction_type="eps
     return folder
 
 
+def tiny_turbo_base(folder, seed=0):
+    """Like sd-turbo: the parts of Stable Diffusion 2, noise predicted, timesteps spaced from the end."""
+    tiny_sd_base(folder, seed=seed)
+    write_json(folder / "scheduler" / "scheduler_config.json", TURBO)
+    return folder
+
+
 def tiny_refiner(folder, seed=0):
     """A refiner like that of Stable Diffusion XL, 32×32 pixels: text encoder with projection, time ids."""
-    time_ids = {"addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 5 * 8 + POOLED}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        tiny_unet(WIDTH, 16, addition_embed_type="text_time", **time_ids).save_pretrained(folder / "unet")
-        tiny_vae(scaling_factor=0.5, shift_factor=None, force_upcast=True).save_pretrained(folder / "vae")
-        write_json(folder / "scheduler" / "scheduler_config.json", REFINER)
+        _write_xl(folder, WIDTH, numbers=5)
         write_clip(folder, WIDTH, "_2")
+    index = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "requires_aesthetics_score": True}
+    write_json(folder / "model_index.json", {**index, "force_zeros_for_empty_prompt": False})
     return folder
+
+
+def tiny_xl_base(folder, seed=0):
+    """A base like Stable Diffusion XL, 32×32 pixels: two text encoders, side by side, and six time ids."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _write_xl(folder, 2 * WIDTH, numbers=6)
+        write_clip(folder, WIDTH, num_hidden_layers=2)
+        write_clip(folder, WIDTH, "_2")
+    write_json(folder / "model_index.json", {"_class_name": "StableDiffusionXLPipeline"})
+    return folder
+
+
+def _write_xl(folder, width, numbers):
+    shape = {"addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": numbers * 8 + POOLED}
+    tiny_unet(width, 16, addition_embed_type="text_time", **shape).save_pretrained(folder / "unet")
+    tiny_vae(scaling_factor=0.5, shift_factor=None, force_upcast=True).save_pretrained(folder / "vae")
+    write_json(folder / "scheduler" / "scheduler_config.json", REFINER)
 
 
 def write_clip(folder, width, suffix="", **settings):

@@ -63,7 +63,7 @@ def plain_loop(jobs, config):
     pipeline, encoder = load_pipeline(config, models), get_encoder(models.encoder_spec)
     base, scheduler = pipeline.base, make_scheduler(pipeline.base, config.scheduler)
     theirs = None if pipeline.refiner is None else refiner_pipeline(pipeline.refiner)
-    nothing = base.null_tokens if pipeline.negative is None else pipeline.negative.to(base.device, base.dtype)
+    nothing = (pipeline.negative or base.null).tokens
     for job in jobs:
         found = find_segment(job.input, SegmentConfig())
         clip = load(job.input, encoder.sample_rate_hz, found.start_seconds, found.end_seconds)
@@ -80,7 +80,7 @@ def plain_loop(jobs, config):
         picture = ((base.decode(latents)[0].float().cpu() + 1) / 2).clamp(0, 1)
         image = Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy())
         if theirs is not None:
-            image = refined(theirs, pipeline.refiner, image, config)
+            image = refined(theirs, pipeline, image, config)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         image.resize((config.size, config.size), Image.Resampling.LANCZOS).save(job.output)
 
@@ -90,11 +90,10 @@ def refiner_pipeline(refiner):
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLImg2ImgPipeline
 
     parts = {"text_encoder": None, "text_encoder_2": None, "tokenizer": None, "tokenizer_2": None}
-    model = refiner.model
     theirs = StableDiffusionXLImg2ImgPipeline(
-        vae=model.vae,
-        unet=model.unet,
-        scheduler=EulerDiscreteScheduler.from_config(model.scheduler_config),
+        vae=refiner.vae,
+        unet=refiner.unet,
+        scheduler=EulerDiscreteScheduler.from_config(refiner.scheduler_config),
         requires_aesthetics_score=True,
         add_watermarker=False,
         **parts,
@@ -103,15 +102,15 @@ def refiner_pipeline(refiner):
     return theirs
 
 
-def refined(theirs, refiner, image, config):
+def refined(theirs, pipeline, image, config):
     """One picture through their pipeline."""
-    (negative, negative_added), (tokens, added) = refiner.conditions(0), refiner.conditions(1)
+    prompt, negative = pipeline.refine_conditions
     return theirs(
-        prompt_embeds=tokens,
-        pooled_prompt_embeds=added["text_embeds"],
-        negative_prompt_embeds=negative,
-        negative_pooled_prompt_embeds=negative_added["text_embeds"],
-        image=image.resize((refiner.model.native_size,) * 2),
+        prompt_embeds=prompt.tokens,
+        pooled_prompt_embeds=prompt.added["text_embeds"],
+        negative_prompt_embeds=negative.tokens,
+        negative_pooled_prompt_embeds=negative.added["text_embeds"],
+        image=image.resize((pipeline.refiner.native_size,) * 2),
         strength=config.refine_strength,
         num_inference_steps=config.refine_steps,
         guidance_scale=config.refine_guidance,

@@ -1,11 +1,14 @@
-"""Words become tokens as transformers makes them, from local files alone."""
+"""Texts become tokens as transformers makes them, from local files alone."""
+
+from shutil import copytree, rmtree
 
 import pytest
 import torch
 
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.models.text import cached_text_tokens, embed_pooled_texts, embed_texts
-from tiny import POOLED, tiny_refiner, tiny_sd_base
+from covergen_cli.models.fingerprint import has_text_encoder, text_fingerprint
+from covergen_cli.models.text import TextEncoder
+from tiny import POOLED, tiny_refiner, tiny_sd_base, tiny_xl_base
 
 
 @pytest.fixture(scope="module")
@@ -13,50 +16,87 @@ def folder(tmp_path_factory):
     return tiny_sd_base(tmp_path_factory.mktemp("models") / "sd")
 
 
-def test_several_texts_are_those_of_the_library(folder):
+@pytest.fixture
+def encoder(folder):
+    return TextEncoder(folder, "f" * 64)
+
+
+def test_a_text_is_that_of_the_library(folder, encoder):
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    given = embed_texts(folder, ["a b", ""])
-    assert given.shape == (2, 77, 32)
-    ids = CLIPTokenizer.from_pretrained(folder / "tokenizer")(["a b", ""], padding="max_length", return_tensors="pt")
+    given = encoder.embed("a b")
+    assert given.tokens.shape == (1, 77, 32)
+    assert given.pooled is None
+    ids = CLIPTokenizer.from_pretrained(folder / "tokenizer")(["a b"], padding="max_length", return_tensors="pt")
     with torch.inference_mode():
         theirs = CLIPTextModel.from_pretrained(folder / "text_encoder")(ids.input_ids).last_hidden_state
-    assert torch.allclose(given, theirs, atol=1e-5)
-    assert not torch.allclose(given[0], given[1], atol=1e-2)
+    assert torch.allclose(given.tokens, theirs, atol=1e-5)
+    assert not torch.allclose(given.tokens, encoder.embed("").tokens, atol=1e-2)
 
 
-def test_the_refiners_texts(tmp_path):
-    words = embed_pooled_texts(tiny_refiner(tmp_path / "refiner"), ["a", "b"], "cpu", torch.float32)
-    assert (words.tokens.shape, words.pooled.shape) == ((2, 77, 32), (2, POOLED))
+@pytest.mark.parametrize(("make", "width"), [(tiny_refiner, 32), (tiny_xl_base, 64)], ids=["refiner", "xl"])
+def test_the_texts_of_xl(tmp_path, make, width):
+    found = TextEncoder(make(tmp_path / "model"), "").embed("a")
+    assert (found.tokens.shape, found.pooled.shape) == ((1, 77, width), (1, POOLED))
 
 
-def test_a_cached_text_is_embedded_once(folder, monkeypatch, isolated_home):
+def test_a_cached_text_is_embedded_once(folder, encoder, monkeypatch, isolated_home):
     import transformers
 
-    first = cached_text_tokens(folder, "a b", "f" * 64)
-    assert torch.equal(first, embed_texts(folder, ["a b"]))
+    first = encoder.embed("a b", cached=True)
+    assert torch.equal(first.tokens, encoder.embed("a b").tokens)
     assert len(list(isolated_home.rglob("null/*.safetensors"))) == 1
     monkeypatch.setattr(transformers, "CLIPTextModel", None)
-    assert torch.equal(cached_text_tokens(folder, "a b", "f" * 64), first)
+    again = TextEncoder(folder, "f" * 64)
+    assert torch.equal(again.embed("a b", cached=True).tokens, first.tokens)
     with pytest.raises(AttributeError):
-        cached_text_tokens(folder, "b", "f" * 64)
+        again.embed("b", cached=True)
 
 
-def test_loading_says_nothing(folder, capfd):
-    embed_texts(folder, ["a"])
+def test_a_cached_text_of_xl_keeps_its_pooled_vector(tmp_path):
+    folder = tiny_xl_base(tmp_path / "xl")
+    first = TextEncoder(folder, "").embed("a", cached=True)
+    assert torch.equal(TextEncoder(folder, "").embed("a", cached=True).pooled, first.pooled)
+
+
+def test_loading_says_nothing(encoder, capfd):
+    encoder.embed("a")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_text_that_is_too_long_is_not_cut_in_silence(folder):
-    assert embed_texts(folder, ["a " * 75]).shape == (1, 77, 32)
+def test_a_text_that_is_too_long_is_not_cut_in_silence(encoder):
+    assert encoder.count_tokens("a " * 75) == 75
+    assert encoder.embed("a " * 75).tokens.shape == (1, 77, 32)
     with pytest.raises(ConfigError, match="has 76 tokens; the model takes 75"):
-        embed_texts(folder, ["a " * 76])
+        encoder.embed("a " * 76)
 
 
 def test_pickled_weights_are_not_read(folder, tmp_path):
-    from shutil import copytree
-
     copy = copytree(folder, tmp_path / "sd")
     (copy / "text_encoder" / "model.safetensors").rename(copy / "text_encoder" / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
-        embed_texts(copy, ["a"])
+        TextEncoder(copy, "").embed("a")
+
+
+def test_a_text_encoder_needs_its_tokenizer(folder, tmp_path):
+    copy = copytree(folder, tmp_path / "sd")
+    assert has_text_encoder(copy)
+    rmtree(copy / "tokenizer")
+    assert not has_text_encoder(copy)
+
+
+def test_a_damaged_tokenizer(folder, tmp_path):
+    copy = copytree(folder, tmp_path / "sd")
+    (copy / "tokenizer" / "vocab.json").write_text("{")
+    with pytest.raises(ModelError, match="the tokenizer of"):
+        TextEncoder(copy, "").count_tokens("a")
+
+
+def test_the_fingerprint_covers_both_encoders_of_xl(tmp_path):
+    folder = tiny_xl_base(tmp_path / "xl")
+    before = text_fingerprint(folder)
+    for part in ("text_encoder", "text_encoder_2"):
+        weights = folder / part / "model.safetensors"
+        weights.write_bytes(weights.read_bytes() + b"x")
+        assert text_fingerprint(folder) != before
+        before = text_fingerprint(folder)

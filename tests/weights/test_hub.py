@@ -3,18 +3,18 @@
 import hashlib
 import json
 import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import load_base
-from covergen_cli.models.refiner import load_refiner
 from covergen_cli.weights import hub as hub_module
-from covergen_cli.weights.hub import KNOWN, resolve, revision_of
+from covergen_cli.weights.catalogue import inspect
+from covergen_cli.weights.hub import KNOWN, NotFetchedError, resolve, revision_of
 from covergen_cli.weights.hub_cache import find_model
-from tiny import tiny_refiner, tiny_sd_base
+from covergen_cli.weights.layout import wanted_files
+from tiny import tiny_base, tiny_refiner, tiny_sd_base, tiny_xl_base
 from weights.conftest import COMMIT
 
 
@@ -78,6 +78,7 @@ def test_a_mistyped_run_folder_is_no_hub_id(tmp_path, monkeypatch):
 def test_known_models_are_pinned_to_a_commit():
     assert all(len(model.revision) == 40 for model in KNOWN.values())
     assert KNOWN["sd15"].repo_id == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert KNOWN["sdxl-refiner"].revision == "5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
 
 
 def test_a_known_model_is_downloaded_once(hub):
@@ -104,42 +105,142 @@ def test_an_incomplete_download_is_completed(hub, gap):
     assert (folder / gap / "config.json").is_file()
 
 
+@pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(
-    ("make", "kind", "half"), [(tiny_sd_base, "base", False), (tiny_refiner, "refiner", True)], ids=["base", "refiner"]
+    ("make", "kind"),
+    [(tiny_sd_base, "base"), (tiny_xl_base, "base"), (tiny_refiner, "refiner"), (tiny_base, "base")],
+    ids=["sd", "xl", "refiner", "flow"],
 )
 def test_what_is_fetched_is_what_is_needed(tmp_path, make, kind, half):
-    """A model of the published layout, less every file that the patterns leave out, still loads."""
-    import torch
-
+    """A model of the published layout, less every file that is left out, still loads."""
     whole = make(tmp_path / "whole")
-    patterns = hub_module._PATTERNS[kind]
+    files = {}
     for path in [path for path in whole.rglob("*") if path.is_file()]:
         name = path.relative_to(whole).as_posix()
-        if half and path.suffix == ".safetensors":
-            name = name.replace(".safetensors", ".fp16.safetensors")
-        if any(fnmatch(name, pattern) for pattern in patterns):
-            write(tmp_path / "fetched" / name, path.read_bytes())
-    folder = str(tmp_path / "fetched")
-    if kind == "base":
-        assert load_base(folder).null_tokens.shape == (1, 77, 32)
-    else:
-        assert load_refiner(folder, "a", "b", "cpu", torch.float32).texts.tokens.shape == (2, 77, 32)
+        files[name] = path
+        if path.suffix == ".safetensors" and "null" not in name:
+            files[name.replace(".safetensors", ".fp16.safetensors")] = path
+            files[name.replace(".safetensors", ".bin")] = path
+    wanted = wanted_files(list(files), kind, half=half)
+    for name in wanted:
+        write(tmp_path / "fetched" / name, files[name].read_bytes())
+    assert all(("fp16" in name) is half for name in wanted if name.endswith("model.safetensors"))
+    assert not any(name.endswith(".bin") for name in wanted)
+    load_base(str(tmp_path / "fetched"), kind=kind)
 
 
-def test_a_refiner_is_downloaded_in_half_precision(hub):
-    for part in ("unet", "vae"):
-        hub.files[f"{part}/diffusion_pytorch_model.fp16.safetensors"] = b"half"
-    folder = resolve("owner/name", "refiner")
-    assert (
-        sorted(path.name for path in folder.rglob("*.safetensors")) == ["diffusion_pytorch_model.fp16.safetensors"] * 2
-    )
+def weights(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors"))
+
+
+def add_halves(hub):
+    for name in [name for name in hub.files if name.endswith(".safetensors")]:
+        hub.files[name.replace(".safetensors", ".fp16.safetensors")] = b"half of " + name.encode()
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd-turbo"])
+@pytest.mark.parametrize("cuda", [True, False])
+def test_half_precision_on_cuda_and_never_both(hub, monkeypatch, name, cuda):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    add_halves(hub)
+    folder = resolve(name)
+    found = weights(folder)
+    assert [Path(path).parent.name for path in found] == ["text_encoder", "unet", "vae"]
+    assert all(path.endswith(".fp16.safetensors") is cuda for path in found)
+    assert find_model(KNOWN[name]) == folder
+    assert inspect(name).status == "complete"
+    hub.downloads.clear()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: not cuda)
+    assert resolve(name) == folder
+    assert hub.downloads == []
+
+
+def test_a_part_that_is_published_in_one_precision_only(hub, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    hub.files["unet/diffusion_pytorch_model.fp16.safetensors"] = b"half"
+    assert weights(resolve("sd15")) == [
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+
+
+def test_shards_come_with_their_index(hub, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    stem = "unet/diffusion_pytorch_model"
+    shards = [f"diffusion_pytorch_model.fp16-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {"weight_map": dict(zip("ab", shards, strict=True))}
+    hub.files |= {f"unet/{shard}": shard.encode() for shard in shards}
+    hub.files[f"{stem}.safetensors.index.fp16.json"] = json.dumps(index).encode()
+    folder = resolve("sd15")
+    assert weights(folder)[1:3] == [f"unet/{shard}" for shard in shards]
+    assert inspect("sd15").status == "complete"
+    (folder / "unet" / shards[1]).unlink()
+    assert shards[1] in inspect("sd15").problem
+
+
+def test_models_of_xls_size_come_in_half_precision_everywhere(hub):
+    hub.files["model_index.json"] = b'{"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["x", "y"]}'
+    add_halves(hub)
+    assert all("fp16" in path for path in weights(resolve("owner/name")))
     with pytest.raises(ModelError, match="there is no refiner nothing"):
         resolve("nothing", "refiner")
 
 
-def test_the_revision_of_the_refiner():
-    assert KNOWN["sdxl-refiner"].revision == "5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
-    assert KNOWN["sdxl-refiner"].patterns == hub_module.REFINER_PATTERNS
+def test_the_small_decoder_is_one_file_with_its_config(hub):
+    hub.files = {"config.json": b"{}", "diffusion_pytorch_model.safetensors": b"w", "taesd_decoder.safetensors": b"d"}
+    folder = resolve("taesd")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert inspect("taesd").status == "complete"
+
+
+REFINER_INDEX = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ({"_class_name": "FluxPipeline"}, "owner/name, a FluxPipeline: it has a transformer"),
+        ({"_class_name": "StableDiffusion3Pipeline"}, "a StableDiffusion3Pipeline: it has a transformer"),
+        ({"_class_name": "StableDiffusionInpaintPipeline"}, "fills in parts"),
+        ({"_class_name": "AuraFlowPipeline"}, "its layout is another one"),
+        (REFINER_INDEX, "refiner of Stable Diffusion XL, which draws from pictures only"),
+    ],
+    ids=lambda value: value["_class_name"] if isinstance(value, dict) else "",
+)
+def test_other_layouts_are_refused_before_their_weights(hub, tmp_path, index, message):
+    hub.files["model_index.json"] = json.dumps(index).encode()
+    with pytest.raises(ModelError, match=message):
+        resolve("owner/name")
+    assert hub.downloads == ["model_index.json"]
+    assert hub.requests <= 4
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=message.replace("owner/name, ", "")):
+        resolve(str(tmp_path / "here"))
+
+
+def test_the_refiner_of_xl_is_fetched_as_a_refiner(hub):
+    hub.files["model_index.json"] = json.dumps(REFINER_INDEX).encode()
+    folder = resolve("owner/name", "refiner")
+    assert (folder / "unet" / "diffusion_pytorch_model.safetensors").is_file()
+    with pytest.raises(ModelError, match="draws from pictures only"):
+        resolve("owner/name")
+
+
+def test_a_hub_that_cannot_be_reached(hub, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match="sd15 cannot be downloaded: the hub cannot be reached"):
+        resolve("sd15")
+
+
+def test_what_would_be_fetched_is_named(hub):
+    with pytest.raises(NotFetchedError, match="sd-turbo is not on this machine yet") as caught:
+        resolve("sd-turbo", "refiner", fetch=False)
+    assert (caught.value.reference, caught.value.kind) == ("sd-turbo", "refiner")
+    assert hub.requests == 0
 
 
 def test_a_revision_can_be_named(hub):

@@ -18,7 +18,7 @@ from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
 from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.text import cached_text_tokens, embed_texts
+from covergen_cli.models.condition import Condition
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
     from covergen_cli.models.adapter import Adapter
-    from covergen_cli.models.refiner import Refiner
 
 
 @dataclass(frozen=True)
@@ -43,24 +42,26 @@ class CoverPipeline:
         adapter: in evaluation mode, on the base's device.
         base: the frozen image model.
         seconds: wall-clock time that loading took.
-        prompt: tokens of the prompt, ``(1, K, D)``; ``None`` for none.
-        negative: tokens of the negative prompt, ``(1, K, D)``; ``None`` for none.
+        prompt: condition of the prompt; ``None`` for none.
+        negative: condition of the negative prompt; ``None`` for none.
         refiner: the refiner; ``None`` when covers are not refined.
+        refine_conditions: prompt and negative prompt of the refiner.
         placement: how the models share the device.
     """
 
     adapter: Adapter
     base: Base
     seconds: float
-    prompt: Tensor | None = None
-    negative: Tensor | None = None
-    refiner: Refiner | None = None
+    prompt: Condition | None = None
+    negative: Condition | None = None
+    refiner: Base | None = None
+    refine_conditions: tuple[Condition, Condition] | None = None
     placement: Placement = ONE_AT_A_TIME
 
     @property
     def native_size(self) -> int:
         """Pixels per side of the pictures that the last model draws."""
-        return self.base.native_size if self.refiner is None else self.refiner.model.native_size
+        return (self.refiner or self.base).native_size
 
     @torch.inference_mode()
     def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Tensor:
@@ -93,17 +94,23 @@ class CoverPipeline:
         The values may not be finite, which :meth:`finish` and :meth:`save` check, picture by picture.
         """
         scale = 0.0 if config.no_audio else config.audio_scale
-        null = self.base.null_tokens
-        terms = guide(tokens, null, config.guidance, prompt=self.prompt, negative=self.negative, audio_scale=scale)
-        other = None if self.refiner is None else self.refiner.model
-        swap_models(self.base, other, self.placement)
+        swap_models(self.base, self.refiner, self.placement)
         counted = _counted(callback, 0, refine_calls(config))
+        terms = guide(self.negative or self.base.null, self._steps(tokens, scale), config.guidance)
         latents = denoise(self.base, terms, seeds, config.steps, config.scheduler, callback=counted)
         pictures = torch.cat([self.base.decode(latent[None]).float().cpu() for latent in latents])
-        if self.refiner is not None:
-            swap_models(self.refiner.model, self.base, self.placement)
-            pictures = refine(self.refiner, pictures, seeds, config, _counted(callback, config.steps, 0))
+        if self.refiner is not None and self.refine_conditions is not None:
+            swap_models(self.refiner, self.base, self.placement)
+            counted = _counted(callback, config.steps, 0)
+            pictures = refine(self.refiner, pictures, seeds, *self.refine_conditions, config, counted)
         return pictures
+
+    def _steps(self, song: Tensor, scale: float) -> list[tuple[Condition, float]]:
+        """Return the conditions of guidance after the first, each with its scale."""
+        null = self.base.null
+        if self.prompt is None:
+            return [*([(null, 1.0)] if self.negative else []), (Condition(song, null.expand(len(song)).added), scale)]
+        return [(self.prompt, 1.0), (self.prompt.behind(song), scale)]
 
     def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side.
@@ -156,7 +163,7 @@ class CoverPipeline:
 
     def _check(self, picture: Tensor) -> None:
         if not bool(torch.isfinite(picture).all()):
-            model = self.base if self.refiner is None else self.refiner.model
+            model = self.refiner or self.base
             hint = "Try --dtype bf16 or fp32, or less --guidance."
             raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
 
@@ -182,40 +189,35 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
     base = load_base(models.base_reference, "cpu", dtype)
     check_adapter_fits(loaded, base)
     make_scheduler(base, config.scheduler)
-    base = replace(base, null_tokens=base.null_tokens.to(device))
-    prompt, negative = _prompts(config, models)
-    refiner = _refiner(config, device, dtype)
-    side = base.native_size if refiner is None else refiner.model.native_size
-    placement = choose_placement(device, config, side)
-    for model in (base, *([] if refiner is None else [refiner.model])):
+    base = replace(base, null=base.null.to(device))
+    prompt = base.embed(config.prompt) if config.prompt else None
+    negative = _negative(base, config)
+    refiner = None
+    if config.refine:
+        refiner = load_base(config.refiner, "cpu", dtype, "refiner")
+        refiner = replace(refiner, null=refiner.null.to(device))
+    placement = choose_placement(device, [base] if refiner is None else [base, refiner], config)
+    for model in (base, *([] if refiner is None else [refiner])):
         prepare_model(model, device, placement)
     return CoverPipeline(
         adapter=loaded.adapter.to(device),
         base=base,
         seconds=time.monotonic() - started,
-        prompt=None if prompt is None else prompt.to(device),
-        negative=None if negative is None else negative.to(device),
+        prompt=prompt,
+        negative=negative,
         refiner=refiner,
+        refine_conditions=None if refiner is None else _refine_conditions(refiner, config),
         placement=placement,
     )
 
 
-def _prompts(config: GenerateConfig, models: Models) -> tuple[Tensor | None, Tensor | None]:
-    """Return the tokens of prompt and negative prompt, each ``(1, 77, D)``; ``None`` for bases without text encoder."""
-    if not models.has_text_encoder:
-        return None, None
-    prompt = embed_texts(models.base_folder, [config.prompt]) if config.prompt else None
-    negative = None
-    if config.negative == type(config).negative:
-        negative = cached_text_tokens(models.base_folder, config.negative or "", models.base_fingerprint)
-    elif config.negative:
-        negative = embed_texts(models.base_folder, [config.negative])
-    return prompt, negative
-
-
-def _refiner(config: GenerateConfig, device: torch.device, dtype: torch.dtype) -> Refiner | None:
-    if not config.refine:
+def _negative(base: Base, config: GenerateConfig) -> Condition | None:
+    """Return the condition of the negative prompt; ``None`` without one, and for bases without text encoder."""
+    if base.text is None or not config.negative:
         return None
-    from covergen_cli.models.refiner import load_refiner
+    return base.embed(config.negative, negative=True, cached=config.negative == type(config).negative)
 
-    return load_refiner(config.refiner, config.refine_prompt, config.negative, device, dtype)
+
+def _refine_conditions(refiner: Base, config: GenerateConfig) -> tuple[Condition, Condition]:
+    negative = refiner.embed(config.negative, negative=True) if config.negative else refiner.null
+    return refiner.embed(config.refine_prompt), negative

@@ -1,4 +1,6 @@
-"""The base: a frozen image model in Stable-Diffusion layout, read from any folder that diffusers writes.
+"""The base: a frozen image model in the layout of Stable Diffusion 1, 2 or XL, read from folders of diffusers.
+
+A refiner is loaded as a base, too: it draws from pictures rather than from noise (§3.4.4).
 
 ::
 
@@ -7,6 +9,7 @@
     FOLDER/scheduler/   scheduler_config.json
     FOLDER/null_condition/null.safetensors            key "null", (1, K0, D): the unconditional side of guidance
     FOLDER/text_encoder/ and tokenizer/               or, in its place, CLIP: its embedding of the empty prompt
+    FOLDER/text_encoder_2/ and tokenizer_2/           of Stable Diffusion XL; its refiner has no other
     FOLDER/upscaler/    config.json, upscaler.safetensors                    may be there; the starter has one
 
 ``diffusers`` and ``transformers`` take seconds to import and are imported when a base is loaded, not before.
@@ -16,13 +19,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors
 import torch
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.autoencoder_tiny import AutoencoderTiny
+from covergen_cli.models.condition import Condition, condition_of, is_refiner, is_xl
 from covergen_cli.models.fingerprint import (
     NULL_WEIGHTS,
     base_fingerprint,
@@ -32,7 +36,7 @@ from covergen_cli.models.fingerprint import (
     weight_files,
 )
 from covergen_cli.models.plain import load_plain
-from covergen_cli.models.text import cached_text_tokens, read_tokens
+from covergen_cli.models.text import TextEncoder, TextTokens, read_tokens
 from covergen_cli.models.unet import UNet
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 from covergen_cli.weights import hub
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
     from covergen_cli.models.checkpoint import LoadedAdapter
 
 _AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+_TAESD_SCALE = 0.1822
+"""Scaling factor, rounded, of the autoencoder whose latents taesd decodes."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +59,30 @@ class Base:
         unet: a ``UNet2DConditionModel`` of diffusers, or our own of the same interface.
         vae: an ``AutoencoderKL`` or ``AutoencoderTiny`` of diffusers, or our own ``AutoencoderTiny``.
         scheduler_config: content of ``scheduler/scheduler_config.json``.
-        null_tokens: ``(1, K0, D)``, on the device.
+        null: the unconditional side of guidance, on the device.
         reference: how the user named it: ``starter``, ``sd15``, a path or a hub id.
         revision: the hub commit, where there is one.
         fingerprint: see :func:`covergen_cli.models.fingerprint.base_fingerprint`.
         native_size: pixels per side of the images that it was trained on.
+        text: its text encoders; ``None`` for a base that takes no texts.
         upscaler: enlarges its images, on the CPU; ``None`` for most bases.
     """
 
     unet: Any
     vae: Any
     scheduler_config: dict[str, Any]
-    null_tokens: Tensor
+    null: Condition
     reference: str
     revision: str | None
     fingerprint: str
     native_size: int
+    text: TextEncoder | None = None
     upscaler: Upscaler | None = None
+
+    @property
+    def null_tokens(self) -> Tensor:
+        """Tokens of the unconditional side of guidance, ``(1, K0, D)``."""
+        return self.null.tokens
 
     @property
     def device(self) -> torch.device:
@@ -112,10 +125,28 @@ class Base:
             return (encoded.latent_dist.mean - self._shift) * scale, encoded.latent_dist.std * scale
         return (encoded.latents - self._shift) * scale, None
 
+    def embed(self, text: str, *, negative: bool = False, cached: bool = False) -> Condition:
+        """Return the condition of a text, with ``(1, 77, D)`` tokens.
+
+        Args:
+            text: at most 75 tokens.
+            negative: it is that of the unconditional side.
+            cached: see :meth:`TextEncoder.embed`.
+
+        Raises:
+            ModelError: this base has no text encoder, or a damaged one.
+            ConfigError: the text is too long.
+        """
+        if self.text is None:
+            raise ModelError(f"{self.reference} understands no words: it has no text encoder with a tokenizer")
+        embedded = self.text.embed(text, cached=cached)
+        condition = condition_of(embedded, self.unet.config, self.native_size, negative=negative)
+        return condition.to(self.device, self.dtype)
+
     def in_precision(self, dtype: torch.dtype) -> Base:
         """Return this base with all weights converted to another dtype, in place."""
         return replace(
-            self, unet=self.unet.to(dtype=dtype), vae=self.vae.to(dtype=dtype), null_tokens=self.null_tokens.to(dtype)
+            self, unet=self.unet.to(dtype=dtype), vae=self.vae.to(dtype=dtype), null=self.null.to(dtype=dtype)
         )
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -138,50 +169,78 @@ class Base:
         }
 
 
-def load_base(reference: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Base:
-    """Load a base, frozen.
+def load_base(
+    reference: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    kind: Literal["base", "refiner"] = "base",
+) -> Base:
+    """Load a base or a refiner, frozen.
+
+    The autoencoder of Stable Diffusion XL overflows in float16; unless its configuration has ``force_upcast`` off, it
+    is loaded as float32.
 
     Args:
         reference: ``starter``, ``sd15``, a folder, or a hub id (``OWNER/NAME`` or ``OWNER/NAME@REVISION``).
         device: where to load it.
         dtype: of all weights.
+        kind: a base draws from noise; a refiner draws from pictures, needs a text encoder, and may be any base that
+            has one.
 
     Raises:
         ModelError: a part is missing, damaged, or does not fit the others, or the base cannot be downloaded.
     """
-    folder = hub.resolve(reference)
+    folder = hub.resolve(reference, kind)
     fingerprint = base_fingerprint(folder)
     scheduler_config = read_model_json(folder / "scheduler" / "scheduler_config.json")
     unet, vae = load_unet_and_vae(folder, device, dtype)
-    if unet.config.addition_embed_type is not None:
+    size = native_size(unet, vae, folder)
+    text = TextEncoder(folder, fingerprint) if has_text_encoder(folder) else None
+    if kind == "refiner" and text is None:
+        raise ModelError(f"{reference} is not a refiner: it has no text encoder", hint="Use sdxl-refiner or sd15.")
+    nothing = _null_text(folder, unet, text)
+    if kind == "base" and nothing.pooled is not None and is_refiner(unet.config, nothing.pooled.shape[1]):
         raise ModelError(
-            f"{folder}: the U-Net needs conditions other than tokens ({unet.config.addition_embed_type})",
-            hint="A base has the layout of Stable Diffusion 1 or 2; use the SDXL refiner with --refine.",
+            f"{reference} is the refiner of Stable Diffusion XL, which draws from pictures only",
+            hint="Use it with --refine.",
         )
-    null = _null_tokens(folder, unet.config.cross_attention_dim, fingerprint).to(device, dtype)
     return Base(
         unet=unet,
         vae=vae,
         scheduler_config=scheduler_config,
-        null_tokens=null,
+        null=condition_of(nothing, unet.config, size, negative=True).to(device, dtype),
         reference=reference,
         revision=hub.revision_of(folder),
         fingerprint=fingerprint,
-        native_size=native_size(unet, vae, folder),
+        native_size=size,
+        text=text,
         upscaler=load_upscaler(folder),
     )
 
 
-def load_unet_and_vae(
-    folder: Path, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype | None = None
-) -> tuple[Any, Any]:
+def with_fast_decoder(base: Base) -> Base:
+    """Return a base that decodes its latents with ``taesd``: in a fraction of the time, with a little less detail.
+
+    Raises:
+        ModelError: the base has latents of another kind, or the decoder is missing, damaged, or cannot be downloaded.
+    """
+    config = base.vae.config
+    if is_xl(base.unet.config) or round(config.scaling_factor, 4) != _TAESD_SCALE or config.latent_channels != 4:
+        raise ModelError(
+            f"taesd decodes the latents of Stable Diffusion 1 and 2; {base.reference} has others",
+            hint="Leave out --fast-decode.",
+        )
+    vae = _load_part(hub.resolve("taesd"), ("AutoencoderTiny",), base.device, base.vae.dtype)
+    return replace(base, vae=vae)
+
+
+def load_unet_and_vae(folder: Path, device: torch.device | str, dtype: torch.dtype) -> tuple[Any, Any]:
     """Load U-Net and autoencoder, frozen, and check that they fit each other.
 
     Args:
         folder: has the folders ``unet`` and ``vae``.
         device: where to load them.
-        dtype: of the weights.
-        vae_dtype: of the autoencoder's weights; ``None`` for the same.
+        dtype: of the weights; see :func:`load_base`.
 
     Returns:
         A ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``; where the autoencoder is an
@@ -190,7 +249,10 @@ def load_unet_and_vae(
     Raises:
         ModelError: a part is missing, damaged, or does not fit the other.
     """
-    vae = _load_part(folder / "vae", _AUTOENCODERS, device, vae_dtype or dtype)
+    configs = {part: read_model_json(folder / part / "config.json") for part in ("unet", "vae")}
+    xl = configs["unet"].get("addition_embed_type") is not None
+    overflows = xl and dtype == torch.float16 and configs["vae"].get("force_upcast", True)
+    vae = _load_part(folder / "vae", _AUTOENCODERS, device, torch.float32 if overflows else dtype)
     # A small autoencoder means a small base, for which importing diffusers would take longer than drawing.
     unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype, plain=isinstance(vae, AutoencoderTiny))
     if unet.config.in_channels != vae.config.latent_channels:
@@ -201,6 +263,8 @@ def load_unet_and_vae(
     width = unet.config.cross_attention_dim
     if not isinstance(width, int):
         raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
+    if getattr(vae.config, "latents_mean", None) is not None:
+        raise ModelError(f"{folder}: the autoencoder scales every latent channel differently, which is not supported")
     return unet, vae
 
 
@@ -252,21 +316,33 @@ def native_size(unet: Any, vae: Any, folder: Path) -> int:
     return side * _pixels_per_latent(vae)
 
 
-def _null_tokens(folder: Path, width: int, fingerprint: str) -> Tensor:
-    """Return the null condition, learned or CLIP's for the empty prompt: float32 ``(1, K0, D)`` on the CPU."""
-    learned = folder / NULL_WEIGHTS
+def _null_text(folder: Path, unet: Any, text: TextEncoder | None) -> TextTokens:
+    """Return what guidance takes for no condition: learned tokens, zeros, or the embedding of the empty text.
+
+    Zeros are what Stable Diffusion XL was trained with, unless its ``model_index.json`` says otherwise.
+    """
+    learned, width = folder / NULL_WEIGHTS, unet.config.cross_attention_dim
     if learned.is_file():
         null = read_tokens(learned)
-    elif has_text_encoder(folder):
-        null = cached_text_tokens(folder, "", fingerprint)
-    else:
+    elif text is None:
         raise ModelError(
             f"{folder} has no null condition: neither {NULL_WEIGHTS} nor text_encoder and tokenizer",
             hint="Guidance needs the tokens of the unconditional side.",
         )
-    if null.ndim != 3 or null.shape[0] != 1 or null.shape[2] != width:
-        raise ModelError(f"{folder}: the null condition has shape {tuple(null.shape)}; expected (1, tokens, {width})")
+    elif is_xl(unet.config) and _zeros_for_no_text(folder):
+        pooled = read_model_json(folder / "text_encoder_2" / "config.json").get("projection_dim", 0)
+        null = TextTokens(torch.zeros(1, 77, width), torch.zeros(1, pooled))
+    else:
+        null = text.embed("", cached=True)
+    shape = tuple(null.tokens.shape)
+    if len(shape) != 3 or shape[0] != 1 or shape[2] != width:
+        raise ModelError(f"{folder}: the null condition has shape {shape}; expected (1, tokens, {width})")
     return null
+
+
+def _zeros_for_no_text(folder: Path) -> bool:
+    index = folder / "model_index.json"
+    return not index.is_file() or bool(read_model_json(index).get("force_zeros_for_empty_prompt", True))
 
 
 def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
@@ -281,8 +357,9 @@ def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
             f"the adapter gives tokens {width} wide, but the base {base.reference} needs {base.cross_attention_dim}",
             hint="Use the base that the adapter was trained for.",
         )
-    trained_for = loaded.base.get("fingerprint")
-    if trained_for != base.fingerprint:
+    trained_for, revision = loaded.base.get("fingerprint"), loaded.base.get("revision")
+    # Files in single and half precision differ, but a commit of the hub holds the same weights in both.
+    if trained_for != base.fingerprint and (revision is None or revision != base.revision):
         name = loaded.base.get("reference", "another base")
         raise ModelError(
             f"the adapter was trained for {name} ({str(trained_for)[:12]}), "

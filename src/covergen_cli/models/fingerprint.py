@@ -112,15 +112,22 @@ def base_fingerprint(folder: Path) -> str:
 
 
 def refiner_fingerprint(folder: Path) -> str:
-    """Return a SHA-256 over the weights of a refiner, as :func:`base_fingerprint`: U-Net, autoencoder, text encoder.
+    """Return a SHA-256 over the weights of a refiner, as :func:`base_fingerprint`: U-Net, autoencoder, text encoders.
 
     Raises:
         ModelError: a weight file is missing or cannot be read.
     """
-    parts = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder_2": "model"}
-    return _fingerprint(
-        folder, [path for part, stem in parts.items() for path in weight_files(folder / part, stem).paths]
-    )
+    parts = [*weight_files(folder / "unet").paths, *weight_files(folder / "vae").paths]
+    return _fingerprint(folder, [*parts, *text_encoder_files(folder)])
+
+
+def text_fingerprint(folder: Path) -> str:
+    """Return a SHA-256 over the weights of a model's text encoders, as :func:`base_fingerprint`.
+
+    Raises:
+        ModelError: a weight file is missing or cannot be read.
+    """
+    return _fingerprint(folder, text_encoder_files(folder))
 
 
 def _fingerprint(folder: Path, paths: list[Path]) -> str:
@@ -128,9 +135,24 @@ def _fingerprint(folder: Path, paths: list[Path]) -> str:
     return sha256_bytes("\n".join(lines).encode())
 
 
+def text_parts(folder: Path) -> list[tuple[str, str]]:
+    """Return the names of the text encoders that a model has, each with its tokenizer; XL has two, the starter none."""
+    names = [(f"text_encoder{suffix}", f"tokenizer{suffix}") for suffix in ("", "_2")]
+    return [pair for pair in names if all((folder / name).is_dir() for name in pair)]
+
+
 def has_text_encoder(folder: Path) -> bool:
-    """Return whether a base has a text encoder with its tokenizer."""
-    return (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir()
+    """Return whether a model has a text encoder with its tokenizer."""
+    return bool(text_parts(folder))
+
+
+def text_encoder_files(folder: Path) -> list[Path]:
+    """Return the weight files of a model's text encoders.
+
+    Raises:
+        ModelError: a text encoder has none.
+    """
+    return [path for part, _ in text_parts(folder) for path in weight_files(folder / part, "model").paths]
 
 
 def text_cache_file(name: str) -> Path:

@@ -16,6 +16,7 @@ from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.sampler import denoise
 from covergen_cli.files import atomic_path
+from covergen_cli.models.condition import Condition
 from covergen_cli.training.latent_cache import load_cover
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def draw_samples(path: Path, base: Base, adapter: Adapter, pairs: Sequence[Pair]
     seeds = [song_seed(settings.seed, row[:length].numpy()) for row, length in zip(padded, lengths, strict=True)]
     with torch.inference_mode():
         tokens = adapter(padded.to(base.device), lengths.to(base.device))
-        terms = guide(tokens, base.null_tokens, settings.guidance)
+        terms = guide(base.null, [(Condition(tokens, base.null.added), 1.0)], settings.guidance)
         latents = denoise(base, terms, seeds, settings.steps, settings.scheduler)
         drawn = [_pixels(base.decode(latent[None])[0]) for latent in latents]
     covers = [_pixels(load_cover(pair.image, base.native_size)) for pair in pairs]

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.errors import ModelError, OutputError
 from covergen_cli.weights.hub import (
-    ADAPTER_PATTERNS,
-    BASE_PATTERNS,
-    KNOWN,
     STARTER,
     hub_model,
     starter_folder,
@@ -41,7 +38,8 @@ class Model:
     Args:
         name: a short name or a hub id.
         role: what it is used for.
-        about_bytes: its approximate size; 0 when unknown.
+        about_bytes: about how much is downloaded on a machine without CUDA; 0 when unknown.
+        about_half_bytes: about how much with CUDA, where weights are fetched in half precision.
     """
 
     name: str
@@ -49,6 +47,7 @@ class Model:
     licence: str
     source: str
     about_bytes: int
+    about_half_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,17 +72,28 @@ def _catalogue() -> dict[str, Model]:
     for name, file in OPENL3.items():
         role = f"audio encoder ({file.content}, {file.input_repr})"
         models.append(Model(name, role, "CC-BY-4.0", URL + file.file_name, 19 * _MB))
-    for name, role, licence, size in (
-        ("sd15", "image model", "CreativeML-OpenRAIL-M", round(4.27 * _GB)),
-        ("sdxl-refiner", "refiner", "CreativeML-OpenRAIL++-M", round(6.08 * _GB)),
+    for name, role, licence, size, half in (
+        ("sd15", "image model", "CreativeML-OpenRAIL-M", 4.27, 2.13),
+        ("sd-turbo", "image model, few steps", "Stability AI's own, not free for every use", 5.16, 2.58),
+        ("sdxl-refiner", "refiner", "CreativeML-OpenRAIL++-M", 6.08, 6.08),
+        ("taesd", "decoder for --fast-decode", "MIT", 0.01, 0.01),
     ):
-        source = f"https://huggingface.co/{KNOWN[name].repo_id}"
-        models.append(Model(name, role, licence, source, size))
+        models.append(Model(name, role, licence, _page(name), round(size * _GB), round(half * _GB)))
     return {model.name: model for model in models}
+
+
+def _page(name: str) -> str:
+    model = hub_model(name)
+    return f"https://huggingface.co/{model.repo_id if model else name}"
 
 
 CATALOGUE = _catalogue()
 """Name → model, for all models with a short name; any other hub id can be downloaded too."""
+
+
+def describe(name: str) -> Model:
+    """Return role, licence, source and size of a model, as far as they are known."""
+    return CATALOGUE.get(name) or Model(name, "from the hub", "see its page", _page(name), 0)
 
 
 def inspect(name: str, *, verify: bool = False) -> ModelState:
@@ -127,8 +137,7 @@ def pull(name: str, on_progress: OnProgress = lambda _: None) -> None:
         for damaged in damaged_files(state.path):
             _unlink((state.path / damaged).resolve())
             _unlink(state.path / damaged)
-    hub = _on_hub(name)
-    download_model(hub, hub.patterns or (*BASE_PATTERNS, *ADAPTER_PATTERNS), on_progress)
+    download_model(_on_hub(name), on_progress=on_progress)
     state = inspect(name)
     if state.status != "complete":
         raise ModelError(
@@ -182,8 +191,7 @@ def _inspect_openl3(model: Model) -> ModelState:
 
 
 def _inspect_hub(hub: HubModel, *, verify: bool) -> ModelState:
-    page = f"https://huggingface.co/{hub.repo_id}"
-    model = CATALOGUE.get(hub.name) or Model(hub.name, "from the hub", "see its page", page, 0)
+    model = describe(hub.name)
     folder = find_model(hub)
     if folder is None:
         return ModelState(model, "missing")

@@ -10,64 +10,54 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from covergen_cli.errors import ModelError
 from covergen_cli.files import read_json, sha256_file
 from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_files, offline
+from covergen_cli.weights.layout import Kind, check_pipeline
 
 STARTER = "starter"
 
-BASE_PATTERNS = (
-    "model_index.json",
-    "*/config.json",
-    "*/*.safetensors.index.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer/*.json",
-    "tokenizer/*.txt",
-    "unet/diffusion_pytorch_model.safetensors",
-    "unet/diffusion_pytorch_model-*-of-*.safetensors",
-    "vae/diffusion_pytorch_model.safetensors",
-    "text_encoder/model.safetensors",
-    "null_condition/null.safetensors",
-    "upscaler/upscaler.safetensors",
-)
-REFINER_PATTERNS = (
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer_2/*.json",
-    "tokenizer_2/*.txt",
-    "text_encoder_2/config.json",
-    "text_encoder_2/model.fp16.safetensors",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.fp16.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.fp16.safetensors",
-)
-ADAPTER_PATTERNS = ("adapter.json", "adapter.safetensors", "adapter/adapter.json", "adapter/adapter.safetensors")
-_PATTERNS = {"base": BASE_PATTERNS, "adapter": ADAPTER_PATTERNS, "refiner": REFINER_PATTERNS}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 KNOWN: dict[str, HubModel] = {
-    "sd15": HubModel(
-        "sd15",
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-        parts=("unet", "vae", "text_encoder"),
-    ),
-    "sdxl-refiner": HubModel(
-        "sdxl-refiner",
-        "stabilityai/stable-diffusion-xl-refiner-1.0",
-        "5d4cfe854c9a9a87939ff3653551c2b3c99a4356",
-        REFINER_PATTERNS,
-        parts=("unet", "vae", "text_encoder_2"),
-    ),
+    model.name: model
+    for model in (
+        HubModel(
+            "sd15",
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+            parts=("unet", "vae", "text_encoder"),
+        ),
+        HubModel(
+            "sd-turbo",
+            "stabilityai/sd-turbo",
+            "b261bac6fd2cf515557d5d0707481eafa0485ec2",
+            parts=("unet", "vae", "text_encoder"),
+        ),
+        HubModel(
+            "sdxl-refiner",
+            "stabilityai/stable-diffusion-xl-refiner-1.0",
+            "5d4cfe854c9a9a87939ff3653551c2b3c99a4356",
+            parts=("unet", "vae", "text_encoder_2"),
+        ),
+        HubModel("taesd", "madebyollin/taesd", "614f76814bbe30edbe2e627ace1c2234c81a2c0e", parts=("",)),
+    )
 }
 """Short names of hub models, each pinned to a commit."""
 
 
 class NotFetchedError(ModelError):
-    """A model is on the hub but not on this machine, and downloading was not allowed."""
+    """A model is on the hub but not on this machine, and downloading was not allowed.
+
+    Args:
+        reference: the model.
+        kind: what it is to be used as.
+    """
+
+    def __init__(self, reference: str, kind: Kind) -> None:
+        super().__init__(f"{reference} is not on this machine yet")
+        self.reference, self.kind = reference, kind
 
 
 def starter_folder() -> Path:
@@ -75,20 +65,20 @@ def starter_folder() -> Path:
     return Path(__file__).parents[1] / "starter" / "bundle"
 
 
-def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base", *, fetch: bool = True) -> Path:
+def resolve(reference: str, kind: Kind = "base", *, fetch: bool = True) -> Path:
     """Return the folder of a model, downloading it from the hub when it is not on this machine.
 
     Args:
         reference: see the module's docstring. An existing folder takes precedence over a hub id of the same name.
-        kind: decides which files are downloaded (for a refiner, those in half precision).
+        kind: what it is to be used as; decides which files are downloaded.
         fetch: download what is missing; ``False`` makes that an error.
 
     Returns:
         The folder. A run folder or the starter's bundle holds its adapter in ``adapter/``.
 
     Raises:
-        ModelError: it does not exist, is damaged (starter), or cannot be downloaded; :class:`NotFetchedError` when
-            ``fetch`` is false and it would have to be downloaded.
+        ModelError: it does not exist, is damaged (starter), has a layout that is not drawn with, or cannot be
+            downloaded; :class:`NotFetchedError` when ``fetch`` is false and it would have to be downloaded.
     """
     if reference == STARTER:
         folder = starter_folder()
@@ -96,7 +86,7 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
         return folder
     path = Path(reference).expanduser()
     if path.is_dir():
-        return path
+        return _checked(path, reference, kind)
     model = hub_model(reference)
     if model is None or path.exists():
         known = STARTER if kind == "adapter" else ", ".join([STARTER, *KNOWN])
@@ -110,15 +100,25 @@ def resolve(reference: str, kind: Literal["base", "adapter", "refiner"] = "base"
         )
     cached = find_model(model)
     if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_files(cached, model))):
-        return cached
+        return _checked(cached, reference, kind)
     if offline():
         raise ModelError(
             f"{reference} is not on this machine, and the network is off",
             hint=f"Once online, run: covergen models pull {reference}",
         )
     if not fetch:
-        raise NotFetchedError(f"{reference} is not on this machine yet")
-    return download_model(model, model.patterns or _PATTERNS[kind])
+        raise NotFetchedError(reference, kind)
+    return download_model(model, kind)
+
+
+def _checked(folder: Path, reference: str, kind: Kind) -> Path:
+    """Return a folder whose ``model_index.json``, if it has one, is that of a model that can be used."""
+    if kind != "adapter" and (folder / "model_index.json").is_file():
+        try:
+            check_pipeline(read_json(folder / "model_index.json"), reference, kind)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise ModelError(f"{folder / 'model_index.json'} cannot be read: {error}") from error
+    return folder
 
 
 def hub_model(reference: str) -> HubModel | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from covergen_cli.errors import ModelError
 from covergen_cli.events import Progress
 from covergen_cli.files import git_blob_id, read_json, sha256_file
+from covergen_cli.weights.layout import Kind, check_pipeline, is_xl, wanted_files
 
 if TYPE_CHECKING:
     from covergen_cli.weights.download import OnProgress
@@ -33,14 +34,12 @@ class HubModel:
         name: a short name or a hub id.
         repo_id: ``OWNER/NAME``.
         revision: a commit, tag or branch; ``None`` for the default branch.
-        patterns: the files to download; empty for those of a base or an adapter.
-        parts: folders that must hold a config and all weights for the model to be complete, besides the scheduler.
+        parts: folders that must hold a config and all weights for the model to be complete; ``""`` for its own.
     """
 
     name: str
     repo_id: str
     revision: str | None = None
-    patterns: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("unet", "vae")
 
 
@@ -78,18 +77,23 @@ def missing_files(snapshot: Path, model: HubModel) -> list[str]:
     Files whose names depend on the model are named as patterns.
     """
     # The files are links, which may exist without their targets.
-    needed = ["scheduler/scheduler_config.json", *(f"{part}/config.json" for part in model.parts)]
+    needed = ["scheduler/scheduler_config.json"] if "unet" in model.parts else []
+    needed += [_inside(part, "config.json") for part in model.parts]
     missing = [name for name in needed if not (snapshot / name).is_file()]
     for part in model.parts:
-        missing += [f"{part}/{name}" for name in _missing_weights(snapshot / part)]
+        missing += [_inside(part, name) for name in _missing_weights(snapshot / part)]
     return missing
+
+
+def _inside(part: str, name: str) -> str:
+    return f"{part}/{name}" if part else name
 
 
 def _missing_weights(part: Path) -> list[str]:
     """Return the shards of an index that are missing, or a pattern if there are no weights at all."""
     if any(file.is_file() and not _SHARD.search(file.name) for file in part.glob("*.safetensors")):
         return []
-    for index in part.glob("*.safetensors.index.json"):
+    for index in part.glob("*.safetensors.index*.json"):
         try:
             shards = sorted(set(read_json(index)["weight_map"].values()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -114,35 +118,59 @@ def _is_intact(path: Path) -> bool:
         return False
 
 
-def download_model(model: HubModel, patterns: tuple[str, ...], on_progress: OnProgress | None = None) -> Path:
+def download_model(model: HubModel, kind: Kind | None = None, on_progress: OnProgress | None = None) -> Path:
     """Download the missing files of a model into the cache and return its snapshot.
 
-    Without ``on_progress``, which is called from several threads, the hub shows its own progress bars.
+    Its ``model_index.json`` comes first, so that a model that cannot be used is refused before its weights are fetched.
+    Weights are fetched in half precision for a CUDA GPU, and for models of Stable Diffusion XL's size, where they are
+    published so, in single precision otherwise, and never in both.
+
+    Args:
+        model: the model.
+        kind: what it is to be used as; ``None`` downloads whatever it is.
+        on_progress: called from several threads; without it, the hub shows its own progress bars.
 
     Raises:
-        ModelError: the network is off, or the hub refuses or cannot be reached.
+        ModelError: the network is off, the hub refuses or cannot be reached, or the model cannot be used.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
     if offline():
         raise ModelError(f"{model.name} cannot be downloaded: the network is off", hint="Leave out --offline.")
     bar = None if on_progress is None else _bar_class(model.name, on_progress)
     try:
-        folder = snapshot_download(
-            model.repo_id, revision=model.revision, allow_patterns=list(patterns), tqdm_class=bar
-        )
-    except LocalEntryNotFoundError as error:
-        raise ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.") from error
+        listed = HfApi().repo_info(model.repo_id, revision=model.revision, timeout=_TIMEOUT_SECONDS)
+        names = [file.rfilename for file in listed.siblings or ()]
+        index: dict[str, Any] = {}
+        if "model_index.json" in names and kind != "adapter":
+            index = read_json(Path(hf_hub_download(model.repo_id, "model_index.json", revision=listed.sha)))
+            check_pipeline(index, model.name, kind)
+        wanted = wanted_files(names, kind, half=is_xl(index) or _has_cuda())
+        folder = snapshot_download(model.repo_id, revision=model.revision, allow_patterns=wanted, tqdm_class=bar)
+    except ModelError:
+        raise
     except Exception as error:  # the hub's HTTP library, and with it the errors, depends on its version
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds & {"LocalEntryNotFoundError", "TransportError", "ConnectionError"}:
+            raise _unreachable(model) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "Check the name and the revision."
         raise ModelError(f"{model.name} cannot be downloaded: {reason}", hint=hint) from error
     snapshot = Path(folder)
     # Without a connection, the hub's library returns what is there.
     if not has_adapter(snapshot) and missing_files(snapshot, model) and not _is_reachable(model):
-        raise ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.")
+        raise _unreachable(model)
     return snapshot
+
+
+def _unreachable(model: HubModel) -> ModelError:
+    return ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.")
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _is_reachable(model: HubModel) -> bool:
