@@ -93,7 +93,7 @@ def test_presets_shape_both_training_and_adapter_and_flags_win(covergen, library
         "plateau",
         "uniform",
     )
-    assert (config.patience, config.ema_decay, config.epochs) == (5, 0, 7)
+    assert (config.min_epochs, config.patience, config.ema_decay, config.epochs) == (10, 5, 0, 7)
     assert (shape.pooling, shape.tokens) == ("attention", 1)
     (tmp_path / "mine.yaml").write_text("train: {seed: 3}\nadapter: {tokens: 2}\n")
     covergen("train", "DATA", "-o", "RUN", "--preset", tmp_path / "mine.yaml")

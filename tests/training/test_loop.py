@@ -204,6 +204,11 @@ def test_it_ends_early_when_nothing_improves(train):
     assert (finished.epochs, finished.best_epoch) == (3, 1)
 
 
+def test_it_does_not_end_before_the_minimum_of_epochs(train):
+    (finished,) = only(train(epochs=30, patience=2, min_epochs=5, learning_rate=0.0), TrainFinished)
+    assert (finished.early, finished.epochs) == (True, 5)
+
+
 def test_the_weight_of_a_pair_counts(train, data):
     even = only(train("even"), EpochDone)[-1].train_loss
     path = data / "splits" / "train.csv"

@@ -134,14 +134,14 @@ def test_counters_tell_the_best_epoch_and_how_long_ago_it_was():
     assert (counters.best_epoch, counters.best_loss, counters.stale) == (5, 0.3, 0)
 
 
-def test_the_plateau_tolerates_two_epochs_without_progress_and_halves_the_rate_at_the_third():
+def test_the_plateau_halves_the_rate_after_two_epochs_without_progress():
     state = make(TrainConfig(schedule="plateau", optimizer="adam", learning_rate=1e-4))
     rates = []
-    for loss in (0.5, 0.5, 0.5, 0.5, 0.4, 0.4, 0.4, 0.4):
+    for loss in (0.5, 0.5, 0.5, 0.4, 0.4, 0.3, 0.3, 0.3):
         state.update_best(loss)
         state.set_learning_rate(100)
         rates.append(state.learning_rate)
-    assert rates == [1e-4, 1e-4, 1e-4, 5e-5, 5e-5, 5e-5, 5e-5, 2.5e-5]
+    assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 5e-5, 5e-5, 5e-5, 2.5e-5]
 
 
 def test_the_cosine_rises_and_falls_to_nothing():

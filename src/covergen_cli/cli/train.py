@@ -27,7 +27,7 @@ GROUPS = {
     "Optimizer and schedule": (
         *("optimizer", "learning_rate", "weight_decay", "schedule", "warmup", "clip_norm", "timesteps", "ema_decay"),
     ),
-    "Validation and checkpoints": ("patience", "validation_draws", "samples", "checkpoint_minutes"),
+    "Validation and checkpoints": ("min_epochs", "patience", "validation_draws", "samples", "checkpoint_minutes"),
 }
 
 

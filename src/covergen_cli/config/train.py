@@ -15,6 +15,7 @@ class TrainConfig:
     Args:
         base: Frozen image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id.
         epochs: Maximum number of epochs.
+        min_epochs: Minimum number of epochs, whatever ``patience`` says.
         patience: Number of epochs without a lower validation loss after which training stops.
         batch_size: Number of pairs per step and process.
         optimizer: Optimizer; the paper uses ``adam``.
@@ -40,6 +41,7 @@ class TrainConfig:
 
     base: str = "starter"
     epochs: Annotated[int, Between(1, 100_000)] = 30
+    min_epochs: Annotated[int, Between(1, 100_000)] = 1
     patience: Annotated[int, Between(1)] = 10
     batch_size: Annotated[int, Between(1, 65536)] = 16
     optimizer: Literal["adamw", "adam"] = "adamw"

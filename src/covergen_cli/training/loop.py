@@ -129,7 +129,8 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether the last epoch is done, or the validation loss has stopped falling."""
-        return self.counters.epoch >= self.config.epochs or self.counters.stale >= self.config.patience
+        epoch, config = self.counters.epoch, self.config
+        return epoch >= config.epochs or (epoch >= config.min_epochs and self.counters.stale >= config.patience)
 
     def run(self) -> Generator[Event, None, None]:
         """Train until finished or stopped."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import AdapterConfig, TrainConfig
 
-_PLATEAU_FACTOR, _PLATEAU_PATIENCE = 0.5, 2
-"""§3.3: half the learning rate; ReduceLROnPlateau applies it at the third epoch in a row without improvement."""
+_PLATEAU_FACTOR, _PLATEAU_PATIENCE = 0.5, 1
+"""§3.3: half the learning rate after two epochs without improvement, of which ReduceLROnPlateau tolerates one."""
 
 
 @dataclass
