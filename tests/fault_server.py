@@ -285,6 +285,22 @@ class _Answer:
     async def unasked_range(self):
         await self.send(206, self.body, f"Content-Range: bytes 0-{len(self.body) - 1}/{len(self.body)}")
 
+    async def unasked_range_unsaid(self):
+        await self.send(206, self.body)
+
+    async def raw_deflate(self):
+        encoder = zlib.compressobj(wbits=-15)
+        await self.send(200, encoder.compress(self.body) + encoder.flush(), "Content-Encoding: deflate")
+
+    async def two_codings(self):
+        await self.send(200, gzip.compress(zlib.compress(self.body)), "Content-Encoding: deflate, GZIP")
+
+    async def gzip_in_name_only(self):
+        await self.send(200, self.body, "Content-Encoding: gzip")
+
+    async def brotli_in_gzip(self):
+        await self.send(200, gzip.compress(self.body), "Content-Encoding: br, gzip")
+
     async def unasked_part(self):
         await self.send(206, self.body[:100], f"Content-Range: bytes 0-99/{len(self.body)}")
 

@@ -22,6 +22,7 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlg
 _ALGORITHMIC = DIGITAL_SOURCE_TYPE.replace("trainedAlgorithmicMedia", "algorithmicMedia")
 """The term for pictures of the painter, which no model draws."""
 _GENERATOR = "covergen"
+_PNG, _TEXT_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -107,6 +108,20 @@ def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:
     chunks.add_itxt(_GENERATOR, text)
     chunks.add_itxt("XML:com.adobe.xmp", xmp)
     return chunks
+
+
+def without_png_text(data: bytes) -> bytes:
+    """Return a PNG without its text chunks, since Pillow refuses images with much text; other bytes as they are."""
+    if not data.startswith(_PNG):
+        return data
+    kept, position = [_PNG], len(_PNG)
+    while position < len(data):
+        length, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        end = position + length + 12
+        if name not in _TEXT_CHUNKS:
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def read_provenance(path: Path | BinaryIO) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from covergen_cli.errors import InputError
-from covergen_cli.provenance import DIGITAL_SOURCE_TYPE, read_provenance
+from covergen_cli.provenance import DIGITAL_SOURCE_TYPE, read_provenance, without_png_text
 
 if TYPE_CHECKING:
     from covergen_cli.covers.stores import Store
@@ -102,7 +102,7 @@ def open_picture(path: str | os.PathLike[str]) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
+            with Image.open(io.BytesIO(without_png_text(data)), formats=tuple(_FORMATS)) as image:
                 image.load()
                 return _measured(path, data, image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -2,11 +2,13 @@
 
 import threading
 
+import httpx
 import pytest
 
 from covergen_cli.config import FetchConfig
 from covergen_cli.dataset.fetch import hosts
 from covergen_cli.dataset.fetch.download import Downloader
+from covergen_cli.dataset.fetch.http import parse_url
 from covergen_cli.dataset.sources.base import Item, download_path
 from covergen_cli.errors import OutputError
 from fault_server import FaultServer, cover, song
@@ -78,14 +80,14 @@ def test_a_server_that_cannot_continue_is_asked_for_the_whole_file(fetch, fault)
     missed, begins = fetch(fault)
     assert missed is None
     assert begins[1] is not None
-    assert len(begins) == (2 if fault == "ignore-range" else 3)
+    assert len(begins) == (2 if fault in {"ignore-range", "wrong-range"} else 3)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         *("429-once", "500-once", "503-once", "silence-once", "moved", "no-length", "gzipped"),
-        *("odd-label", "unasked-range"),
+        *("odd-label", "unasked-range", "unasked-range-unsaid", "raw-deflate", "two-codings", "gzip-in-name-only"),
     ],
 )
 def test_what_comes_in_the_end(fetch, fault):
@@ -119,6 +121,7 @@ def test_retry_after_is_kept_to(fetch, server, fault, monkeypatch):
         ("endless", "too large", False, 1),
         ("gzip-bomb", "too large", False, 1),
         ("brotli", "encoding", False, 1),
+        ("brotli-in-gzip", "encoding", False, 1),
         ("unasked-part", "broken off", True, 3),
     ],
 )
@@ -177,6 +180,40 @@ def test_a_name_is_looked_up_once_and_the_address_that_was_checked_is_connected_
     assert connected == ["93.184.216.34"]
     assert len(looked_up) == 2
     assert missed.cause == "forbidden address"
+
+
+def test_credentials_are_sent_to_their_own_host_only_and_appear_in_no_reason(server, tmp_path):
+    host = server.url.removeprefix("http://")
+    server.headers.clear()
+    urls = f"http://ana:p%40ss@{host}/audio/404/1.wav", f"http://ana:p%40ss@{host}/image/moved/1.jpg"
+    with Downloader(tmp_path, FetchConfig(**QUICK, allow_private_hosts=True)) as downloader:
+        missed = downloader.start(Item(1, "a", *urls)).result(30)
+    assert missed.cause == "404"
+    assert f"http://{host}/audio/404/1.wav" in missed.reason
+    assert "ana" not in missed.reason
+    assert "p%40ss" not in missed.reason
+    assert len(server.headers) == 3  # the picture, redirected, and the music
+    assert all("Authorization: Basic YW5hOnBAc3M=\r\n" in head for head in server.headers)
+    assert all(f"Host: {host}\r\n" in head for head in server.headers)
+
+
+@pytest.mark.parametrize(
+    ("target", "credentials"),
+    [("/d", "ana:x"), ("http://h.org/d", "ana:x"), ("https://h.org/d", ""), ("http://other.org/d", "")],
+)
+def test_credentials_follow_redirects_within_their_origin_only(target, credentials):
+    assert parse_url(target, httpx.URL("http://ana:x@h.org/a")).userinfo.decode() == credentials
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["h.org:99999", "h.org:0", "a..b", "a" * 64 + ".org", ".".join(["a" * 60] * 5), "h h.org", ".org", "%41.org"],
+)
+def test_a_host_that_cannot_exist_is_final(tmp_path, host):
+    url = f"http://{host}/a"
+    with Downloader(tmp_path, FetchConfig(**QUICK)) as downloader:
+        missed = downloader.start(Item(1, "a", url, url)).result(30)
+    assert (missed.cause, missed.passing) == ("not a URL", False)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from covergen_cli.dataset.images.clean import LEAST_PIXELS, MOST_PIXELS, clean_image
 from covergen_cli.dataset.sources.base import UnwantedError
@@ -102,6 +102,22 @@ def test_every_mode_becomes_rgb(mode):
     assert pixels[:100].mean() > pixels[100:].mean()
     if mode == "I;16":
         assert pixels.mean() == pytest.approx(np.asarray(picture().convert("L")).mean(), abs=2)
+
+
+def test_transparent_grey_of_16_bits_becomes_white():
+    ramp = np.arange(200 * 200).reshape(200, 200).astype(np.uint16)
+    pixels = shown(clean_image(encoded(Image.fromarray(ramp), transparency=300)))
+    assert pixels[1, 100].tolist() == [255, 255, 255]  # 300, which is almost black
+    assert pixels[1, 90].max() < 10
+    assert pixels[199, 100, 0] == 199 * 200 + 100 >> 8
+
+
+@pytest.mark.parametrize("size", [2_000_000, 900_000])
+def test_text_in_a_png_does_not_matter_however_much_it_is(size):
+    texts = PngImagePlugin.PngInfo()
+    for number in range(72_000_000 // size if size < 1_000_000 else 1):
+        texts.add_text(f"k{number}", "x" * size, zip=True)
+    assert clean_image(encoded(picture(), pnginfo=texts)).jpeg == clean_image(encoded(picture())).jpeg
 
 
 def swapped_profile():

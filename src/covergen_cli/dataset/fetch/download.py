@@ -20,10 +20,27 @@ import httpx
 
 from covergen_cli import __version__
 from covergen_cli.dataset.fetch.hosts import CheckedBackend, ForbiddenAddressError, Host
-from covergen_cli.dataset.fetch.http import AGENT, FailedError, drain, forbids_ai, header_fields, one_line, parse_url
-from covergen_cli.dataset.fetch.partial import Partial, UnfitError, decoded
+from covergen_cli.dataset.fetch.http import (
+    AGENT,
+    FailedError,
+    authorization,
+    drain,
+    forbids_ai,
+    header_fields,
+    one_line,
+    parse_url,
+)
+from covergen_cli.dataset.fetch.partial import Decoder, Partial, UnfitError, decoded
 from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retry_after_seconds
-from covergen_cli.dataset.sources.base import DISK_FULL, FREE_SPACE, Missed, download_path, is_file_url, unexpected
+from covergen_cli.dataset.sources.base import (
+    DISK_FULL,
+    FREE_SPACE,
+    Missed,
+    download_path,
+    is_file_url,
+    unexpected,
+    without_credentials,
+)
 from covergen_cli.errors import OutputError
 from covergen_cli.weights.hub_cache import offline
 
@@ -35,6 +52,7 @@ _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _CONNECTIONS = 4
 _LONGEST_URL = 500
+_UNREADABLE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 
 class Downloader:
@@ -131,7 +149,7 @@ class Downloader:
             if error is None:
                 return
             if not error.again or attempt == self._config.tries:
-                error.reason = f"{kind} {url[:_LONGEST_URL]}: {error.reason}"
+                error.reason = f"{kind} {without_credentials(url)[:_LONGEST_URL]}: {error.reason}"
                 raise error
             await asyncio.sleep(pause_seconds(attempt, self._config.backoff_seconds))
 
@@ -203,7 +221,7 @@ class Downloader:
         wanted = partial.request()
         # With compression, sizes and offsets would not be those of the file.
         headers = [("Host", url.netloc.decode("ascii")), ("User-Agent", f"{AGENT}/{__version__}"), ("Accept", "*/*")]
-        headers += [("Accept-Encoding", "identity"), *wanted]
+        headers += [("Accept-Encoding", "identity"), *wanted, *authorization(url)]
         core_url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
         async with pool.stream("GET", core_url, headers=headers, extensions={"timeout": timeouts}) as response:
@@ -236,15 +254,16 @@ class Downloader:
                 raise FailedError("its host forbids its use for AI (X-Robots-Tag: noai)", "noai", unwanted=True)
 
     async def _receive(self, response: httpcore.Response, partial: Partial, encoding: str) -> None:
-        if encoding in {"br", "zstd", "compress"}:
-            raise FailedError(f"it has the encoding {encoding}, which was not requested", "encoding")
+        codings = [coding.strip() for coding in encoding.split(",")]
+        if unknown := _UNREADABLE.intersection(codings):
+            raise FailedError(f"it has the encoding {min(unknown)}, which was not requested", "encoding")
         # Other values, such as UTF-8 or aws-chunked, label files that are not encoded.
-        decoder = zlib.decompressobj(47) if encoding in {"gzip", "x-gzip", "deflate"} else None
+        decoders = [Decoder(coding) for coding in reversed(codings) if coding in Decoder.CODINGS]
         until = time.monotonic() + self._config.file_seconds
         try:
             self._check_size(partial.missing())
             async for block in response.aiter_stream():
-                for piece in decoded(block, decoder):
+                for piece in decoded(block, decoders):
                     partial.add(piece)
                     self._check_size(partial.size)
                 self._check_time(until)
@@ -253,7 +272,7 @@ class Downloader:
             raise
         if missing := partial.missing():
             raise FailedError(f"the connection ended {missing} bytes too early", "broken off", passing=True)
-        if decoder is not None and not decoder.eof:
+        if not all(decoder.complete for decoder in decoders):
             raise FailedError("its encoding ends too early", "broken off", passing=True)
         # Creating a file can block for a millisecond.
         await asyncio.to_thread(partial.finish)

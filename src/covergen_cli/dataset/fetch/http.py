@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +15,8 @@ AGENT = "covergen"
 """The name of the downloader in ``User-Agent`` and ``X-Robots-Tag``."""
 
 _DRAIN_BYTES = 1 << 16
+_LONGEST_HOST = 254
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NO_AI = frozenset({"noai", "noimageai"})
 
 
@@ -36,14 +40,38 @@ class FailedError(Exception):
 
 
 def parse_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Parse an http or https URL, relative to ``base`` if there is one."""
+    """Parse an http or https URL, relative to ``base`` if there is one, whose credentials stay with its origin.
+
+    Raises:
+        FailedError: it is not a URL, or has a host or port that cannot exist.
+    """
     try:
         parsed = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise FailedError(f"this is not a URL: {error}", "not a URL") from error
+        raise FailedError(f"this is not a URL: {one_line(error)}", "not a URL") from error
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
         raise FailedError("this is not an http:, https: or file: URL", "not a URL")
+    labels = parsed.raw_host.decode("ascii").removesuffix(".").split(".")
+    is_name = ":" not in labels[0]  # not an IPv6 address
+    if is_name and not (all(map(_LABEL.fullmatch, labels)) and sum(map(len, labels)) + len(labels) <= _LONGEST_HOST):
+        raise FailedError("its host is not a valid name", "not a URL")
+    if parsed.port is not None and not 0 < parsed.port < 1 << 16:
+        raise FailedError(f"there is no port {parsed.port}", "not a URL")
+    if base and not parsed.userinfo and _origin(base) == _origin(parsed):
+        parsed = parsed.copy_with(userinfo=base.userinfo)
     return parsed
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port
+
+
+def authorization(url: httpx.URL) -> list[tuple[str, str]]:
+    """Return the header with the credentials of a URL (RFC 7617), if it has any."""
+    if not url.userinfo:
+        return []
+    credentials = f"{url.username}:{url.password}".encode()
+    return [("Authorization", f"Basic {base64.b64encode(credentials).decode()}")]
 
 
 def header_fields(response: httpcore.Response) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,8 +61,10 @@ class Partial:
         Raises:
             UnfitError: the response does not match the request; the part is discarded.
         """
-        span = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("content-range", ""))
-        complete = span and not continued and int(span[1]) == 0 and int(span[2]) + 1 == int(span[3])
+        # A server may answer a request for everything with 206, even without saying what it sends.
+        written = headers.get("content-range", "")
+        span = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", written.strip().lower())
+        complete = not (continued or written) if not span else int(span[1]) == 0 and int(span[2]) + 1 == int(span[3])
         if status == 200 or complete:
             self.discard()
             self._validator = _validator(headers)
@@ -149,14 +151,49 @@ def _validator(headers: Mapping[str, str]) -> str:
     return headers.get("last-modified", "")
 
 
-def decoded(block: bytes, decoder: zlib._Decompress | None) -> Iterator[bytes]:
-    """Decode a block of a gzip or deflate body in pieces of bounded size, so that a bomb is noticed in time.
+class Decoder:
+    """Decodes one content coding (RFC 9110, 8.4.1), in pieces of bounded size, so that a bomb is noticed in time.
 
-    ``decoder`` is the ``zlib.decompressobj(47)`` of this body, ``None`` if it is not encoded.
+    A body labelled as gzip that is not gzip, such as an archive sent as it is, passes unchanged; ``deflate`` may lack
+    the header of zlib, as some servers send it.
     """
-    if decoder is None:
+
+    CODINGS = ("gzip", "x-gzip", "deflate")
+
+    def __init__(self, coding: str) -> None:
+        self._is_gzip = coding != "deflate"
+        self._start: bytes | None = b""
+        self._inner: zlib._Decompress | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the body may end here."""
+        return self._inner.eof if self._inner else self._start is None
+
+    def pieces(self, block: bytes) -> Iterator[bytes]:
+        """Decode a block."""
+        if self._start is not None:
+            self._start += block
+            if len(self._start) < 2:
+                return
+            block, self._start = self._start, None
+            if self._is_gzip:
+                self._inner = zlib.decompressobj(31) if block.startswith(b"\x1f\x8b") else None
+            else:
+                has_header = block[0] & 15 == 8 and int.from_bytes(block[:2], "big") % 31 == 0
+                self._inner = zlib.decompressobj(15 if has_header else -15)
+        if self._inner is None:
+            yield block
+            return
+        while block and not self._inner.eof:
+            yield self._inner.decompress(block, _IN_MEMORY_BYTES)
+            block = self._inner.unconsumed_tail
+
+
+def decoded(block: bytes, decoders: Sequence[Decoder]) -> Iterator[bytes]:
+    """Decode a block of a body by several decoders, one after the other."""
+    if not decoders:
         yield block
         return
-    while block:
-        yield decoder.decompress(block, _IN_MEMORY_BYTES)
-        block = decoder.unconsumed_tail
+    for piece in decoders[0].pieces(block):
+        yield from decoded(piece, decoders[1:])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from covergen_cli.dataset.images.text_area import MUCH_TEXT
 from covergen_cli.dataset.layout import MANIFEST
+from covergen_cli.dataset.sources.base import without_credentials
 from covergen_cli.dataset.tables import open_table
 from covergen_cli.files import SCHEMA, read_json, write_json
 
@@ -87,7 +88,7 @@ def write_results(
             summary.add(row, status, cause)
             item, outcome = row.item, row.outcome
             size = outcome.audio_bytes + outcome.image_bytes if outcome else 0
-            line = [item.row, item.id, status, reason, cause, size, item.audio, item.image]
+            line = [item.row, item.id, status, reason, cause, size, *map(without_credentials, (item.audio, item.image))]
             write_status(line)
             if status == "ok" and outcome is not None:
                 text_area = "" if outcome.lettering is None else f"{outcome.lettering:.4f}"

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps, ImageStat, UnidentifiedImageError
 
 from covergen_cli.dataset.sources.base import UnwantedError
 from covergen_cli.errors import InputError
+from covergen_cli.provenance import without_png_text
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,11 +73,11 @@ def clean_image(source: Path | bytes) -> CleanImage:
         InputError: it is not a JPEG, PNG or WebP, is damaged, or has too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged EXIF does not damage pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as opened:
-                image, changed = _upright_square(opened)
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        try:
+            image, changed = _upright_square(data)
+        except ValueError:
+            image, changed = _upright_square(without_png_text(data))
     except UnidentifiedImageError as error:
         raise InputError("the image is not a JPEG, PNG or WebP, or is damaged") from error
     except _UNREADABLE as error:
@@ -85,14 +86,22 @@ def clean_image(source: Path | bytes) -> CleanImage:
     if max(ImageStat.Stat(image).stddev) < BLANK_SPREAD:
         raise UnwantedError("the image is blank: one flat colour")
     if not changed:
-        return CleanImage(source if isinstance(source, bytes) else source.read_bytes(), pixels)
+        return CleanImage(data, pixels)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return CleanImage(out.getvalue(), pixels)
 
 
-def _upright_square(opened: Image.Image) -> tuple[Image.Image, bool]:
+def _upright_square(data: bytes) -> tuple[Image.Image, bool]:
     """Decode, turn, crop, convert and scale down; return whether this changed the image, or it is not a JPEG."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged EXIF does not damage pixels
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            return _convert(opened)
+
+
+def _convert(opened: Image.Image) -> tuple[Image.Image, bool]:
     if opened.width * opened.height > MOST_DECODED_PIXELS:
         raise InputError(f"the image has {opened.width} × {opened.height} pixels, more than are decoded")
     side = min(opened.size)
@@ -119,11 +128,14 @@ def _centre(image: Image.Image) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
     """Convert any mode to RGB, with the colour profile if it is valid and not sRGB."""
-    if image.has_transparency_data:
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image)
+        pixels = (grey >> 8).astype(np.uint8)
+        pixels[grey == image.info.get("transparency", -1)] = 255
+        image = Image.fromarray(pixels)
+    elif image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    elif image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode not in {"RGB", "L", "CMYK"}:
         image = image.convert("RGB")
     converted = _by_profile(image, profile) if profile else None

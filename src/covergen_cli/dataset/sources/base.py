@@ -173,6 +173,11 @@ def safe_id(text: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
+def without_credentials(text: str) -> str:
+    """Return a text without the user names and passwords of the URLs in it."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", text)
+
+
 def is_file_url(url: str) -> bool:
     """Return whether a URL names a file of this machine."""
     return url[:5].lower() == "file:"

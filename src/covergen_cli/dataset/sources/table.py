@@ -21,6 +21,7 @@ from covergen_cli.dataset.sources.base import (
     download_path,
     is_file_url,
     safe_id,
+    without_credentials,
 )
 from covergen_cli.dataset.tables import read_blocks, rows_of
 from covergen_cli.errors import ConfigError, InputError
@@ -131,7 +132,7 @@ def _copy_local(url: str, target: Path, most_bytes: int) -> None:
     parts = urlsplit(url)
     path = Path(url2pathname(parts.path))
     if parts.netloc not in ("", "localhost") or str(path).startswith("\\\\"):
-        raise InputError(f"{url} is on another machine")
+        raise InputError(f"{without_credentials(url)} is on another machine")
     try:
         if not path.is_file():
             raise InputError(f"{path} is not a file")
