@@ -61,7 +61,12 @@ def test_svg_is_small_and_well_formed(name, hills):
     root = ET.fromstring(text)  # noqa: S314
     assert root.get("viewBox") == "0 0 1000 1000"
     assert len(list(root)) > 3
-    assert set(re.findall(r'fill="(#\w*)"', text)) or name == "contour"
+    assert len(set(re.findall(r'fill="(#\w*)"', text))) > 3
+    # Nothing outside of the file is needed: every reference is to an element of it.
+    names = set(re.findall(r' id="(\w+)"', text))
+    references = re.findall(r'href="([^"]*)"|url\(([^)]*)\)', text)
+    assert {"".join(one).removeprefix("#") for one in references} <= names
+    assert not re.search(r"<(image|script|style|text|foreignObject)", text)
 
 
 def test_svg_of_other_looks_is_refused(hills):

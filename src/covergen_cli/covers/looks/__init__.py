@@ -59,7 +59,7 @@ def draw_look(
 def look_svg(picture: Image.Image, look: Look, *, seed: int = 0, palette: Palette | None = None) -> str:
     """Return a picture in a look of flat shapes as an SVG document with a view box of 1000 × 1000.
 
-    The shapes are those that :func:`apply_look` draws with the same arguments; paper, shadows and grain are left out.
+    The shapes are those that :func:`apply_look` draws with the same arguments; paper and grain are left out, and shadows are filters.
 
     Raises:
         ConfigError: when the look has no vector form.
@@ -69,7 +69,8 @@ def look_svg(picture: Image.Image, look: Look, *, seed: int = 0, palette: Palett
         raise ConfigError(f"the look {look.name} cannot be written as SVG", hint=f"these can: {able}")
     sketch = sketch_of(picture, seed, look.colours, palette)
     body = look.svg(sketch, np.random.default_rng([seed, 1]))
-    head = '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="1000" viewBox="0 0 1000 1000">'
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = f'<svg {spaces} width="1000" height="1000" viewBox="0 0 1000 1000" fill-rule="evenodd">'
     return f"{head}\n<title>{look.name}</title>\n{body}\n</svg>\n"
 
 

@@ -9,16 +9,21 @@ import numpy as np
 
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
+from covergen_cli.covers.looks.palette import hexes_of
 from covergen_cli.covers.looks.paper import noise, on_paper, paper
 from covergen_cli.covers.looks.raster import blur, cover, enlarge, mix, steepness, with_slope
 from covergen_cli.covers.looks.sketch import SIDE
-from covergen_cli.covers.looks.trace import open_paths
+from covergen_cli.covers.looks.trace import closed_paths, smooth_paths
 from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
     from covergen_cli.covers.looks.base import Stripe
     from covergen_cli.covers.looks.sketch import Sketch
+
+_TRACED = 1536
+"""Pixels per side at which lines are traced for SVG."""
+_OVERLAP = np.float32(0.006)
 
 
 @dataclass(frozen=True)
@@ -43,37 +48,32 @@ class Contour(Look):
     def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
         """Return the function that draws rows of the picture."""
         height = self._height(sketch, rng)
-        ground, ink = self._colours(sketch)
+        ground, ink = (_soft(tints[sketch.labels]) for tints in self._tints(sketch))
         sheet = paper(rng)
-        half = self.weight / 2000 * size
 
         def draw(top: int, bottom: int) -> Array:
-            level, down, right = with_slope(height, size, top, bottom)
-            slope = steepness(down, right)
             values = enlarge(ground, size, top, bottom)
-            colours = enlarge(ink, size, top, bottom)
-            # Where lines come closer than three of their widths, every second one goes, as on a map.
-            crowd = np.log2(np.maximum(slope * (6 * half), 1))
-            for step in (1, 2, 4, 8):
-                keep = np.clip(np.log2(step) + 1.0 - crowd, 0, 1)
-                heavier = 1.5 if step == 4 else 1.0
-                away = np.abs(level / step - np.rint(level / step)) * step / slope
-                mix(values, colours, cover(half * heavier * np.sqrt(keep) - away) * (keep > 0.02))
+            mix(values, enlarge(ink, size, top, bottom), cover(self._lines(height, size, top, bottom)))
             return on_paper(values, sheet, size, top, bottom, 0.012)
 
         return draw
 
     def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:
-        """Return one path per level, in the mean colour that the picture has along it."""
-        height = self._height(sketch, rng)
-        ground, ink = self._colours(sketch)
-        parts = [f'<rect width="1000" height="1000" fill="{_hex(ground.mean((1, 2)))}"/>']
-        for level in range(int(np.ceil(height.min())), int(np.floor(height.max())) + 1):
-            near = np.abs(height - level) < 0.5
-            if near.any() and (data := open_paths(height, float(level))):
-                width = self.weight * (1.5 if level % 4 == 0 else 1)
-                stroke = f'stroke="{_hex(ink[:, near].mean(1))}" stroke-width="{width:.2f}"'
-                parts.append(f'<path fill="none" {stroke} stroke-linejoin="round" d="{data}"/>')
+        """Return the regions in the colours of the ground, and over them the lines, coloured by region."""
+        lines = closed_paths(self._lines(self._height(sketch, rng), _TRACED, 0, _TRACED))
+        layers = [sketch.layer(index, 0.006) for index in range(1, len(sketch.palette.hexes))]
+        parts = [f'<defs><path id="lines" d="{lines}"/></defs>']
+        ground, ink = (hexes_of(tints) for tints in self._tints(sketch))
+        parts.append(f'<rect width="1000" height="1000" fill="{ground[0]}"/>')
+        for layer, colour in zip(layers, ground[1:], strict=True):
+            parts.append(f'<path fill="{colour}" d="{smooth_paths(layer)}"/>')
+        # Each region a little wider than it is: no gap shows where the lines change their colour.
+        outer = ["M0 0H1000V1000H0Z", *(smooth_paths(layer + _OVERLAP) for layer in layers)]
+        inner = [*(smooth_paths(layer - _OVERLAP) for layer in layers), ""]
+        for index, colour in enumerate(ink):
+            region = f'<path clip-rule="evenodd" d="{outer[index]}{inner[index]}"/>'
+            parts.append(f'<clipPath id="region{index}">{region}</clipPath>')
+            parts.append(f'<use xlink:href="#lines" fill="{colour}" clip-path="url(#region{index})"/>')
         return "\n".join(parts)
 
     def _height(self, sketch: Sketch, rng: np.random.Generator) -> Array:
@@ -82,27 +82,39 @@ class Contour(Look):
         tone = blur(sketch.tone, 0.014) + np.float32(0.16 * self.relief) * bumps
         return np.asarray((tone * np.float32(self.lines) + np.float32(0.5)).astype(np.float32))
 
-    def _colours(self, sketch: Sketch) -> tuple[Array, Array]:
-        """Return the ground and the colour of the lines, float32 sRGB ``(3, n, n)`` each."""
+    def _lines(self, height: Array, size: int, top: int, bottom: int) -> Array:
+        """Return the distance to the edge of the nearest line in pixels, positive inside, ``(rows, size)``."""
+        level, down, right = with_slope(height, size, top, bottom)
+        slope = steepness(down, right)
+        half = np.float32(self.weight / 2000 * size)
+        # Where lines come closer than three of their widths, every second one goes, as on a map.
+        crowd = np.log2(np.maximum(slope * (6 * half), 1))
+        inside = np.full(level.shape, -1, dtype=np.float32)
+        for step in (1, 2, 4, 8):
+            keep = np.clip(np.float32(np.log2(step) + 1) - crowd, 0, 1)
+            thickness = half * np.float32(1.5 if step == 4 else 1) * np.sqrt(keep)
+            away = np.abs(level / step - np.rint(level / step)) * step / slope
+            np.maximum(inside, np.where(keep > 0.02, thickness - away, -1), out=inside)
+        return inside
+
+    def _tints(self, sketch: Sketch) -> tuple[Array, Array]:
+        """Return for each colour of the palette that of the ground and of the lines, OKLab ``(k, 3)`` each."""
         dark = self.ground == "dark" or (self.ground == "auto" and sketch.is_dark)
         lab = sketch.palette.lab
-        ends = lab if dark else lab[::-1]
-        last = len(ends) - 1
-        ranks = sketch.labels if dark else last - sketch.labels
-        ground = ends[0] + np.float32(0.1) * (ends[ranks] - ends[0])
-        line = ends[ranks].copy()
+        ends = lab[0] if dark else lab[-1]
+        ground, line = ends + np.float32(0.1) * (lab - ends), lab.copy()
         # Lines stand out from the ground by a lightness of 0.45 or more, and keep their hue.
         if dark:
-            ground[..., 0] = np.minimum(ground[..., 0], 0.26)
-            line[..., 0] = np.maximum(line[..., 0], 0.72)
+            ground[:, 0] = np.minimum(ground[:, 0], 0.26)
+            line[:, 0] = np.maximum(line[:, 0], 0.72)
         else:
-            ground[..., 0] = np.maximum(ground[..., 0], 0.9)
-            line[..., 0] = np.minimum(line[..., 0], 0.45)
-        line[..., 1:] *= 1.2
-        soft = [np.stack([blur(part[..., i], 0.006) for i in range(3)], axis=-1) for part in (ground, line)]
-        ground_rgb, line_rgb = (oklab_to_srgb(part).astype(np.float32).transpose(2, 0, 1) / 255 for part in soft)
-        return ground_rgb, line_rgb
+            ground[:, 0] = np.maximum(ground[:, 0], 0.9)
+            line[:, 0] = np.minimum(line[:, 0], 0.45)
+        line[:, 1:] *= 1.2
+        return ground, line
 
 
-def _hex(colour: Array) -> str:
-    return "#" + bytes(np.rint(np.clip(colour, 0, 1) * 255).astype(np.uint8)).hex()
+def _soft(lab: Array) -> Array:
+    """Return OKLab ``(n, n, 3)`` as sRGB ``(3, n, n)`` in [0, 1], with soft borders between the colours."""
+    soft = np.stack([blur(lab[..., i], 0.006) for i in range(3)], axis=-1)
+    return np.asarray(oklab_to_srgb(soft).astype(np.float32).transpose(2, 0, 1) / 255)

@@ -11,7 +11,7 @@ from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import paper
 from covergen_cli.covers.looks.raster import blur, cover, enlarge, filled, mix, steepness, with_slope
-from covergen_cli.covers.looks.trace import closed_paths
+from covergen_cli.covers.looks.trace import smooth_paths
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 _EDGE = 0.0011
 """Thickness of the paper's cut edge, as a share of the side."""
+_SHADE = 0.62
+_STEP, _NEAR, _WIDE = 0.006, 0.0035, 0.012
+"""Distance to which shadows fall, and how soft the near and the wide one are, as shares of the side."""
+_NEAR_SHARE = 0.45
+_SHADOW = f"""\
+<filter id="shadow" filterUnits="userSpaceOnUse" x="0" y="0" width="1000" height="1000">
+<feOffset in="SourceAlpha" dx="{500 * _STEP:g}" dy="{500 * _STEP:g}"/>
+<feGaussianBlur stdDeviation="{1000 * _NEAR:g}" result="near"/>
+<feOffset in="SourceAlpha" dx="{1500 * _STEP:g}" dy="{1500 * _STEP:g}"/>
+<feGaussianBlur stdDeviation="{1000 * _WIDE:g}" result="wide"/>
+<feComposite in="near" in2="wide" operator="arithmetic" k2="{{near:g}}" k3="{{wide:g}}"/>
+</filter>"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Cutout(Look):
                 field, down, right = with_slope(layer, size, top, bottom)
                 if field.max() < -0.45:
                     continue
-                values *= 1 - np.float32(0.62 * self.depth) * enlarge(shadow, size, top, bottom)
+                values *= 1 - np.float32(_SHADE * self.depth) * enlarge(shadow, size, top, bottom)
                 slope = steepness(down, right)
                 distance = field / slope
                 inside = cover(distance)
@@ -70,14 +82,18 @@ class Cutout(Look):
         return draw
 
     def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:  # noqa: ARG002
-        """Return one path per sheet, from the lowest to the highest."""
+        """Return one path per sheet from the lowest to the highest, over the shadow that it throws."""
         colours, layers = sheets(sketch, self.round / 100)
         hexes = ["#" + bytes(np.rint(colour * 255).astype(np.uint8)).hex() for colour in colours]
-        paths = [f'<rect width="1000" height="1000" fill="{hexes[0]}"/>']
-        for hex_colour, layer in zip(hexes[1:], layers, strict=True):
-            if data := closed_paths(layer):
-                paths.append(f'<path fill="{hex_colour}" fill-rule="evenodd" d="{data}"/>')
-        return "\n".join(paths)
+        shade = _SHADE * self.depth
+        parts = [_SHADOW.format(near=_NEAR_SHARE * shade, wide=(1 - _NEAR_SHARE) * shade)]
+        parts.append(f'<rect width="1000" height="1000" fill="{hexes[0]}"/>')
+        for index, (colour, layer) in enumerate(zip(hexes[1:], layers, strict=True)):
+            if data := smooth_paths(layer):
+                if self.depth:
+                    parts.append(f'<use xlink:href="#sheet{index}" filter="url(#shadow)"/>')
+                parts.append(f'<path id="sheet{index}" fill="{colour}" d="{data}"/>')
+        return "\n".join(parts)
 
 
 def sheets(sketch: Sketch, softness: float) -> tuple[Array, list[Array]]:
@@ -98,9 +114,9 @@ def sheets(sketch: Sketch, softness: float) -> tuple[Array, list[Array]]:
 def _shadow(layer: Array) -> Array:
     """Return the shadow ``(n, n)`` in [0, 1] that a sheet throws down and to the right; a near and a wide one."""
     sheet = np.clip(layer * 12 + 0.5, 0, 1)
-    step = layer.shape[0] * 0.006
+    step = layer.shape[0] * _STEP
     near, wide = _shifted(sheet, 0.5 * step), _shifted(sheet, 1.5 * step)
-    return 0.45 * blur(near, 0.0035) + 0.55 * blur(wide, 0.012)
+    return _NEAR_SHARE * blur(near, _NEAR) + (1 - _NEAR_SHARE) * blur(wide, _WIDE)
 
 
 def _shifted(field: Array, step: float) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from PIL import Image
 
 from covergen_cli.errors import ConfigError
 from covergen_cli.measures.colour import oklab_to_srgb, oklch, srgb_to_oklab
+from covergen_cli.provenance import without_png_text
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
@@ -61,8 +63,12 @@ class Palette:
 
 def palette_of(lab: Array) -> Palette:
     """Return OKLab colours ``(n, 3)`` as a palette, sorted by lightness; duplicates stay."""
-    rgb = oklab_to_srgb(lab[np.argsort(lab[:, 0], kind="stable")])
-    return Palette(tuple("#" + bytes(colour).hex() for colour in rgb))
+    return Palette(hexes_of(lab[np.argsort(lab[:, 0], kind="stable")]))
+
+
+def hexes_of(lab: Array) -> tuple[str, ...]:
+    """Return OKLab colours ``(n, 3)`` as ``#rrggbb``."""
+    return tuple("#" + bytes(colour).hex() for colour in oklab_to_srgb(lab))
 
 
 def palette_from(source: str | os.PathLike[str], count: int = _COUNT) -> Palette:
@@ -94,11 +100,13 @@ def _full_hex(text: str) -> str:
 
 def _palette_of_file(path: Path, count: int) -> Palette:
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as image:
+        data = without_png_text(path.read_bytes())
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
             small = image.convert("RGB").resize((64, 64), Image.Resampling.BOX)
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         hint = "give colours such as '#0b132b,#1c2541', or a JPEG, PNG or WebP file"
-        raise ConfigError(f"cannot take a palette from {path}: {error}", hint=hint) from None
+        reason = getattr(error, "strerror", None) or "it is not an image, or is damaged"
+        raise ConfigError(f"cannot take a palette from {path}: {reason}", hint=hint) from None
     centres, shares = cluster(srgb_to_oklab(np.asarray(small)).reshape(-1, 3), count)
     return palette_of(grade(centres, shares))
 

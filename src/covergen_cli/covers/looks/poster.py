@@ -140,16 +140,17 @@ class Poster(Look):
         return draw
 
     def svg(self, sketch: Sketch, rng: np.random.Generator) -> str:
-        """Return a square and a form per tile."""
+        """Return a square per tile, and over them a form per tile."""
         hexes = sketch.palette.hexes
-        parts = []
+        grounds, forms = [], []
         for tile in self._tiles(sketch, rng):
             place = f"translate({1000 * tile.left:.3f} {1000 * tile.top:.3f}) scale({1000 * tile.side:.3f})"
             turn = f" rotate({90 * tile.turns} .5 .5)" if tile.turns else ""
             # A hair of overlap hides the seams that viewers draw between neighbours.
-            parts.append(f'<path transform="{place}" fill="{hexes[tile.ground]}" d="M0 0H1.002V1.002H0Z"/>')
-            parts.append(f'<path transform="{place}{turn}" fill="{hexes[tile.form]}" d="{SHAPES[tile.shape].path}"/>')
-        return "\n".join(parts)
+            grounds.append(f'<path transform="{place}" fill="{hexes[tile.ground]}" d="M0 0H1.002V1.002H0Z"/>')
+            colour = f'fill="{hexes[tile.form]}" stroke="{hexes[tile.form]}" stroke-width="{4e-4 / tile.side:.5f}"'
+            forms.append(f'<path transform="{place}{turn}" {colour} d="{SHAPES[tile.shape].path}"/>')
+        return "\n".join(grounds + forms)
 
     def _tiles(self, sketch: Sketch, rng: np.random.Generator) -> list[Tile]:
         """Return the tiles, which fill the square."""
