@@ -33,8 +33,8 @@ class TrainConfig:
         samples: Number of sample covers to generate after every epoch, for songs of the validation part.
         seed: Random seed of the initial weights, the order of the pairs, the noise and the timesteps.
         device: Device to run on; ``auto`` uses a GPU if there is one.
-        precision: Precision of the image model and the activations; ``auto`` is ``bf16`` on CUDA and ``fp32``
-            elsewhere.
+        precision: Precision of the image model and the activations; ``auto`` is ``bf16`` on CUDA cards that
+            compute it (Ampere and newer), and ``fp32`` elsewhere.
         compile: Compile the U-Net first. This takes minutes and pays off in long runs on a GPU.
         checkpoint_minutes: Maximum minutes between two checkpoints. One is also saved after every epoch.
     """

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.diffusion.noise_schedule import signal_and_noise, timesteps_at
 from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
@@ -203,9 +204,8 @@ def item_losses(
     device = next(unet.parameters()).device
     tokens = tokens.expand(len(latents), -1, -1)
     places = [(item, draw) for item in range(len(latents)) for draw in range(draws.count)]
-    losses = torch.empty(len(places))
-    for start in range(0, len(places), batch_size):
-        chunk = places[start : start + batch_size]
+
+    def losses_of(chunk: Sequence[tuple[int, int]]) -> Tensor:
         items = torch.tensor([item for item, _ in chunk])
         noise = torch.stack([draws.noise(item, draw) for item, draw in chunk])
         times = draws.times[items, torch.tensor([draw for _, draw in chunk])]
@@ -218,8 +218,10 @@ def item_losses(
                 noise.to(device),
                 times.to(device),
             )
-        losses[start : start + len(chunk)] = loss.cpu()
-    return losses.view(len(latents), draws.count)
+        return loss.cpu()
+
+    losses = in_batches(losses_of, places, batch_size, hint="Use --device cpu.")
+    return torch.cat(list(losses)).view(len(latents), draws.count)
 
 
 @dataclass(frozen=True)

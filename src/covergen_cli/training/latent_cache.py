@@ -9,11 +9,10 @@ encoded, the results lie in ``building/``, from which an interrupted run continu
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import re
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, require_space, sha256_bytes, sha256_file
@@ -165,15 +165,17 @@ def _save(path: Path, array: npt.NDArray[np.float16]) -> None:
 
 def _encode(base: Base, covers: Sequence[Path]) -> npt.NDArray[np.float16]:
     """Return the encoded covers, float16 ``(N, 2 or 1, C, h, w)``."""
-    encoded = []
     with ThreadPoolExecutor() as threads:
-        pictures: Iterator[Tensor] = threads.map(lambda path: load_cover(path, base.native_size), covers)
-        while batch := list(itertools.islice(pictures, _ENCODE_BATCH)):
-            with torch.inference_mode():
-                mean, spread = base.posterior(torch.stack(batch))
-            both = [mean] if spread is None else [mean, spread]
-            encoded.append(torch.stack(both, dim=1).float().cpu().numpy())
-    return np.concatenate(encoded).astype(np.float16)
+        pictures = list(threads.map(lambda path: load_cover(path, base.native_size), covers))
+
+    def encode(batch: Sequence[Tensor]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            mean, spread = base.posterior(torch.stack(tuple(batch)))
+        both = [mean] if spread is None else [mean, spread]
+        return torch.stack(both, dim=1).float().cpu().numpy()
+
+    encoded = in_batches(encode, pictures, _ENCODE_BATCH, hint="Encode the covers with --device cpu.")
+    return np.concatenate(list(encoded)).astype(np.float16)
 
 
 def load_cover(path: Path, size: int) -> Tensor:

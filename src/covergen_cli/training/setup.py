@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from covergen_cli.training.embedding_cache import Embeddings, prepare_embeddings
 from covergen_cli.training.latent_cache import Latents, prepare_latents
 from covergen_cli.training.run_folder import ADAPTER, begin_run
 from covergen_cli.training.state import TrainingState
-from covergen_cli.weights.device import choose_device
+from covergen_cli.weights.device import choose_device, choose_training_dtype
 from covergen_cli.weights.hub_cache import folder_bytes
 
 if TYPE_CHECKING:
@@ -119,9 +119,11 @@ def make_accelerator(config: TrainConfig) -> tuple[Any, torch.device]:
 def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Event, None, TrainingSetup]:
     """Load the base, prepare latents and embeddings, and restore the state of an earlier run.
 
-    Covers are encoded in full precision, whatever the training computes in, so that all runs can share the cache.
+    Covers are encoded in full precision, whatever the training computes in, so that all runs can share the cache; until
+    then, only the autoencoder is on the device.
 
     Raises:
+        ConfigError: the device does not support the precision.
         ModelError: the base cannot be used, or the requested checkpoint cannot.
         InputError: a cover or an embedding cannot be read.
         OutputError: the disk is full or cannot be written to.
@@ -129,13 +131,15 @@ def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Even
     config = plan.config
     yield ModelLoading(config.base)
     started = time.monotonic()
-    base = load_base(config.base, device)
+    dtype = choose_training_dtype(config.precision, device)
+    base = load_base(config.base)
+    base = replace(base, vae=base.vae.to(device), null=base.null.to(device))  # the U-Net follows in its own precision
     yield ModelLoaded(config.base, time.monotonic() - started)
     pairs, count = [*plan.train, *plan.validation], len(plan.train)
     with accelerator.main_process_first():
         latents = yield from prepare_latents(plan.data, base, pairs)
         embeddings = yield from prepare_embeddings(pairs)
-    base = _optimize(base, device, config.precision)
+    base = _optimize(base, device, dtype)
     state = TrainingState(plan.shape, config, device)
     size = sum(tensor.nbytes for tensor in state.tensors().values())
     existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
@@ -177,11 +181,10 @@ def _batches(plan: Plan, base: Base, accelerator: Any, embeddings: Embeddings, l
     )
 
 
-def _optimize(base: Base, device: torch.device, precision: str) -> Base:
-    """Return the base in the precision and memory format in which training is fastest."""
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
-        base = base.in_precision(torch.bfloat16)
-    base.unet.to(memory_format=torch.channels_last)
+def _optimize(base: Base, device: torch.device, dtype: torch.dtype) -> Base:
+    """Return the base on the device, in the memory format in which training is fastest."""
+    base = base.in_precision(dtype)
+    base.unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":  # the backward pass of fused attention is several times slower there
         use_plain_attention(base.unet)
     return base

@@ -39,6 +39,26 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name == "auto":
         name = "fp16" if device.type == "cuda" else "fp32"
-    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if name == "bf16" and not _computes_bf16(device):
         raise ConfigError("this GPU does not support bf16", hint="Use --dtype fp16.")
     return _DTYPES[name]
+
+
+def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the precision of training called ``name``.
+
+    ``auto`` is ``bf16`` on CUDA cards that compute it (Ampere and newer), and ``fp32`` elsewhere, as gradients in fp16
+    would need scaling.
+
+    Raises:
+        ConfigError: the device does not support it.
+    """
+    if name == "auto":
+        name = "bf16" if device.type == "cuda" and _computes_bf16(device) else "fp32"
+    if name == "bf16" and not _computes_bf16(device):
+        raise ConfigError("this GPU does not support bf16", hint="Use --precision fp32.")
+    return _DTYPES[name]
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
