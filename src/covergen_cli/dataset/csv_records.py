@@ -14,6 +14,9 @@ from typing import BinaryIO
 LONGEST_RECORD = 1 << 24
 """Characters of the longest line, and of the longest value that spans lines."""
 
+WINDOWS_1252 = "covergen-windows-1252"
+"""Error handler of codecs that decodes bytes that are not UTF-8 as Windows-1252, and what that lacks as Latin-1."""
+
 _DELIMITERS = (",", "\t", ";", "|")
 _CLOSING = re.compile(r'[^"]*(?:""[^"]*)*"(?!") *')
 _EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -131,7 +134,7 @@ def read_lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
     wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     newline = "\r" if b"\r" in start and b"\n" not in start else "\n"  # old spreadsheets on the Macintosh
     encoding = "utf-16" if wide else "utf-8-sig"
-    with io.TextIOWrapper(file, encoding=encoding, errors=_WINDOWS, newline=newline) as text:
+    with io.TextIOWrapper(file, encoding=encoding, errors=WINDOWS_1252, newline=newline) as text:
         number = 0
         while line := text.readline(LONGEST_RECORD):
             number += 1
@@ -141,7 +144,6 @@ def read_lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
-    """Decode bytes that are not UTF-8 as Windows-1252, and what that lacks as Latin-1."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.object[error.start : error.end]
@@ -151,5 +153,4 @@ def _as_windows(error: UnicodeError) -> tuple[str, int]:
         return wrong.decode("latin-1"), error.end
 
 
-_WINDOWS = "covergen-windows-1252"
-codecs.register_error(_WINDOWS, _as_windows)
+codecs.register_error(WINDOWS_1252, _as_windows)

@@ -216,9 +216,7 @@ def test_a_host_that_cannot_exist_is_final(tmp_path, host):
     assert (missed.cause, missed.passing) == ("not a URL", False)
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://x/y", "gopher://x", "http://", "http://[::1", "javascript:alert(1)", "x.wav", "\0"]
-)
+@pytest.mark.parametrize("url", ["ftp://x/y", "gopher://x", "http://", "http://[::1", "http://h/\0"])
 def test_what_is_no_url(tmp_path, url):
     with Downloader(tmp_path, FetchConfig(**QUICK)) as downloader:
         assert downloader.start(Item(1, "a", url, url)).result(30).cause in {"not a URL", "forbidden address"}

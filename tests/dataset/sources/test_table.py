@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +188,24 @@ def test_a_file_url_is_copied(tmp_path):
     assert [path.read_bytes() for path in (tmp_path / "work").iterdir()] == [b"music"]
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_path_is_relative_to_the_table_wherever_the_command_runs(tmp_path, monkeypatch, absolute):
+    (tmp_path / "my music").mkdir()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "my music" / "Track: 1%20.mp3").write_bytes(b"music")
+    (tmp_path / "my music" / "cover.jpg").write_bytes(b"cover")
+    start = f"{tmp_path}/" if absolute else ""
+    table = tmp_path / "t.csv"
+    table.write_text(f"preview,img\n{start}my music/Track: 1%20.mp3,{start}my music/cover.jpg\nn/a,www.h.org/a.jpg\n")
+    monkeypatch.chdir(tmp_path / "work")
+    source = TableSource(Path("../t.csv"))
+    good, bad = source.items()
+    found = source.obtain(good, tmp_path / "work")
+    assert (found.audio.read_bytes(), found.image.read_bytes()) == (b"music", b"cover")
+    with pytest.raises(InputError, match="n/a is not a file; a URL begins with https://"):
+        source.obtain(bad, tmp_path / "work")
+
+
 @pytest.mark.parametrize("url", ["file://server/share/x", "file:///dev/zero", "file:///", "file:x%00y"])
 def test_a_file_url_that_names_no_file_of_this_machine(tmp_path, url):
     (tmp_path / "t.csv").write_text(f"preview,img\n{url},{url}\n")
@@ -199,5 +218,5 @@ def test_a_file_url_of_a_large_file(tmp_path):
     (tmp_path / "x").write_bytes(bytes(2000))
     (tmp_path / "t.csv").write_text(f"preview,img\n{(tmp_path / 'x').as_uri()},y\n")
     source = TableSource(tmp_path / "t.csv", FetchConfig(largest_mb=0.001))
-    with pytest.raises(InputError, match="more than 1000 bytes"):
+    with pytest.raises(InputError, match=r"more than 0\.001 MB, the limit of --largest-mb"):
         source.obtain(next(source.items()), tmp_path)

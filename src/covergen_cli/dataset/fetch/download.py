@@ -37,7 +37,7 @@ from covergen_cli.dataset.sources.base import (
     FREE_SPACE,
     Missed,
     download_path,
-    is_file_url,
+    is_local,
     unexpected,
     without_credentials,
 )
@@ -136,7 +136,7 @@ class Downloader:
     ) -> None:
         if not url:
             raise FailedError(f"the row has no URL of {'music' if kind == 'audio' else 'an image'}", "no URL")
-        if is_file_url(url):
+        if is_local(url):
             return
         if self._offline:
             raise FailedError("the network is off", "offline", passing=True)

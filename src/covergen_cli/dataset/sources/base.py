@@ -178,9 +178,9 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(?<=://)[^/?#\s]*@", "", text)
 
 
-def is_file_url(url: str) -> bool:
-    """Return whether a URL names a file of this machine."""
-    return url[:5].lower() == "file:"
+def is_local(locator: str) -> bool:
+    """Return whether a text names a file of this machine: a path, or a ``file:`` URL, but no other URL."""
+    return locator[:5].lower() == "file:" or not re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", locator)
 
 
 def download_path(workspace: Path, item: Item, kind: Literal["audio", "image"]) -> Path:

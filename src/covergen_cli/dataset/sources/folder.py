@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 from covergen_cli.audio.embedded_images import read_pictures
 from covergen_cli.audio.excerpt import load_excerpt
 from covergen_cli.audio.io import AUDIO_SUFFIXES, probe, save_mp3
+from covergen_cli.dataset.csv_records import WINDOWS_1252
 from covergen_cli.dataset.sources.base import Item, Obtained, Source, UnwantedError, safe_id
+from covergen_cli.dataset.tables import clean
 from covergen_cli.errors import InputError
 from covergen_cli.provenance import read_provenance
 
@@ -25,6 +29,7 @@ _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 _COPY_RATE_HZ = 44_100
 _DATASET = "dataset.json"
+_ENCODED = "file:"
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,7 @@ class FolderSource(Source):
         row = 0
         for row, path in enumerate(self._songs(), 1):
             name = path.relative_to(self.folder).as_posix()
-            text = name.encode("utf-8", "backslashreplace").decode()  # names on disk can be no text at all
-            yield Item(row, safe_id(name), text, "", dict.fromkeys(METADATA, ""))
+            yield Item(row, safe_id(name), _locator(name), "", dict.fromkeys(METADATA, ""))
         if not row:
             raise InputError(f"no music in {self.folder}", hint=f"Known are {', '.join(sorted(AUDIO_SUFFIXES))}.")
 
@@ -79,11 +83,7 @@ class FolderSource(Source):
             UnwantedError: there is no cover.
             InputError: the file cannot be used.
         """
-        path = self.folder.absolute() / item.audio
-        if not path.is_file():
-            raise InputError(
-                f"{item.audio} does not exist", hint="If the file exists, its name is not valid text: rename it."
-            )
+        path = self.folder.absolute() / _name(item.audio)
         info = probe(path)
         inside = (data for data in read_pictures(path) if data.startswith(_IMAGE_STARTS))
         image = next((data for data in inside if read_provenance(BytesIO(data)) is None), None) or _beside(path)
@@ -95,8 +95,28 @@ class FolderSource(Source):
                 cause="no cover",
             )
         metadata = {name: getattr(info.tags, name) or "" for name in METADATA}
-        metadata |= {"title": info.title or path.stem, "artist": info.artist or ""}
-        return Obtained(_cut(path, workspace / f"{item.id}.segment.mp3") if self.copy else path, image, metadata)
+        stem = os.fsencode(path.stem).decode("utf-8", WINDOWS_1252)
+        metadata |= {"title": info.title or stem, "artist": info.artist or ""}
+        if self.copy:
+            path = _cut(path, workspace / f"{item.id}.segment.mp3")
+        elif not _is_text(str(path)):
+            path = Path(shutil.copyfile(path, workspace / f"{item.id}.copy{path.suffix}"))
+        return Obtained(path, image, metadata)
+
+
+def _is_text(path: str) -> bool:
+    """Return whether a table can hold a path: file names may not be UTF-8, or hold what tables do not keep."""
+    return clean(path) == path
+
+
+def _locator(name: str) -> str:
+    """Return a name as text: as it is if possible, otherwise its bytes, percent-encoded."""
+    return name if _is_text(name) and not name.startswith(_ENCODED) else _ENCODED + quote(os.fsencode(name))
+
+
+def _name(locator: str) -> str:
+    """Return the name that :func:`_locator` made a text of."""
+    return os.fsdecode(unquote_to_bytes(locator[len(_ENCODED) :])) if locator.startswith(_ENCODED) else locator
 
 
 def _beside(path: Path) -> Path | None:

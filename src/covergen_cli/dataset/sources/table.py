@@ -1,4 +1,4 @@
-"""The source TABLE: a table of URLs, read row by row."""
+"""The source TABLE: a table of URLs or paths, read row by row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from covergen_cli.dataset.sources.base import (
     Obtained,
     Source,
     download_path,
-    is_file_url,
+    is_local,
     safe_id,
     without_credentials,
 )
@@ -38,7 +38,7 @@ _NO_ID = frozenset({"nan", "none", "null", "nat", "<na>"})
 
 @dataclass(frozen=True)
 class TableSource(Source):
-    """A table with one row per song: URL of the music, URL of the cover, and metadata.
+    """A table with one row per song: URL or path of the music, URL or path of the cover, and metadata.
 
     Args:
         path: the table.
@@ -118,29 +118,31 @@ class TableSource(Source):
         """Return what was downloaded; copy what is on this machine.
 
         Raises:
-            InputError: a ``file:`` URL names no file, or one that is too large.
+            InputError: a path or ``file:`` URL names no file, or one that is too large.
         """
         most_bytes = int(self.config.largest_mb * 1e6)
         audio, image = download_path(workspace, item, "audio"), download_path(workspace, item, "image")
         for url, path in ((item.audio, audio), (item.image, image)):
-            if is_file_url(url):
-                _copy_local(url, path, most_bytes)
+            if is_local(url):
+                _copy_local(url, self.path.absolute().parent, path, most_bytes)
         return Obtained(audio, image)
 
 
-def _copy_local(url: str, target: Path, most_bytes: int) -> None:
-    parts = urlsplit(url)
-    path = Path(url2pathname(parts.path))
+def _copy_local(locator: str, folder: Path, target: Path, most_bytes: int) -> None:
+    """Copy a file that a ``file:`` URL names, or a path, which is relative to the folder of the table."""
+    is_url = locator[:5].lower() == "file:"
+    parts = urlsplit(locator if is_url else "")
+    path = Path(url2pathname(parts.path)) if is_url else folder / locator
     if parts.netloc not in ("", "localhost") or str(path).startswith("\\\\"):
-        raise InputError(f"{without_credentials(url)} is on another machine")
+        raise InputError(f"{without_credentials(locator)} is on another machine")
     try:
         if not path.is_file():
-            raise InputError(f"{path} is not a file")
+            raise InputError(f"{path} is not a file" + "; a URL begins with https:// or http://" * (not is_url))
         if path.stat().st_size > most_bytes:
-            raise InputError(f"{path} has more than {most_bytes} bytes")
+            raise InputError(f"{path} has more than {most_bytes / 1e6:g} MB, the limit of --largest-mb")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(f"{url} cannot be read: {error}") from error
+        raise InputError(f"{locator} cannot be read: {error}") from error
     write_bytes(target, data, flush=False)
 
 
