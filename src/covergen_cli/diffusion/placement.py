@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from covergen_cli.models.unet import UNet
+
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.models.base import Base
@@ -96,7 +98,7 @@ def prepare_model(model: Base, device: torch.device, placement: Placement) -> No
     if placement.tiled and type(model.vae).__name__ != "AutoencoderTiny":
         model.vae.enable_tiling()
         model.vae.enable_slicing()
-    if placement.piecewise and device.type == "cuda":
+    if placement.piecewise and device.type == "cuda" and not isinstance(model.unet, UNet):  # ours is small
         offload_layers(model, device)
     elif placement.together:
         model.unet.to(device)
