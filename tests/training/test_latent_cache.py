@@ -74,6 +74,15 @@ def test_another_base_has_a_cache_of_its_own(data, base, pairs, tmp_path, encode
     assert latent_folder(data, base) != latent_folder(data, other)
 
 
+def test_another_precision_has_a_cache_of_its_own(data, base, pairs, base_folder, encoded):
+    prepare(data, load_base(str(base_folder), dtype=torch.bfloat16), pairs)
+    exact = prepare(data, base, pairs).mean(range(10))
+    assert sum(encoded) == 20
+    images = torch.stack([load_cover(pair.image, 16) for pair in pairs])
+    with torch.inference_mode():
+        assert torch.allclose(exact, base.encode(images), rtol=1e-3, atol=1e-3)
+
+
 def test_two_songs_with_one_cover_share_its_latent(data, base, pairs, encoded):
     shutil.copy(pairs[0].image, pairs[1].image)
     latents = prepare(data, base, pairs)

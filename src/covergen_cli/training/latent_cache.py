@@ -1,7 +1,8 @@
 """The latent cache: each cover is encoded by the autoencoder once, for all epochs, runs and reports.
 
 ``DATA/latents/BASE/`` holds mean and standard deviation of each cover's scaled latent as float16, see
-:mod:`covergen_cli.training.array_cache`; ``BASE`` is the base's name and the start of its fingerprint. The key of a
+:mod:`covergen_cli.training.array_cache`; ``BASE`` is the base's name and the start of its fingerprint, and the precision
+of its autoencoder if that is not float32, so that no run reads what another one encoded less exactly. The key of a
 cover is the SHA-256 of its file, so a replaced cover is encoded again and a shared one is encoded once. Until all are
 encoded, the results lie in ``building/``, from which an interrupted run continues.
 """
@@ -83,7 +84,8 @@ class Latents:
 def latent_folder(data: Path, base: Base) -> Path:
     """Return the folder in a dataset folder that holds the latents of a base."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(base.reference).name).strip("-")[:40] or "base"
-    return data / "latents" / f"{name}-{base.fingerprint[:12]}"
+    precision = "" if base.vae.dtype == torch.float32 else f"-{str(base.vae.dtype).removeprefix('torch.')}"
+    return data / "latents" / f"{name}-{base.fingerprint[:12]}{precision}"
 
 
 def prepare_latents(data: Path, base: Base, pairs: Sequence[Pair]) -> Generator[Event, None, Latents]:
