@@ -56,10 +56,19 @@ def draw_look(
     return drawn, sketch.palette
 
 
-def look_svg(picture: Image.Image, look: Look, *, seed: int = 0, palette: Palette | None = None) -> str:
+def look_svg(
+    picture: Image.Image, look: Look, *, seed: int = 0, palette: Palette | None = None, overlay: str = ""
+) -> str:
     """Return a picture in a look of flat shapes as an SVG document with a view box of 1000 × 1000.
 
-    The shapes are those that :func:`apply_look` draws with the same arguments; paper and grain are left out, and shadows are filters.
+    The shapes are those that :func:`apply_look` draws with the same arguments, without the paper; shadows are filters.
+
+    Args:
+        picture: any size; the centre square is used.
+        look: one whose ``vector`` is true.
+        seed: as for :func:`apply_look`.
+        palette: likewise.
+        overlay: elements to draw on top, such as those of :func:`covergen_cli.covers.text.vector.text_svg`.
 
     Raises:
         ConfigError: when the look has no vector form.
@@ -71,7 +80,7 @@ def look_svg(picture: Image.Image, look: Look, *, seed: int = 0, palette: Palett
     body = look.svg(sketch, np.random.default_rng([seed, 1]))
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg {spaces} width="1000" height="1000" viewBox="0 0 1000 1000" fill-rule="evenodd">'
-    return f"{head}\n<title>{look.name}</title>\n{body}\n</svg>\n"
+    return f"{head}\n<title>{look.name}</title>\n{body}\n{overlay}\n</svg>\n"
 
 
 def look_palette(picture: Image.Image, look: Look, *, seed: int = 0) -> Palette:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,15 @@ SAFE = 0.05
 """Width of the border that no letter enters, as a share of the side."""
 _ALWAYS = ("band", "label")
 """Layouts that have a ground on any picture."""
-_FLAT = (*_ALWAYS, "edge", "giant")
+UPRIGHT = "edge"
+"""The layout whose text is drawn on a cover that is turned clockwise, and turned back with it."""
+_FLAT = (*_ALWAYS, UPRIGHT, "giant")
 """Layouts whose ground is never a veil."""
+GROUND_SHADE = 0.5
+"""Strength of the shadow of a ground of paper."""
+GROUND_REACH, LETTER_REACH = 0.008, 0.006
+SHADOW_SHIFT, SHADOW_BLUR = 0.7, 0.6
+"""How far shadows fall and how soft they are: factors on the reach, which is a share of the side."""
 
 
 def draw_styled(
@@ -56,11 +64,12 @@ def draw_styled(
         The cover, and the smallest contrast ratio between the letters and any pixel in or near them, at least
         :data:`covergen_cli.covers.text.contrast.CONTRAST`.
     """
-    turned = text["layout"] == "edge"
+    turned = text["layout"] == UPRIGHT
     if turned:
         image = image.transpose(Image.Transpose.ROTATE_270)
-    drawn, ratio = _draw(image, text, style, [_rgb(one) for one in palette], own_font, cells)
-    return (drawn.transpose(Image.Transpose.ROTATE_90) if turned else drawn), ratio
+    text_set = typeset(image, text, style, palette, own_font, cells)
+    drawn = Image.composite(Image.new("RGB", image.size, text_set.ink), text_set.below, text_set.letters)
+    return (drawn.transpose(Image.Transpose.ROTATE_90) if turned else drawn), text_set.ratio
 
 
 def place(
@@ -81,29 +90,53 @@ def _is_inside(placement: Placement, side: int) -> bool:
     return min(left, top) >= SAFE * side and max(right, bottom) <= (1 - SAFE) * side
 
 
-def _draw(
-    image: Image.Image, text: dict[str, Any], style: TextStyle, palette: list[Colour], own: str | None, cells: int
-) -> tuple[Image.Image, float]:
+@dataclass(frozen=True)
+class Typeset:
+    """The text of a cover, ready to be drawn; before it is turned if it is upright.
+
+    Args:
+        letters: mask of kind ``L``.
+        ink: colour of the letters.
+        ground: mask, and the colour that is laid there under the letters; ``None`` where the picture is the ground.
+        shade: strength of the letters' shadow, 0 to 1.
+        below: the cover with ground and shadows, without the letters.
+        ratio: smallest contrast between the letters and any pixel in or near them.
+    """
+
+    letters: Image.Image
+    ink: Colour
+    ground: tuple[Image.Image, Colour] | None
+    shade: float
+    below: Image.Image
+    ratio: float
+
+
+def typeset(
+    image: Image.Image, text: dict[str, Any], style: TextStyle, palette: Sequence[str], own_font: str | None, cells: int
+) -> Typeset:
+    """Place the text of a cover and choose its colours; arguments as for :func:`draw_styled`."""
     pixels = style.finish == "pixels"
+    colours = [_rgb(one) for one in palette]
     side = 2 * cells if pixels else image.width
-    placement = place(image, text, own, side=side, pixels=pixels)
-    letters, ground = letters_of(placement, side), _ground(placement, side, text["layout"])
-    letters, ground = (mask.resize(image.size, Image.Resampling.NEAREST) for mask in (letters, ground))
+    placement = place(image, text, own_font, side=side, pixels=pixels)
+    letters, mask = letters_of(placement, side), _ground(placement, side, text["layout"])
+    letters, mask = (one.resize(image.size, Image.Resampling.NEAREST) for one in (letters, mask))
     near = near_text(letters)
     behind = np.asarray(image)[near]
-    ink = _ink(behind, palette) if text["layout"] not in _ALWAYS else None
+    ink = _ink(behind, colours) if text["layout"] not in _ALWAYS else None
+    ground, shade = None, 0.0
     if ink is None:
-        _, top, _, bottom = (edge * image.width / side for edge in bounds(placement))
-        below, ink = _pair(palette, behind)
+        below, ink = _pair(colours, behind)
         if style.finish == "veil" and text["layout"] not in _FLAT:
-            ground, below, ink = _soft_ground(image.width, top, bottom, near, behind, palette)
+            _, top, _, bottom = (edge * image.width / side for edge in bounds(placement))
+            mask, below, ink = _soft_ground(image.width, top, bottom, near, behind, colours)
         elif style.finish == "paper":
-            image = _shaded(image, ground, 0.5)
-        image = Image.composite(Image.new("RGB", image.size, below), image, ground)
+            image = _shaded(image, mask, GROUND_SHADE, GROUND_REACH)
+        image = Image.composite(Image.new("RGB", image.size, below), image, mask)
+        ground = mask, below
     if style.finish == "paper":
-        image = _raised(image, letters, near, ink)
-    ratio = float(_contrasts(np.asarray(image)[near], ink).min())
-    return Image.composite(Image.new("RGB", image.size, ink), image, letters), ratio
+        image, shade = _raised(image, letters, near, ink)
+    return Typeset(letters, ink, ground, shade, image, float(_contrasts(np.asarray(image)[near], ink).min()))
 
 
 def letters_of(placement: Placement, side: int, stroke: float = 0, smallest: float = 0) -> Image.Image:
@@ -198,22 +231,24 @@ def _soft_ground(
     return veil.point(lambda value: int(value * amount)), below, ink
 
 
-def _shaded(image: Image.Image, mask: Image.Image, strength: float, reach: float = 0.008) -> Image.Image:
+def _shaded(image: Image.Image, mask: Image.Image, strength: float, reach: float) -> Image.Image:
     """Return an image with the shadow of a mask, which falls down and to the right."""
-    shift = max(1, round(0.7 * reach * image.width))
+    shift = max(1, round(SHADOW_SHIFT * reach * image.width))
     moved = ImageChops.offset(mask, shift, shift)
     moved.paste(0, (0, 0, shift, image.height))
     moved.paste(0, (0, 0, image.width, shift))
-    shadow = moved.filter(ImageFilter.GaussianBlur(0.6 * reach * image.width)).point(
+    shadow = moved.filter(ImageFilter.GaussianBlur(SHADOW_BLUR * reach * image.width)).point(
         lambda value: int(value * strength)
     )
     return Image.composite(Image.new("RGB", image.size, (10, 8, 12)), image, shadow)
 
 
-def _raised(image: Image.Image, letters: Image.Image, near: npt.NDArray[np.bool_], ink: Colour) -> Image.Image:
-    """Return an image with the strongest shadow of the letters that leaves enough contrast."""
+def _raised(
+    image: Image.Image, letters: Image.Image, near: npt.NDArray[np.bool_], ink: Colour
+) -> tuple[Image.Image, float]:
+    """Return an image with the strongest shadow of the letters that leaves enough contrast, and its strength."""
     for strength in (0.55, 0.4, 0.25, 0.12):
-        shaded = _shaded(image, letters, strength, 0.006)
+        shaded = _shaded(image, letters, strength, LETTER_REACH)
         if float(_contrasts(np.asarray(shaded)[near], ink).min()) >= AIM:
-            return shaded
-    return image
+            return shaded, strength
+    return image, 0.0
