@@ -25,13 +25,13 @@ def words(layout, look):
 @pytest.mark.parametrize("name", ["cutout", "poster"])
 def test_letters_are_paths_of_the_same_area_inside_the_safe_area(name, layout):
     look = parse_look(name)
-    image, text = DISC.resize((500, 500)), words(layout, look)
+    image, text = DISC.resize((1000, 1000)), words(layout, look)
     body, ratio = text_svg(image, text, style_of(look), PALETTE)
     assert ratio >= CONTRAST
     data = re.search(r'<path id="letters"[^>]* d="([^"]*)"', body)[1]
     turned = image.transpose(Image.Transpose.ROTATE_270) if layout == "edge" else image
-    mask = np.asarray(letters_of(place(turned, text, side=500), 500), float) / 255
-    assert area(data) == pytest.approx(mask.sum() * 4, rel=0.03)
+    mask = np.asarray(letters_of(place(turned, text, side=1000), 1000), float) / 255
+    assert area(data) == pytest.approx(mask.sum(), rel=0.04)
     points = np.concatenate(list(points_of(data)))
     assert points.min() >= 1000 * SAFE - 2
     assert points.max() <= 1000 * (1 - SAFE) + 2
