@@ -42,3 +42,9 @@ class ModelError(CovergenError):
 
 class OutputError(CovergenError):
     """A file or folder cannot be written to."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something failed, in one line: the system's words, else the message, else the type."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())

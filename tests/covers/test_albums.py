@@ -37,11 +37,21 @@ def test_albums_of_the_same_name_by_others_are_others():
     ]
 
 
-def test_without_tags_a_folder_is_an_album():
-    assert grouped(("a/2.mp3", None, None, None), ("a/1.mp3", None, None, None), ("b/1.mp3", None, "Ida", 9)) == {
-        "a": ["a/1.mp3", "a/2.mp3"],
-        "b": ["b/1.mp3"],
+def test_loose_songs_are_no_album():
+    assert grouped(("a/2.mp3", None, None, None), ("a/1.mp3", None, "Ida", None), ("a/3.mp3", "D", None, 1)) == {
+        "2": ["a/2.mp3"],
+        "1": ["a/1.mp3"],
+        "D": ["a/3.mp3"],
     }
+
+
+def test_a_file_that_cannot_be_read_belongs_to_the_only_album_of_its_folder():
+    day, bad = (Song(Path("a/1.mp3")), Tags(album="Day", album_artist="Ida")), (Song(Path("a/0.mp3")), None)
+    other = Song(Path("a/3.mp3")), Tags(album="Night")
+    (album,) = albums([bad, day])
+    assert (album.name, album.tags.album_artist) == ("Day", "Ida")
+    assert [song.path.name for song in album.songs] == ["0.mp3", "1.mp3"]
+    assert [album.name for album in albums([bad, day, other])] == ["0", "Day", "Night"]
 
 
 def test_songs_stand_in_the_order_of_their_tracks_and_the_rest_follows():

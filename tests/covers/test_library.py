@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covergen_cli.audio import io
 from covergen_cli.covers import background
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers.decide import decide
@@ -41,7 +42,7 @@ def albums(tmp_path, monkeypatch):
     """Two albums whose first songs share a name."""
     monkeypatch.chdir(tmp_path)
     for number, place in enumerate(("a/1", "a/2", "b/1")):
-        tiny_song(Path(f"{place}.flac"), hz=200 + 50 * number)
+        tiny_song(Path(f"{place}.flac"), hz=200 + 50 * number, album=place[0])
 
 
 def test_an_album_gets_one_cover_that_names_its_songs(albums, config):
@@ -66,7 +67,7 @@ def test_an_album_is_redrawn_when_a_song_comes_and_kept_when_one_is_renamed(albu
     run(config, "a", per="album")
     Path("a/1.flac").rename("a/9.flac")
     assert kinds(run(config, "a", per="album")) == [CoverSkipped]
-    tiny_song(Path("a/3.flac"), hz=500)
+    tiny_song(Path("a/3.flac"), hz=500, album="a")
     assert kinds(run(config, "a", per="album")) == [CoverFinished]
 
 
@@ -80,8 +81,26 @@ def test_an_album_goes_without_a_song_that_cannot_be_used(albums, config):
     assert [song["input"] for song in read_provenance(cover.output)["songs"]] == ["1.flac", "2.flac"]
     for name in ("1", "2"):
         Path(f"a/{name}.flac").write_bytes(b"bad")
-    (failed,) = run(config, "a", per="album", overwrite="force")
-    assert "no song for out/a.png can be used" in failed.error
+    failed = run(config, "a", per="album", overwrite="force")
+    assert kinds(failed) == [CoverFailed] * 4  # no file says any more that it belongs to an album
+    assert "no song for out/1.png can be used: a/1.flac" in failed[2].error
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), ValueError("odd"), RuntimeError()])
+def test_an_album_goes_without_a_song_that_fails_in_another_way(albums, config, monkeypatch, error):
+    load = io.load
+
+    def failing(path, *args, **how):
+        if path.name == "1.flac":
+            raise error
+        return load(path, *args, **how)
+
+    monkeypatch.setattr(io, "load", failing)
+    warned, cover, other = run(config, "a", "b", per="album", segment=(0.0, 0.4))
+    reason = getattr(error, "strerror", None) or str(error) or "RuntimeError"
+    assert warned.message == f"a/1.flac cannot be used: {reason}; the album's cover is made without it"
+    assert [song["input"] for song in read_provenance(cover.output)["songs"]] == ["2.flac"]
+    assert (type(other), other.output) == (CoverFailed, Path("out/b.png"))  # its only song is called 1.flac too
 
 
 def test_how_many_songs_of_an_album_were_heard_is_told(albums, config, monkeypatch):

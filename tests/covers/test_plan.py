@@ -55,8 +55,8 @@ def outputs(inputs, out=None, **settings):
         (["a/x/s.mp3"], ["a"], "o/{folder}/{stem}-{seed}.{ext}", {"seed": 4}, ["o/x/s-4.png"]),
         (["s.mp3"], ["s.mp3"], "o/{stem}.jpeg", {"variations": 2}, ["o/s-1.jpeg", "o/s-2.jpeg"]),
         (["s.mp3"], ["s.mp3"], "{artist}/{title}.{ext}", {"format": "jpg"}, ["Unknown artist/s.jpg"]),
-        (["a/x/s.mp3", "a/x/t.mp3", "a/u.mp3"], ["a"], "o", {"per": "album"}, ["o/a.png", "o/x/x.png"]),
-        (["a/x/s.mp3", "a/x/t.mp3"], ["a"], "o.png", {"per": "album"}, ["o.png"]),
+        (["a/x/s.mp3", "a/x/t.mp3", "a/u.mp3"], ["a"], "o", {"per": "album"}, ["o/u.png", "o/x/s.png", "o/x/t.png"]),
+        (["a/x/s.mp3"], ["a"], "o.png", {"per": "album"}, ["o.png"]),
     ],
 )
 def test_names(music, files, inputs, out, settings, expected):
@@ -165,7 +165,7 @@ def test_an_album_is_one_job_with_all_its_songs_in_order(music):
     assert day.output.as_posix() == "o/Day/Day_ one.png"
     assert [song.as_posix() for song in day.songs] == ["a/Day/CD1/1.flac", "a/Day/CD1/2.flac", "a/Day/CD2/1.flac"]
     assert day.input == day.songs[0]
-    assert (loose.output.as_posix(), loose.songs) == ("o/a.png", (Path("a/loose.flac"),))
+    assert (loose.output.as_posix(), loose.songs) == ("o/loose.png", (Path("a/loose.flac"),))
     (first, *_) = plan([Path("a")], Path("{albumartist}/{album}/cover.{ext}"), GenerateConfig(per="album"))
     assert first.output.as_posix() == "Ida/Day_ one/cover.png"
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen_cli.audio.tags import Tags
 from covergen_cli.covers.inputs import real_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from covergen_cli.audio.tags import Tags
     from covergen_cli.covers.inputs import Song
 
 POOLED_FRAMES = 4096
@@ -28,7 +28,7 @@ class Album:
     """Songs that share a cover.
 
     Args:
-        name: the album tag, or the name of the folder.
+        name: the album tag; of a song without one, the name of its file.
         songs: the songs, sorted by disc, track and path.
         tags: tags of the first song.
         folder: the innermost folder that contains all songs, relative to the folder that was searched.
@@ -40,22 +40,36 @@ class Album:
     folder: Path
 
 
-def albums(songs: Iterable[tuple[Song, Tags]]) -> list[Album]:
+def albums(songs: Iterable[tuple[Song, Tags | None]]) -> list[Album]:
     """Group songs into albums, in the order of their first songs.
 
     Songs that share the tags album and album artist form an album, in whatever folders. Without an album artist they
-    must be in the same folder, since many albums are called ``Greatest Hits``. Songs without an album tag are grouped
-    by folder.
+    must be in the same folder, since many albums are called ``Greatest Hits``. A song without an album tag stands
+    alone, since a folder of loose songs is no album; a file that cannot be read (no tags) joins the only album of its
+    folder.
     """
+    songs = list(songs)
+    in_folder: dict[str, set[tuple[str, str, str]]] = {}
+    for song, tags in songs:
+        if tags and tags.album:
+            in_folder.setdefault(_folder(song), set()).add(_key(song, tags))
     groups: dict[tuple[str, str, str], list[tuple[Song, Tags]]] = {}
     for song, tags in songs:
-        folder = os.path.dirname(real_path(song.path))  # noqa: PTH120 — Path.resolve raises for a loop of links
-        artist = (tags.album_artist or "").casefold()
-        key = ("", "", folder)
-        if tags.album:
-            key = (tags.album.casefold(), artist, "" if artist else folder)
-        groups.setdefault(key, []).append((song, tags))
+        albums_here = in_folder.get(_folder(song), set())
+        key = next(iter(albums_here)) if tags is None and len(albums_here) == 1 else _key(song, tags or Tags())
+        groups.setdefault(key, []).append((song, tags or Tags()))
     return [_album(sorted(group, key=_order)) for group in groups.values()]
+
+
+def _folder(song: Song) -> str:
+    return os.path.dirname(real_path(song.path))  # noqa: PTH120 — Path.resolve raises for a loop of links
+
+
+def _key(song: Song, tags: Tags) -> tuple[str, str, str]:
+    if not tags.album:
+        return "", "", real_path(song.path)
+    artist = (tags.album_artist or "").casefold()
+    return tags.album.casefold(), artist, "" if artist else _folder(song)
 
 
 def _order(pair: tuple[Song, Tags]) -> tuple[int, int, tuple[str, ...]]:
@@ -64,12 +78,12 @@ def _order(pair: tuple[Song, Tags]) -> tuple[int, int, tuple[str, ...]]:
 
 
 def _album(group: Sequence[tuple[Song, Tags]]) -> Album:
-    first, tags = group[0]
+    first, tags = next((pair for pair in group if pair[1] != Tags()), group[0])
     shared = first.folder.parts
     for song, _ in group:
         same = [one == other for one, other in zip(shared, song.folder.parts, strict=False)]
         shared = shared[: [*same, False].index(False)]
-    name = tags.album or Path(real_path(first.path)).parent.name
+    name = tags.album or first.path.stem
     return Album(name, tuple(song for song, _ in group), tags, Path(*shared))
 
 

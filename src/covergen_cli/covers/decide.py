@@ -178,7 +178,7 @@ def hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...]]:
         except InputError as error:  # noqa: PERF203 — one bad song of an album must not stop the others
             if not job.songs:
                 raise
-            warnings.append(skipped_song(error))
+            warnings.append(skipped_song(error.message))
     if not songs:
         raise no_usable_song(job, warnings)
     return tuple(songs), tuple(warnings)
@@ -204,9 +204,9 @@ def input_sha256(job: Job, songs: Sequence[HashedSong]) -> str:
     return sha256_bytes("".join(sorted(song.sha256 for song in songs)).encode())
 
 
-def skipped_song(error: InputError) -> str:
+def skipped_song(reason: str) -> str:
     """Return the warning about a song that its album's cover is made without."""
-    return f"{error.message}; the album's cover is made without it"
+    return f"{reason}; the album's cover is made without it"
 
 
 def no_usable_song(job: Job, warnings: Sequence[str]) -> InputError:

@@ -126,21 +126,23 @@ def _all_jobs(
         return [job for album in grouped for job in _album_jobs(album, folder, template, config)]
     if template is None:
         return list(_song_jobs(songs, folder, config))
-    tagged = _tagged(songs, on_progress) if template.needs_tags else ((song, Tags()) for song in songs)
+    tagged = _tagged(songs, on_progress) if template.needs_tags else ((song, None) for song in songs)
     return [
         job
         for song, tags in tagged
-        for job in _template_jobs(Job(song.path, Path(), 0), template, fields(tags, song.path, song.folder), config)
+        for job in _template_jobs(Job(song.path, Path(), 0), template, fields(tags or Tags(), song.path, song.folder), config)
     ]
 
 
-def _tagged(songs: Sequence[Song], on_progress: Callable[[Progress], None] | None) -> Iterator[tuple[Song, Tags]]:
-    """Yield songs with their tags; a file that cannot be read has none, and fails when it is prepared."""
+def _tagged(
+    songs: Sequence[Song], on_progress: Callable[[Progress], None] | None
+) -> Iterator[tuple[Song, Tags | None]]:
+    """Yield songs with their tags; ``None`` for a file that cannot be read, which fails when it is prepared."""
     for done, song in enumerate(songs, start=1):
         try:
             tags = probe(song.path).tags
         except InputError:
-            tags = Tags()
+            tags = None
         if on_progress is not None:
             on_progress(Progress("tags", done, len(songs), song.path.name))
         yield song, tags

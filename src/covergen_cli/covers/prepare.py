@@ -17,7 +17,7 @@ from covergen_cli.covers.background import Task
 from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
 from covergen_cli.covers.styling import Sound, mean_sound, needs_sound
-from covergen_cli.errors import InputError
+from covergen_cli.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +162,9 @@ class Preparer:
             try:
                 music = self._embed_song(song, None, heard)
             except InputError as error:
-                warnings.append(skipped_song(error))
+                warnings.append(skipped_song(error.message))
+            except (OSError, ValueError, RuntimeError) as error:  # from this file; the other songs can be used
+                warnings.append(skipped_song(f"{song.path} cannot be used: {reason_of(error)}"))
             else:
                 embeddings.append(thin(music.embedding, len(songs)))
                 parts += music.parts
