@@ -130,8 +130,14 @@ def _all_jobs(
     return [
         job
         for song, tags in tagged
-        for job in _template_jobs(Job(song.path, Path(), 0), template, fields(tags or Tags(), song.path, song.folder), config)
+        for job in _template_jobs(
+            Job(song.path, Path(), 0), template, fields(tags or Tags(), song.path, song.folder), config
+        )
     ]
+
+
+def _fields(song: Song, tags: Tags | None) -> dict[str, str | int]:
+    return fields(tags or Tags(), song.path, song.folder)
 
 
 def _tagged(
