@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 CONTRAST = 4.5
 """Minimum contrast (success criterion 1.4.3)."""
 
+_LEVELS = np.arange(256) / 255
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
+_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+
 AIM = CONTRAST * 1.03
 """What colours are chosen for, so that rounding to bytes never leads below the minimum."""
 
@@ -26,10 +30,8 @@ def contrast_ratio(one: Floats | float, other: Floats | float) -> Floats:
 
 
 def luminance(pixels: npt.NDArray[Any]) -> Floats:
-    """Return the relative luminance ``(…)`` of sRGB values ``(…, 3)`` from 0 to 255."""
-    values = np.asarray(pixels, np.float64) / 255
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    result: Floats = linear @ np.array([0.2126, 0.7152, 0.0722])
+    """Return the relative luminance ``(…)`` of sRGB values ``(…, 3)`` from 0 to 255, rounded to whole numbers."""
+    result: Floats = _LINEAR[np.rint(pixels).astype(np.uint8)] @ _WEIGHTS
     return result
 
 

@@ -30,6 +30,8 @@ SAFE = 0.05
 """Width of the border that no letter enters, as a share of the side."""
 _ALWAYS = ("band", "label")
 """Layouts that have a ground on any picture."""
+_STEPS, _SOME = 10, 23
+"""How many strengths a veil has, and of how many pixels one is looked at first."""
 UPRIGHT = "edge"
 """The layout whose text is drawn on a cover that is turned clockwise, and turned back with it."""
 _FLAT = (*_ALWAYS, UPRIGHT, "giant")
@@ -123,7 +125,7 @@ def typeset(
     letters, mask = (one.resize(image.size, Image.Resampling.NEAREST) for one in (letters, mask))
     near = near_text(letters)
     behind = np.asarray(image)[near]
-    ink = _ink(behind, colours) if text["layout"] not in _ALWAYS else None
+    ink = _ink(luminance(behind), colours) if text["layout"] not in _ALWAYS else None
     ground, shade = None, 0.0
     if ink is None:
         below, ink = _pair(colours, behind)
@@ -136,7 +138,7 @@ def typeset(
         ground = mask, below
     if style.finish == "paper":
         image, shade = _raised(image, letters, near, ink)
-    return Typeset(letters, ink, ground, shade, image, float(_contrasts(np.asarray(image)[near], ink).min()))
+    return Typeset(letters, ink, ground, shade, image, _contrast(np.asarray(image)[near], ink))
 
 
 def letters_of(placement: Placement, side: int, stroke: float = 0, smallest: float = 0) -> Image.Image:
@@ -177,18 +179,18 @@ def _rgb(text: str) -> Colour:
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
-def _contrasts(pixels: npt.NDArray[Any], ink: Colour) -> npt.NDArray[np.float64]:
-    return contrast_ratio(luminance(pixels), luminance(np.array(ink)))
+def _contrast(pixels: npt.NDArray[Any], ink: Colour) -> float:
+    """Return the smallest contrast between pixels ``(…, 3)`` and an ink."""
+    return float(contrast_ratio(luminance(pixels), luminance(np.array(ink))).min())
 
 
-def _ink(behind: npt.NDArray[Any], palette: Sequence[Colour]) -> Colour | None:
-    """Return the colour that is legible on all these pixels, from the palette if possible; ``None`` if none is."""
-    colours = behind.reshape(-1, 3)
-    extremes = colours[[int(f(luminance(colours))) for f in (np.argmin, np.argmax)]]
+def _ink(behind: npt.NDArray[np.float64], palette: Sequence[Colour]) -> Colour | None:
+    """Return the colour that is legible on all these luminances, from the palette if possible; ``None`` if none is."""
     for inks in (palette, (WHITE, BLACK)):
-        ratios = {ink: float(_contrasts(extremes, ink).min()) for ink in inks if _contrasts(colours, ink).min() >= AIM}
-        if ratios:
-            return max(ratios, key=lambda ink: min(ratios[ink], 9) / 9 + 2 * _chroma(ink))
+        ratios = {ink: float(contrast_ratio(behind, luminance(np.array(ink))).min()) for ink in inks}
+        if max(ratios.values(), default=0) >= AIM:
+            legible = [ink for ink in inks if ratios[ink] >= AIM]
+            return max(legible, key=lambda ink: min(ratios[ink], 9) / 9 + 2 * _chroma(ink))
     return None
 
 
@@ -198,7 +200,7 @@ def _pair(palette: Sequence[Colour], behind: npt.NDArray[Any]) -> tuple[Colour, 
     for colours in (palette, (*palette, WHITE, BLACK)):
         scores = {}
         for below, ink in itertools.permutations(dict.fromkeys(colours), 2):
-            ratio = float(_contrasts(np.array(below), ink))
+            ratio = _contrast(np.array(below), ink)
             if ratio >= AIM:
                 apart = float(np.linalg.norm(srgb_to_oklab(np.array([below], np.uint8))[0] - around))
                 scores[below, ink] = min(ratio, 10) / 10 + 2 * _chroma(below) + _chroma(ink) + 0.5 * apart
@@ -216,19 +218,24 @@ def _soft_ground(
 ) -> tuple[Image.Image, Colour, Colour]:
     """Return a veil that suffices, weak and in a colour near the picture's, with that colour and the ink."""
     veil = veil_mask(side, top, bottom)
-    strength = np.asarray(veil, np.float64)[near] / 255
-    around = srgb_to_oklab(behind.reshape(-1, 3)).mean(0)
-    pairs = [pair for pair in itertools.permutations(palette, 2) if _contrasts(np.array(pair[0]), pair[1]) >= AIM]
+    strength = np.asarray(veil, np.float32)[near]
+
+    def suffices(step: int, below: Colour, ink: Colour, every: int = 1) -> bool:
+        share = (np.floor(strength[::every] * (step / _STEPS)) / 255)[:, None]
+        return _contrast(behind[::every] * (1 - share) + np.array(below, np.float32) * share, ink) >= AIM
+
+    around = srgb_to_oklab(behind[::_SOME].reshape(-1, 3)).mean(0)
+    pairs = [pair for pair in itertools.permutations(palette, 2) if _contrast(np.array(pair[0]), pair[1]) >= AIM]
     found = []
-    for below, ink in pairs or ((BLACK, WHITE),):
-        apart = float(np.linalg.norm(srgb_to_oklab(np.array([below], np.uint8))[0] - around))
-        for step in range(1, 11):
-            share = (np.floor(strength * 255 * step / 10) / 255)[:, None]
-            if step == 10 or float(_contrasts(behind * (1 - share) + np.array(below) * share, ink).min()) >= AIM:
-                found.append((step / 10 * (0.25 + apart), step / 10, below, ink))
-                break
-    _, amount, below, ink = min(found)
-    return veil.point(lambda value: int(value * amount)), below, ink
+    for pair in pairs or [(BLACK, WHITE)]:
+        apart = float(np.linalg.norm(srgb_to_oklab(np.array([pair[0]], np.uint8))[0] - around))
+        # Some of the pixels are enough for the choice; the strength is then raised until it suffices for all.
+        step = next((step for step in range(1, _STEPS) if suffices(step, *pair, every=_SOME)), _STEPS)
+        found.append((step * (0.25 + apart), step, pair))
+    _, step, (below, ink) = min(found)
+    while step < _STEPS and not suffices(step, below, ink):
+        step += 1
+    return veil.point(lambda value: value * step // _STEPS), below, ink
 
 
 def _shaded(image: Image.Image, mask: Image.Image, strength: float, reach: float) -> Image.Image:
@@ -249,6 +256,6 @@ def _raised(
     """Return an image with the strongest shadow of the letters that leaves enough contrast, and its strength."""
     for strength in (0.55, 0.4, 0.25, 0.12):
         shaded = _shaded(image, letters, strength, LETTER_REACH)
-        if float(_contrasts(np.asarray(shaded)[near], ink).min()) >= AIM:
+        if _contrast(np.asarray(shaded)[near], ink) >= AIM:
             return shaded, strength
     return image, 0.0

@@ -7,6 +7,7 @@ every pixel near the letters (WCAG 2.2, success criterion 1.4.3).
 
 from __future__ import annotations
 
+import bisect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _WHITE, _BLACK = 255, 12
 _MAP_SIDE = 128
+_STEPS = 50
+"""How many strengths a veil has."""
 
 
 def draw_text(image: Image.Image, text: dict[str, Any], own_font: str | None = None) -> tuple[Image.Image, float]:
@@ -107,13 +110,13 @@ def _opposite(ink: int) -> int:
 
 
 def _least_veil(behind: npt.NDArray[Any], strength: Floats, ink: int) -> tuple[float, float]:
-    """Return the veil that this ink needs, 0 to 1 in steps of 0.02, and the contrast without a veil."""
-    ink_luminance = luminance(np.full(3, ink))
-    bare = float(contrast_ratio(luminance(behind), ink_luminance).min())
-    for amount in np.arange(51) / 50:
+    """Return the veil that this ink needs, 0 to 1 in steps of 1/50, and the contrast without a veil."""
+
+    def contrast(step: int) -> float:
         # Rounded down to the bytes of the mask, so that the contrast holds for the pixels that are written.
-        share = (np.floor(strength * 255 * amount) / 255)[:, None]
+        share = (np.floor(strength * 255 * step / _STEPS) / 255)[:, None]
         veiled = behind * (1 - share) + _opposite(ink) * share
-        if float(contrast_ratio(luminance(veiled), ink_luminance).min()) >= AIM:
-            return float(amount), bare
-    return 1.0, bare
+        return float(contrast_ratio(luminance(veiled), luminance(np.full(3, ink))).min())
+
+    step = bisect.bisect_left(range(_STEPS), AIM, key=contrast)
+    return step / _STEPS, contrast(0)
