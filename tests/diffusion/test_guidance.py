@@ -115,3 +115,22 @@ def test_halves_are_added_in_single_precision(base):
     with torch.inference_mode():
         assert predict(half, LATENTS.bfloat16(), torch.tensor(500), terms).dtype == torch.float32
     base.unet.float()
+
+
+def test_conditions_of_different_lengths_are_asked_for_in_one_call(base):
+    calls = []
+
+    class Counting:
+        config = base.unet.config
+
+        def __call__(self, latents, *arguments, **settings):
+            calls.append(len(latents))
+            return base.unet(latents, *arguments, **settings)
+
+    terms = guide(base.null, [(SONG, 1.0)], 3.0)
+    assert {term.condition.tokens.shape[1] for term in terms} == {8, 77}
+    counted = answer(dataclasses.replace(base, unet=Counting()), terms)
+    assert calls == [2]
+    assert torch.allclose(counted, answer(base, terms))
+    longer = guide(base.null, [(Condition(torch.cat([SONG.tokens, tokens(9, 4)], dim=1)), 1.0)], 3.0)
+    assert not torch.allclose(counted, answer(base, longer), atol=1e-4), "real tokens are not attended to"

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from covergen_cli.models.condition import Condition, join
+from covergen_cli.models.unet import UNet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,8 @@ def guide(nothing: Condition, steps: Sequence[tuple[Condition, float]], guidance
 def predict(base: Base, latents: Tensor, timestep: Tensor, terms: Sequence[Term]) -> Tensor:
     """Return the weighted sum of the U-Net's predictions, float32 ``(B, C, h, w)``.
 
-    Terms with the same number of tokens are computed in one call.
+    All terms are computed in one call: shorter conditions are padded with tokens that the U-Net does not attend to. Our
+    own U-Net takes no mask, and is called for each term where the numbers of tokens differ.
 
     Args:
         base: the model.
@@ -62,17 +64,26 @@ def predict(base: Base, latents: Tensor, timestep: Tensor, terms: Sequence[Term]
         terms: from :func:`guide`.
     """
     conditions = [term.condition.expand(len(latents)) for term in terms]
-    if len({condition.tokens.shape[1] for condition in conditions}) == 1:
-        together = _predict(base, torch.cat([latents] * len(terms)), timestep, join(conditions))
-        predictions: Sequence[Tensor] = together.chunk(len(terms))
+    counts = [condition.tokens.shape[1] for condition in conditions]
+    if len(set(counts)) > 1 and isinstance(base.unet, UNet):
+        predictions: Sequence[Tensor] = [_predict(base, latents, timestep, condition) for condition in conditions]
     else:
-        predictions = [_predict(base, latents, timestep, condition) for condition in conditions]
+        mask = None
+        if len(set(counts)) > 1:
+            conditions = [condition.pad(max(counts)) for condition in conditions]
+            real = torch.arange(max(counts))[None] < torch.tensor(counts).repeat_interleave(len(latents))[:, None]
+            mask = real.to(latents.device, latents.dtype)
+        together = _predict(base, torch.cat([latents] * len(terms)), timestep, join(conditions), mask)
+        predictions = together.chunk(len(terms))
     weighted = [term.weight * prediction.float() for term, prediction in zip(terms, predictions, strict=True)]
     return sum(weighted[1:], weighted[0])
 
 
-def _predict(base: Base, latents: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
-    further = {"added_cond_kwargs": condition.added} if condition.added else {}
+def _predict(base: Base, latents: Tensor, timestep: Tensor, condition: Condition, mask: Tensor | None = None) -> Tensor:
+    """Return the U-Net's prediction; ``mask`` ``(B, K)`` is 1 for the tokens to attend to, and 0 for padding."""
+    further: dict[str, Any] = {"added_cond_kwargs": condition.added} if condition.added else {}
+    if mask is not None:
+        further["encoder_attention_mask"] = mask
     tokens = condition.tokens
     prediction = base.unet(latents, timestep, encoder_hidden_states=tokens, return_dict=False, **further)
     return cast("Tensor", prediction[0])

@@ -50,6 +50,11 @@ class Condition:
         expanded = self.expand(len(tokens))
         return replace(expanded, tokens=torch.cat([tokens, expanded.tokens], dim=1))
 
+    def pad(self, count: int) -> Condition:
+        """Return this condition with zeros behind its tokens, so that there are ``count``."""
+        missing = count - self.tokens.shape[1]
+        return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, 0, 0, missing)))
+
 
 def join(conditions: Sequence[Condition]) -> Condition:
     """Return one condition of the items of several, which have the same number of tokens."""
