@@ -10,6 +10,7 @@ from covergen_cli.diffusion.sampler import SCHEDULERS, Start, denoise, make_sche
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.models.base import load_base
 from covergen_cli.models.condition import Condition
+from covergen_cli.models.unet import UNet
 from tiny import tiny_base, tiny_sd_base
 
 
@@ -142,11 +143,26 @@ def test_guidance_formula(flow):
     assert torch.allclose(none, null, atol=1e-4)
 
 
-@pytest.mark.parametrize(("count", "batches"), [(8, [4, 4]), (1, [2, 2, 2, 2])])
-def test_one_call_where_the_conditions_have_one_length(flow, count, batches):
+@pytest.mark.parametrize("count", [8, 1])
+def test_one_call_a_step_whatever_the_lengths_of_the_conditions(flow, count):
     base, unet = counting(flow)
     sample(base, tokens(batch=2, count=count), [0, 1], 2, 2.0)
-    assert unet.batches == batches
+    assert unet.batches == [4, 4]
+
+
+def test_a_call_for_each_condition_where_the_u_net_takes_no_mask(flow):
+    """Ours takes none: conditions of one length are asked for together, others one by one."""
+    plain = UNet(flow.unet.config)
+    plain.load_state_dict(flow.unet.state_dict())
+    calls = []
+    plain.register_forward_pre_hook(lambda _module, inputs: calls.append(len(inputs[0])))
+    ours = dataclasses.replace(flow, unet=plain.eval())
+    for count, batches in ((8, [4, 4]), (1, [2, 2, 2, 2])):
+        conditions = tokens(batch=2, count=count)
+        drawn = sample(ours, conditions, [0, 1], 2, 2.0)
+        assert calls == batches
+        assert torch.allclose(drawn, sample(flow, conditions, [0, 1], 2, 2.0), atol=1e-4)
+        calls.clear()
 
 
 def test_both_ways_of_calling_agree(flow):
