@@ -1,7 +1,4 @@
-"""Events that long-running functions yield: frozen records of what happened.
-
-The library never prints; the command line renders events, and other programs can log or ignore them.
-"""
+"""Events that long-running functions yield instead of printing: frozen records of what happened."""
 
 from __future__ import annotations
 
@@ -19,6 +16,16 @@ class Warned(Event):
 
     message: str
     path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelDownloading(Event):
+    """A model is about to be downloaded: its page, its licence, and about how many bytes (0 if unknown)."""
+
+    name: str
+    source: str
+    licence: str
+    about_bytes: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class CoverFinished(Event):
     songs: tuple[Path, ...] = ()  # the album's songs that were embedded; empty for a single song
     look: str | None = None  # the look and its parameters; ``None`` for the picture as the model drew it
     base: str | None = None  # the image model; ``painter`` when none was used
+    prompt: str | None = None  # the words of the song that it was drawn by
 
 
 @dataclass(frozen=True)
@@ -104,19 +112,11 @@ class ArtWritten(Event):
 
 
 @dataclass(frozen=True)
-class Explained(Event):
-    """The picture that explains a cover was written."""
-
-    input: Path
-    output: Path
-
-
-@dataclass(frozen=True)
-class ContactSheetWritten(Event):
-    """A contact sheet of so many covers was written."""
+class FileSaved(Event):
+    """A file beside the covers was written; ``what`` is, for example, ``the explanation``."""
 
     output: Path
-    covers: int
+    what: str
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,6 @@ class EmbedFinished(Event):
     embedded: int  # rows embedded in this run
     present: int  # rows that had an embedding before
     failed: int  # rows without an embedding
-
-
-@dataclass(frozen=True)
-class RowsListed(Event):
-    """So many rows of the source were read so far."""
-
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -280,20 +273,16 @@ class TrainStopped(Event):
 
 @dataclass(frozen=True)
 class TrainFinished(Event):
-    """Training has ended; ``early`` if because the validation loss no longer fell.
-
-    ``adapter`` is the folder of the best adapter, ``best_epoch`` and ``validation_loss`` are its epoch and loss,
-    ``epochs`` and ``steps`` count what was done, and ``seconds`` is the wall-clock time of this call.
-    """
+    """Training has ended."""
 
     run: Path
-    adapter: Path
-    early: bool
-    epochs: int
-    steps: int
+    adapter: Path  # folder of the best adapter
+    early: bool  # whether it ended because the validation loss no longer fell
+    epochs: int  # epochs done
+    steps: int  # optimiser steps done
     best_epoch: int
-    validation_loss: float
-    seconds: float
+    validation_loss: float  # that of the best epoch
+    seconds: float  # wall-clock time of this call
 
 
 @dataclass(frozen=True)
@@ -313,14 +302,9 @@ class EvalFinished(Event):
     """The report was written: ``page`` in HTML, ``figures`` in JSON, and a summary in words."""
 
     page: Path
-    figures: Path
-    summary: str
-
-
-@dataclass(frozen=True)
-class SurveyFinished(Event):
-    """A survey page, or the report of its answers with its ``figures`` in JSON, was written."""
-
-    page: Path
     figures: Path | None
     summary: str
+
+
+class SurveyFinished(EvalFinished):
+    """A survey page without ``figures``, or the report of its answers, was written."""

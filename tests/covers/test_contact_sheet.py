@@ -9,7 +9,7 @@ from PIL import Image
 from covergen_cli.covers import contact_sheet
 from covergen_cli.covers.contact_sheet import with_contact_sheet, write_contact_sheet
 from covergen_cli.errors import OutputError
-from covergen_cli.events import ContactSheetWritten, CoverFailed, CoverFinished, CoverSkipped, Warned
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, FileSaved, Warned
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30), (30, 200, 200)]
 
@@ -67,7 +67,7 @@ def events_of(covers):
 def test_made_and_present_covers_are_on_it_and_failed_ones_are_not(covers, tmp_path):
     events = list(with_contact_sheet(events_of(covers), tmp_path / "sheet.jpg"))
     assert events[:3] == list(events_of(covers))
-    assert events[3] == ContactSheetWritten(tmp_path / "sheet.jpg", 2)
+    assert events[3] == FileSaved(tmp_path / "sheet.jpg", "a contact sheet of 2 covers")
 
 
 def test_a_sheet_that_cannot_be_written_is_a_warning(covers, tmp_path):

@@ -8,7 +8,7 @@ from audio.signals import chords, write_audio
 from covergen_cli.covers import explain
 from covergen_cli.covers.explain import explain_song, explanation_path, write_explanation
 from covergen_cli.covers.plan import Job
-from covergen_cli.events import Explained, Warned
+from covergen_cli.events import FileSaved, Warned
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def attention():
 
 def test_a_picture_is_drawn_beside_the_cover(song, heard, tmp_path):
     job = Job(song, tmp_path / "song.png", 0)
-    assert write_explanation(job, heard, attention()) == Explained(song, tmp_path / "song.explain.png")
+    assert write_explanation(job, heard, attention()) == FileSaved(tmp_path / "song.explain.png", "the explanation")
     with Image.open(tmp_path / "song.explain.png") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert min(image.size) > 600

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.plan import plan
+from covergen_cli.covers.plan import Job, donors, plan
 from covergen_cli.errors import ConfigError, InputError
 from covergen_cli.provenance import save_cover
 from tiny import tiny_song
@@ -190,3 +190,36 @@ def test_a_playlist_is_a_list_of_named_songs(music):
     music("m/a/x.mp3", "m/b/y.mp3")
     Path("m/list.m3u").write_text("a/x.mp3\nb/y.mp3\ngone.mp3\n")
     assert [output for _, output in outputs(["m/list.m3u"], "o")] == ["o/x.png", "o/y.png", "o/gone.png"]
+
+
+JOBS = [Job(Path(f"{number}.mp3"), Path(f"{number}.png"), 0) for number in range(7)]
+
+
+def shuffled(jobs=JOBS, seed=0):
+    return donors(jobs, GenerateConfig(shuffle=True, seed=seed))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_song_gets_another_one_and_each_is_given_once(seed):
+    found = shuffled(seed=seed)
+    assert list(found) == [job.input for job in JOBS]
+    assert sorted(job.input for job in found.values()) == list(found)
+    assert all(song != job.input for song, job in found.items())
+
+
+def test_the_seed_shuffles():
+    assert shuffled(seed=1) == shuffled(seed=1)
+    assert len({tuple(job.input for job in shuffled(seed=seed).values()) for seed in range(20)}) > 10
+
+
+def test_variations_are_one_song_when_shuffled():
+    assert shuffled([JOBS[0], JOBS[0], JOBS[1]]) == {JOBS[0].input: JOBS[1], JOBS[1].input: JOBS[0]}
+
+
+def test_one_song_cannot_be_shuffled():
+    with pytest.raises(ConfigError, match="single song"):
+        shuffled(JOBS[:1] * 3)
+
+
+def test_nobody_asked_to_shuffle():
+    assert donors(JOBS, GenerateConfig()) == {}

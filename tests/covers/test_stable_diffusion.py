@@ -22,7 +22,7 @@ from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.files import atomic_path
 from covergen_cli.provenance import read_provenance
-from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base
+from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base, tiny_song
 
 RATE_HZ = 22050
 
@@ -142,12 +142,11 @@ def test_shuffled_songs_get_the_sound_of_others(music, config):
     assert [type(event) for event in again] == [CoverSkipped, CoverFinished, CoverSkipped]
 
 
-def test_shuffled_albums(music, config):
+def test_shuffled_albums(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
     for number in range(3):
-        folder = music / f"album {number % 2}"
-        folder.mkdir(exist_ok=True)
-        (music / f"{number}.mp3").rename(folder / f"{number}.mp3")
-    events = run(music, "out", config, per="album", shuffle=True)
+        tiny_song(Path(f"albums/{number}.flac"), hz=110.0 * (number + 1), album=f"album {number % 2}")
+    events = run("albums", "out", config, per="album", shuffle=True)
     assert [type(event) for event in events] == [CoverFinished] * 2
     facts = [read_provenance(event.output) for event in events]
     assert [fact["shuffled_sha256"] for fact in facts] == [fact["input_sha256"] for fact in facts[::-1]]
@@ -185,7 +184,7 @@ def test_refined_covers(models, music, config):
     first = Path("a.png").read_bytes()
     assert (pixels("a.png") != drawn(music, config, "plain")).any()
     facts = read_provenance(Path("a.png"))
-    assert facts["refiner"]["prompt"] == GenerateConfig.refine_prompt == "album cover high resolution"
+    assert facts["refiner"]["prompt"] == GenerateConfig.refine_prompt == "auto"
     assert (facts["refiner"]["strength"], facts["refiner"]["steps"], facts["refiner"]["name"]) == (0.5, 4, "refiner")
     assert str(models.folder) not in json.dumps(facts)
     run(music / "0.mp3", "a.png", config, overwrite="force", **refined)

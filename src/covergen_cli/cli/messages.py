@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from covergen_cli import events
-from covergen_cli.cli.progress import clock
+from covergen_cli.cli.progress import clock, size_text
 
 _ACTIVITIES = {"tags": "reading the tags of", "look": "checking", "listen": "preparing", "draw": "generating"}
 """Tasks of generate, in words; the other commands name their tasks in words."""
@@ -14,14 +14,16 @@ _ACTIVITIES = {"tags": "reading the tags of", "look": "checking", "listen": "pre
 _LINES: dict[type, str | Callable[[Any], str]] = {
     events.CoverSkipped: lambda event: f"{_name(event)}: already there ({event.reason}), seed {event.seed}",
     events.CoverFinished: lambda event: f"{_name(event)}: {_used(event)}, seed {event.seed}, {event.seconds:.1f} s",
+    events.ModelDownloading: lambda event: (
+        f"downloading {event.name} from {event.source}"
+        + (f", about {size_text(event.about_bytes)}" if event.about_bytes else "")
+        + f"; licence {event.licence}"
+    ),
     events.ArtWritten: lambda event: (
         f"embedded the cover in {event.input}, {event.bytes / 1e6:.2f} MB"
         + (f"; the original file is {event.backup}" if event.backup else "")
     ),
-    events.Explained: "saved the explanation to {0.output}",
-    events.ContactSheetWritten: lambda event: (
-        f"saved a contact sheet of {count(event.covers, 'cover')} to {event.output}"
-    ),
+    events.FileSaved: "saved {0.what} to {0.output}",
     events.FetchPlanned: "{0.total} rows, {0.pending} to fetch",
     events.EmbedPlanned: "{0.total} rows, {0.present} already embedded",
     events.EvalPlanned: lambda event: (
@@ -72,11 +74,12 @@ def activity(event: events.Progress) -> str:
     return f"{_ACTIVITIES.get(event.task, event.task)} {event.detail}".strip()
 
 
-def step_text(step: events.StepDone) -> str:
-    """Return loss, speed and remaining time of a training."""
+def step_text(step: events.StepDone, *, left: bool) -> str:
+    """Return loss, speed and, if asked for, remaining time of a training."""
     speed = f"{step.pairs_per_second:.{0 if step.pairs_per_second >= 100 else 1}f} pairs/s"
     memory = "" if step.memory_bytes is None else f", {step.memory_bytes / 2**30:.1f} GB"
-    return f"loss {step.loss:.4f}, {speed}, {clock(step.seconds_left)} left{memory}"
+    remaining = f", {clock(step.seconds_left)} left" if left else ""
+    return f"loss {step.loss:.4f}, {speed}{remaining}{memory}"
 
 
 def _name(event: events.CoverFinished | events.CoverSkipped) -> str:

@@ -30,7 +30,6 @@ from covergen_cli.events import (
     PairFetched,
     PairMissed,
     Progress,
-    RowsListed,
     StepDone,
     Warned,
 )
@@ -46,6 +45,9 @@ _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 
 _WITH_NUMBER = (CoverFinished, CoverSkipped, ClipEmbedded, PairMissed)
 """Events whose line begins with ``[done/total]``."""
+
+_OTHER_CELLS = 13
+"""Width of the spinner, a time of less than ten hours, a slash, and the spaces between columns."""
 
 _PARTS_OF_ONE = ("draw", "")
 """Tasks whose progress is that of the current item."""
@@ -191,7 +193,7 @@ class Terminal:
         if isinstance(event, StepDone):
             self._step = event
         elif isinstance(event, Progress) and event.task == "training" and self._step:
-            event = replace(event, task="", detail=f"{event.detail}: {step_text(self._step)}")
+            event = replace(event, task="", detail=f"{event.detail}: {step_text(self._step, left=not self._display)}")
         # On a screen that shows the path of a cover as the result, the line about it would be the second.
         redundant = isinstance(event, CoverFinished) and self._display and _stdout_is_terminal() and not self.verbose
         if isinstance(event, Warned):
@@ -220,7 +222,7 @@ class Terminal:
             self._rate.start(tally.settled)
             self.throttle.restart()
         elif isinstance(event, (ClipEmbedded, ClipFailed, PairFetched, PairMissed)) and self.throttle.ready():
-            text = self._rate.read(tally.settled, tally.total, tally.noun, tally.bytes)
+            text = self._rate.read(tally.settled, tally.total, tally.noun, tally.bytes, left=not self._display)
             if text and tally.failed:
                 text += f", {tally.failed} failed"
             if text and self._display:
@@ -230,20 +232,22 @@ class Terminal:
 
 
 class _Display:
-    """Two bars on stderr: all items, and the current activity."""
+    """Two bars on stderr, all items and the current activity, each with its own time left, or taken when it is done."""
 
     def __init__(self, tally: Tally, *, no_color: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
+        console = Console(stderr=True, no_color=no_color or None, highlight=False)
+        self._bar_cells = max(8, min(30, console.width // 5))
         self.bars: Bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=self._bar_cells),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(stderr=True, no_color=no_color or None, highlight=False),
+            console=console,
             transient=True,
             speed_estimate_period=300,
             redirect_stdout=False,
@@ -251,6 +255,7 @@ class _Display:
         )
         self._items: TaskID = self.bars.add_task(f"{tally.noun}s", total=tally.total or None)
         self._current: TaskID = self.bars.add_task("starting", total=None)
+        self._activity: tuple[str, int | None] | None = None
 
     def above(self, text: str) -> None:
         """Write a line, which may hold colour codes, above the bars."""
@@ -260,26 +265,36 @@ class _Display:
 
     def describe(self, text: str) -> None:
         """Show a text as the current activity."""
-        self.bars.update(self._current, description=_shortened(text), completed=0, total=None)
+        self._show("", text, 0, None)
 
     def update(self, event: Event, tally: Tally) -> None:
         """Move the bars."""
         if isinstance(event, ModelLoading):
             self.describe(f"loading {event.name}")
-        elif isinstance(event, RowsListed):
-            self.describe(f"{event.rows} rows read")
         elif isinstance(event, Progress):
-            description = _shortened(activity(event))
-            self.bars.update(self._current, description=description, completed=event.done, total=event.total)
+            self._show(event.task, activity(event), event.done, event.total)
             part = event.done / event.total if event.task in _PARTS_OF_ONE and event.total else 0.0
             self.bars.update(self._items, completed=min(tally.settled + part, tally.total), total=tally.total or None)
         else:
             self.bars.update(self._items, completed=tally.settled, total=tally.total or None)
 
+    def _show(self, task: str, text: str, done: int, total: int | None) -> None:
+        """Move the lower bar; another activity starts its clock anew."""
+        current = next(each for each in self.bars.tasks if each.id == self._current)
+        if (task, total) != self._activity or done < current.completed:
+            self._activity = task, total
+            self.bars.reset(self._current, total=total)
+        self.bars.update(self._current, description=self._fitted(text, total), completed=done, total=total)
+
+    def _fitted(self, text: str, total: int | None) -> str:
+        """Shorten a text to what the other columns leave of the screen."""
+        from rich.cells import cell_len, set_cell_size
+
+        text = " ".join(text.split())
+        digits = max(len(str(each)) for each in (total or 0, *(int(task.total or 0) for task in self.bars.tasks)))
+        cells = max(8, self.bars.console.width - self._bar_cells - 2 * digits - _OTHER_CELLS)
+        return text if cell_len(text) <= cells else set_cell_size(text, cells - 1).rstrip() + "…"
+
 
 def _stdout_is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()  # it is None where the caller closed it
-
-
-def _shortened(text: str, width: int = 72) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

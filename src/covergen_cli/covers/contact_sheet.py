@@ -16,7 +16,7 @@ from covergen_cli.covers.naming import visible_name
 from covergen_cli.covers.text.fonts import BUNDLED, FALLBACK, best_font
 from covergen_cli.covers.text.typesetting import Face
 from covergen_cli.errors import OutputError
-from covergen_cli.events import ContactSheetWritten, CoverFinished, CoverSkipped, Warned
+from covergen_cli.events import CoverFinished, CoverSkipped, FileSaved, Warned
 from covergen_cli.provenance import read_provenance, save_cover
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def with_contact_sheet(events: Generator[Event, None, None], path: Path) -> Gene
         except (OutputError, OSError, ValueError) as error:
             yield Warned(f"the contact sheet could not be written: {error}", path)
         else:
-            yield ContactSheetWritten(path, len(covers))
+            yield FileSaved(path, f"a contact sheet of {len(covers)} cover{'s' * (len(covers) > 1)}")
 
 
 def write_contact_sheet(path: Path, covers: Sequence[Path]) -> None:

@@ -1,27 +1,31 @@
-"""Decides which covers are drawn, from hashes and files alone: no model is loaded."""
+"""Decides which covers are drawn, from hashes and files alone, for runs and dry runs: no model is loaded."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from covergen_cli.audio.audio_hash import audio_sha256
-from covergen_cli.covers.fingerprint import Models, cover_metadata
+from covergen_cli.audio.io import probe
+from covergen_cli.config import GenerateConfig
+from covergen_cli.covers.fingerprint import Models, cover_metadata, find_models
 from covergen_cli.covers.inputs import input_fault
-from covergen_cli.covers.plan import folder_error
+from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
-from covergen_cli.events import CoverFailed, CoverSkipped
+from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.files import sha256_bytes, sha256_file
 from covergen_cli.provenance import read_provenance
+from covergen_cli.weights.hub import NotFetchedError
 
 if TYPE_CHECKING:
-    from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.plan import Job
+    from covergen_cli.events import Event
 
 
 class HashedSong(NamedTuple):
@@ -31,14 +35,8 @@ class HashedSong(NamedTuple):
     sha256: str
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What happens to one cover.
-
-    Args:
-        action: ``draw`` it, ``skip`` it because it exists, or ``refuse`` to replace another picture.
-        reason: why it is skipped or refused.
-    """
+class Decision(NamedTuple):
+    """``draw`` a cover, ``skip`` it because it exists, or ``refuse`` to replace another picture, and why."""
 
     action: Literal["draw", "skip", "refuse"]
     reason: str = ""
@@ -98,11 +96,9 @@ def decide_covers(
         InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
         ConfigError: the font cannot be read.
     """
-    songs, skipped = hash_songs(jobs[0])
-    donor_songs = () if donor is None else hash_songs(donor)[0]
+    songs, skipped, sha256 = _hash_songs(jobs[0])
+    donor_songs, _, donor_sha256 = ((), (), None) if donor is None else _hash_songs(donor)
     text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs))
-    sha256 = input_sha256(jobs[0], songs)
-    donor_sha256 = None if donor is None else input_sha256(donor, donor_songs)
     metadata = tuple(
         {"fingerprint": ""}
         if models is None
@@ -114,16 +110,6 @@ def decide_covers(
         for job, entry in zip(jobs, metadata, strict=True)
     )
     return Decisions(songs, donor_songs, metadata, decisions, skipped, tuple(text_warnings))
-
-
-def event_of(job: Job, decision: Decision) -> CoverSkipped | CoverFailed | None:
-    """Return the event of a cover that is not drawn, ``None`` for one that is."""
-    if decision.action == "skip":
-        return CoverSkipped(job.input, job.output, job.seed, decision.reason, job.songs)
-    if decision.action == "refuse":
-        hint = "Use --overwrite force to replace it, or another -o."
-        return CoverFailed(job.input, job.output, job.seed, decision.reason, hint, job.songs)
-    return None
 
 
 def decide(
@@ -150,23 +136,29 @@ def decide(
         return Decision("refuse", f"{output} exists and was not made by covergen")
     if made.get("fingerprint") == fingerprint:
         return Decision("skip", "unchanged")
-    if songs and not _made_from(made, songs):
-        reason = f"{output} exists and was made from another song, or from another version of this one"
-        return Decision("refuse", reason)
-    return Decision("draw")
-
-
-def _made_from(made: dict[str, Any], songs: Sequence[tuple[Path, str]]) -> bool:
-    """Return whether provenance names one of these songs."""
     rows = made.get("songs")
     sources = rows if isinstance(rows, list) else [made]
     known = {source.get("input_sha256") for source in sources if isinstance(source, dict)}
     # Covers up to version 0.1.0 recorded the hash of the whole file.
-    return any(sha256 in known for _, sha256 in songs) or any(sha256_file(path) in known for path, _ in songs)
+    if not songs or any(sha256 in known for _, sha256 in songs) or any(sha256_file(path) in known for path, _ in songs):
+        return Decision("draw")
+    return Decision("refuse", f"{output} exists and was made from another song, or from another version of this one")
 
 
-def hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...]]:
-    """Return the readable songs of a job with their hashes, and warnings about the others.
+def event_of(job: Job, decision: Decision) -> CoverSkipped | CoverFailed | None:
+    """Return the event of a cover that is not drawn, ``None`` for one that is."""
+    if decision.action == "skip":
+        return CoverSkipped(job.input, job.output, job.seed, decision.reason, job.songs)
+    if decision.action == "refuse":
+        hint = "Use --overwrite force to replace it, or another -o."
+        return CoverFailed(job.input, job.output, job.seed, decision.reason, hint, job.songs)
+    return None
+
+
+def _hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...], str]:
+    """Return the readable songs of a job with their hashes, warnings about the others, and the hash of the job.
+
+    The hash of an album is one over those of its songs, in any order.
 
     Raises:
         InputError: the song, or every song of the album, is missing, a folder, empty, or unreadable.
@@ -181,7 +173,8 @@ def hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...]]:
             warnings.append(skipped_song(error.message))
     if not songs:
         raise no_usable_song(job, warnings)
-    return tuple(songs), tuple(warnings)
+    sha256 = sha256_bytes("".join(sorted(song.sha256 for song in songs)).encode()) if job.songs else songs[0].sha256
+    return tuple(songs), tuple(warnings), sha256
 
 
 def _hash_song(path: Path) -> str:
@@ -197,13 +190,6 @@ def _hash_song(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def input_sha256(job: Job, songs: Sequence[HashedSong]) -> str:
-    """Return the hash of a job's audio: that of its song, or one over those of the album's songs in any order."""
-    if not job.songs:
-        return songs[0].sha256
-    return sha256_bytes("".join(sorted(song.sha256 for song in songs)).encode())
-
-
 def skipped_song(reason: str) -> str:
     """Return the warning about a song that its album's cover is made without."""
     return f"{reason}; the album's cover is made without it"
@@ -213,3 +199,76 @@ def no_usable_song(job: Job, warnings: Sequence[str]) -> InputError:
     """Return the error for an album without usable songs."""
     first = warnings[0].partition(";")[0]
     return InputError(f"no song for {job.output} can be used: {first}", hint="Check the files of this album.")
+
+
+def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, None, None]:
+    """Yield what :func:`covergen_cli.covers.generate.generate` would do, after the same checks, and write nothing.
+
+    No model is loaded or downloaded. Only the headers of songs are read, and the audio of those whose cover exists.
+
+    Args:
+        jobs: from :func:`covergen_cli.covers.plan.plan`.
+        config: the settings.
+
+    Yields:
+        one ``CoverPlanned``, ``CoverSkipped`` or ``CoverFailed`` per job, progress, and warnings.
+
+    Raises:
+        ModelError: a model is missing or damaged, or the scheduler does not fit it.
+        ConfigError: there is no such scheduler, or no such device.
+    """
+    if config.device not in {"auto", "cpu"}:
+        from covergen_cli.weights.device import choose_device
+
+        choose_device(config.device)
+    models = None
+    try:
+        models = find_models(config, fetch=False)
+    except NotFetchedError as error:
+        yield Warned(f"{error.message}; it would be fetched, and every cover drawn")
+    # The default scheduler fits every base, and checking another takes seconds of imports.
+    if models is not None and config.scheduler != GenerateConfig.scheduler:
+        from covergen_cli.diffusion.sampler import make_scheduler
+
+        make_scheduler(models, config.scheduler)
+    donor_of = donors(jobs, config)
+    jobs, skipped = skip_existing(jobs, config)
+    yield from skipped
+    for song, group in groupby(jobs, key=lambda job: job.input):
+        covers = list(group)
+        yield Progress("look", 0, None, covers[0].label)
+        yield from _song_events(covers, config, models, donor_of.get(song))
+
+
+def _song_events(
+    jobs: Sequence[Job], config: GenerateConfig, models: Models | None, donor: Job | None
+) -> Iterator[Event]:
+    """Yield the events of one song or album."""
+    try:
+        errors = [error for path in jobs[0].all_songs if (error := _probe_error(path, config))]
+        if len(errors) == len(jobs[0].all_songs):
+            raise errors[0]
+        warnings = [skipped_song(error.message) for error in errors]
+        decisions: Sequence[Decision] = [Decision("draw")] * len(jobs)
+        if config.overwrite != "force" and any(os.path.lexists(job.output) for job in jobs):
+            decided = decide_covers(jobs, config, models, donor)
+            decisions, warnings = decided.decisions, [*warnings, *decided.text_warnings]
+    except InputError as error:
+        yield from (CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs) for job in jobs)
+        return
+    yield from (Warned(text) for text in warnings)
+    for job, decision in zip(jobs, decisions, strict=True):
+        yield event_of(job, decision) or CoverPlanned(job.input, job.output, job.seed, job.songs)
+
+
+def _probe_error(path: Path, config: GenerateConfig) -> InputError | None:
+    """Return why a song cannot be used, as far as its header tells, or ``None``."""
+    if fault := input_fault(path):
+        return fault
+    try:
+        length = probe(path).duration_seconds
+    except InputError as error:
+        return error
+    if config.segment is None or length is None or config.segment[0] < length:
+        return None
+    return InputError(f"{path} has no sound at {config.segment[0]:g} s", hint=f"It ends after {length:.1f} s.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.naming import file_name, visible_name
 from covergen_cli.errors import OutputError
-from covergen_cli.events import Explained, Warned
+from covergen_cli.events import FileSaved, Warned
 from covergen_cli.files import atomic_path
 
 if TYPE_CHECKING:
@@ -73,24 +74,30 @@ def explain_song(song: Path, segment: tuple[float, float], search: Segment | Non
     return Explanation(segment, search, describe(clip.samples, clip.sample_rate_hz))
 
 
-def write_explanation(job: Job, explanation: Explanation, attention: npt.NDArray[np.float32]) -> Explained | Warned:
+def write_explanation(
+    job: Job, explanation: Explanation, attention: npt.NDArray[np.float32] | None, prompt: str | None = None
+) -> FileSaved | Warned:
     """Write the picture beside a cover; return a warning if it cannot be written, so that the cover is not lost.
 
     Args:
         job: the cover.
         explanation: from :func:`explain_song`.
-        attention: float32 ``(T,)``, the adapter's attention over the segment; sums to 1.
+        attention: float32 ``(T,)``, the adapter's attention over the segment; sums to 1. ``None`` without an adapter
+            that was trained.
+        prompt: the words that the cover was drawn by.
     """
     path = explanation_path(job.output)
     try:
         with atomic_path(path) as temporary:
-            _draw(visible_name(job.input.name), explanation, attention, temporary)
+            _draw(visible_name(job.input.name), explanation, attention, prompt, temporary)
     except (OutputError, OSError, ValueError, RuntimeError) as error:
         return Warned(f"the explanation could not be written: {error}", job.input)
-    return Explained(job.input, path)
+    return FileSaved(path, "the explanation")
 
 
-def _draw(name: str, explanation: Explanation, attention: npt.NDArray[np.float32], path: Path) -> None:
+def _draw(
+    name: str, explanation: Explanation, attention: npt.NDArray[np.float32] | None, prompt: str | None, path: Path
+) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -98,10 +105,14 @@ def _draw(name: str, explanation: Explanation, attention: npt.NDArray[np.float32
     FigureCanvasAgg(figure)
     # matplotlib would typeset a name between dollar signs as a formula.
     figure.suptitle(name.replace("$", r"\$"), fontsize=13, color=_INK)
-    top, middle, bottom = figure.subplots(3, 1, height_ratios=(1, 1, 1.35))
-    _draw_salience(top, explanation)
-    _draw_attention(middle, explanation.segment, attention)
-    _draw_descriptors(bottom, explanation.descriptors)
+    heights = (1, 1, 1.35) if attention is not None else (1, 1.35)
+    rows = figure.subplots(len(heights), 1, height_ratios=heights)
+    _draw_salience(rows[0], explanation)
+    if attention is not None:
+        _draw_attention(rows[1], explanation.segment, attention)
+    _draw_descriptors(rows[-1], explanation.descriptors)
+    if prompt:
+        figure.supxlabel(textwrap.fill(prompt, 110).replace("$", r"\$"), fontsize=10, color=_INK)
     figure.savefig(os.fspath(path), format="png", metadata={"Software": None})
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from covergen_cli import __version__
 from covergen_cli.config import SegmentConfig
+from covergen_cli.covers.prompts import AUTO
+from covergen_cli.covers.words import WORDS, vocabulary_sha256
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.files import SCHEMA, seed_from, sha256_bytes
 from covergen_cli.models.fingerprint import (
@@ -21,6 +23,7 @@ from covergen_cli.models.fingerprint import (
     read_adapter_json,
     read_model_json,
     refiner_fingerprint,
+    text_fingerprint,
 )
 from covergen_cli.weights import hub
 
@@ -30,13 +33,23 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.plan import Job
 
+_RECORDED = ("steps", "guidance", "scheduler", "prompt", "audio_scale", "no_audio", "dtype", "size", "raw")
+"""Settings that provenance stores under their own names, whatever their values."""
+
+
+PAINTER = "painter"
+"""The name of the engine that needs no models, where others have a base."""
+DESCRIPTORS: dict[str, Any] = {"name": "descriptors", "version": 1}
+"""The audio encoder of the painter and of words; the version is raised when the same audio gives other covers."""
+
 
 @dataclass(frozen=True)
 class Models:
     """The models that draw covers, not loaded.
 
     Args:
-        adapter_folder: folder of the adapter.
+        adapter: name of the adapter, as the settings take it.
+        adapter_folder: folder of the adapter; the empty path where there is none.
         adapter_fingerprint: fingerprint of the adapter.
         encoder_spec: the audio encoder that it was trained with.
         base_reference: the base, as :func:`covergen_cli.models.base.load_base` takes it.
@@ -45,9 +58,12 @@ class Models:
         scheduler_config: scheduler configuration of the base.
         base_folder: folder of the base.
         has_text_encoder: whether the base has a text encoder.
+        words_scale: weight of what is heard, put into words for the base; 0 for none.
+        takes_words: what is heard is put into words for the base or the refiner.
         refiner: provenance of the refiner, JSON-able; ``None`` when covers are not refined.
     """
 
+    adapter: str
     adapter_folder: Path
     adapter_fingerprint: str
     encoder_spec: dict[str, Any]
@@ -57,7 +73,14 @@ class Models:
     scheduler_config: dict[str, Any]
     base_folder: Path
     has_text_encoder: bool = False
+    words_scale: float = 0.0
+    takes_words: bool = False
     refiner: dict[str, Any] | None = None
+
+    @property
+    def reference(self) -> str:
+        """The base, for :func:`covergen_cli.diffusion.sampler.make_scheduler`."""
+        return self.base_reference
 
 
 def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
@@ -76,56 +99,100 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
     if config.base == "painter":
         return _painter(config)
-    folder = adapter_folder(hub.resolve(config.adapter, "adapter", fetch=fetch))
-    facts = read_adapter_json(folder)
-    trained_for = facts["base"].get("reference")
-    reference = config.base or trained_for
-    if not isinstance(reference, str):
-        raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
-    if reference != trained_for and {reference, trained_for} <= {hub.STARTER, *hub.KNOWN}:
-        # Checked before gigabytes are downloaded; other combinations are checked by comparing weights.
-        raise ModelError(
-            f"the adapter {_portable(config.adapter)} was trained for {trained_for}, not for {reference}",
-            hint=f"Leave out --base, or train an adapter for it: covergen train DATA --base {reference}",
-        )
+    name = config.adapter or _default_adapter(config, fetch=fetch)
+    adapter = None if name == WORDS else _find_adapter(name, config, fetch=fetch)
+    reference = config.base or (hub.STARTER if adapter is None else adapter.trained_for)
     base = hub.resolve(reference, fetch=fetch)
-    _check_words(config, base, reference)
+    scale = float(adapter is None) if config.words_scale is None else config.words_scale
+    scale = 0.0 if config.no_audio else scale
+    _check_texts(config, base, reference, words=name == WORDS or scale > 0)
+    if config.fast_decode:
+        hub.resolve(hub.TAESD, fetch=fetch)
+    refiner = _refiner_metadata(config, fetch=fetch) if config.refine else None
     return Models(
-        adapter_folder=folder,
-        adapter_fingerprint=adapter_fingerprint(facts),
-        encoder_spec=facts["encoder"],
+        adapter=name,
+        adapter_folder=Path() if adapter is None else adapter.folder,
+        adapter_fingerprint=vocabulary_sha256() if adapter is None else adapter.fingerprint,
+        encoder_spec=DESCRIPTORS if adapter is None else adapter.encoder_spec,
         base_reference=reference,
         base_revision=hub.revision_of(base),
         base_fingerprint=base_fingerprint(base),
         scheduler_config=read_model_json(base / "scheduler" / "scheduler_config.json"),
         base_folder=base,
         has_text_encoder=has_text_encoder(base),
-        refiner=_refiner_metadata(config, fetch=fetch) if config.refine else None,
+        words_scale=scale,
+        takes_words=scale > 0 or (refiner is not None and config.refine_prompt == AUTO and not config.no_audio),
+        refiner=refiner,
     )
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    """An adapter that was trained, not loaded."""
+
+    folder: Path
+    fingerprint: str
+    encoder_spec: dict[str, Any]
+    trained_for: str
+
+
+def _default_adapter(config: GenerateConfig, *, fetch: bool) -> str:
+    """Return the adapter when none is given: words for a base with a text encoder."""
+    if config.base is None:
+        return hub.STARTER
+    return WORDS if has_text_encoder(hub.resolve(config.base, fetch=fetch)) else hub.STARTER
+
+
+def _find_adapter(name: str, config: GenerateConfig, *, fetch: bool) -> _Adapter:
+    folder = adapter_folder(hub.resolve(name, "adapter", fetch=fetch))
+    facts = read_adapter_json(folder)
+    trained_for, reference = facts["base"].get("reference"), config.base
+    if not isinstance(trained_for, str):
+        if reference is None:
+            raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
+        trained_for = reference
+    if reference not in {None, trained_for} and {reference, trained_for} <= {hub.STARTER, *hub.KNOWN}:
+        # Checked before gigabytes are downloaded; other combinations are checked by comparing weights.
+        raise ModelError(
+            f"the adapter {_portable(name)} was trained for {trained_for}, not for {reference}",
+            hint=f"Leave out --base, or train an adapter for it: covergen train DATA --base {reference}",
+        )
+    return _Adapter(folder, adapter_fingerprint(facts), facts["encoder"], trained_for)
 
 
 def _painter(config: GenerateConfig) -> Models:
     """Return what stands for the models of the painter, which needs none."""
-    from covergen_cli.covers.painter import PAINTER, DescriptorEncoder
-
     for name in ("prompt", "refine", "no_audio"):
         if getattr(config, name):
             raise ConfigError(f"--{name.replace('_', '-')} needs a model; --base painter uses none")
-    encoder, nowhere = DescriptorEncoder().spec(), Path()
-    version = f"{PAINTER}-{encoder['version']}"
-    return Models(nowhere, version, encoder, PAINTER, None, version, {}, nowhere)
+    if config.adapter is not None:
+        raise ConfigError("--base painter uses no adapter", hint="Leave out --adapter.")
+    version = f"{PAINTER}-{DESCRIPTORS['version']}"
+    return Models(PAINTER, Path(), version, DESCRIPTORS, PAINTER, None, version, {}, Path())
 
 
-def _check_words(config: GenerateConfig, base: Path, reference: str) -> None:
-    """Refuse prompts for a base without text encoder; the default negative prompt is ignored by such bases."""
+def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: bool) -> None:
+    """Refuse texts for a base without text encoder; the default negative prompt is ignored by such bases.
+
+    The refiner takes the prompt, unless it has one of its own, and the negative prompt.
+    """
     if has_text_encoder(base):
         return
-    asked = {"--prompt": config.prompt} if config.refine else {"--prompt": config.prompt, "--negative": config.negative}
-    given = [name for name, text in asked.items() if text not in {None, type(config).negative}]
+    name = _portable(reference)
+    half = (base / "text_encoder").is_dir()
+    lacks = "its text_encoder has no tokenizer" if half else "it has no text encoder"
+    if words:
+        raise ModelError(
+            f"the base {name} understands no words: {lacks}",
+            hint="Add --refine to paint over its picture by the words of the song, or use a base such as sd15.",
+        )
+    asked = {} if config.refine and config.refine_prompt == AUTO else {"--prompt": config.prompt}
+    asked |= {} if config.refine else {"--negative": config.negative}
+    given = [option for option, text in asked.items() if text not in {None, type(config).negative}]
     if given:
         raise ModelError(
-            f"the base {_portable(reference)} understands no words: it has no text encoder",
-            hint=f"Leave out {given[0]}, or use a base such as sd15 with an adapter for it.",
+            f"the base {name} understands no words: {lacks}",
+            hint=f"Leave out {given[0]}, or use a base such as sd15.",
         )
 
 
@@ -171,34 +238,34 @@ def cover_metadata(
         "segment_asked": list(config.segment) if config.segment else None,
         "segment_search": asdict(SegmentConfig()),
         "seed": job.seed,
-        "steps": config.steps,
-        "guidance": config.guidance,
-        "scheduler": config.scheduler,
-        "prompt": config.prompt,
-        **({"negative": config.negative} if models.has_text_encoder or models.refiner is not None else {}),
-        "audio_scale": config.audio_scale,
-        "no_audio": config.no_audio,
-        "shuffled_sha256": donor_sha256,
-        "dtype": config.dtype,
-        "refiner": models.refiner,
-        "size": config.size,
         "format": job.format,
-        "grain": 0.0 if config.raw else config.grain,
-        "tone": 0.0 if config.raw else config.tone,
-        "raw": config.raw,
-        **({} if config.raw or config.look == "paint" else {"look": config.look, "palette": config.palette}),
+        **{name: getattr(config, name) for name in _RECORDED},
+        **{name: 0.0 if config.raw else getattr(config, name) for name in ("grain", "tone")},
+        "shuffled_sha256": donor_sha256,
+        "refiner": models.refiner,
         "encoder": models.encoder_spec,
-        "adapter": {"name": _portable(config.adapter), "fingerprint": models.adapter_fingerprint},
+        "adapter": {"name": _portable(models.adapter), "fingerprint": models.adapter_fingerprint},
         "base": {
             "name": _portable(models.base_reference),
             "revision": models.base_revision,
             "fingerprint": models.base_fingerprint,
             "scheduler": models.scheduler_config,
         },
-        **({"lettering": text} if text else {}),
-        **({"store": config.store} if config.store else {}),
     }
+    if models.has_text_encoder or models.refiner is not None:
+        metadata["negative"] = config.negative
+    if models.takes_words:
+        metadata |= _words_metadata(config, models)
+    if not config.raw and config.look != "paint":
+        metadata |= {"look": config.look, "palette": config.palette}
+    optional = {"lettering": text, "store": config.store, "fast_decode": config.fast_decode}
+    metadata |= {name: value for name, value in optional.items() if value}
     return {**metadata, "fingerprint": _fingerprint(metadata)}
+
+
+def _words_metadata(config: GenerateConfig, models: Models) -> dict[str, Any]:
+    found = {"words": config.words, "words_scale": models.words_scale, "vocabulary": vocabulary_sha256()}
+    return found | ({"text_encoder": text_fingerprint(models.base_folder)} if models.words_scale else {})
 
 
 def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:

@@ -13,26 +13,35 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from covergen_cli.covers.background import Channel, Stopped, Task
+from covergen_cli.covers.decide import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.decide import event_of, skip_existing
-from covergen_cli.covers.dry_run import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import Models, find_models, song_seed
+from covergen_cli.covers.plan import donors
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
-from covergen_cli.covers.shuffle import donors
+from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import look_of
 from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.events import (
+    CoverFailed,
+    CoverFinished,
+    ModelDownloading,
+    ModelLoaded,
+    ModelLoading,
+    Progress,
+    Warned,
+)
+from covergen_cli.weights import catalogue, hub
+from covergen_cli.weights.hub import NotFetchedError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
@@ -70,8 +79,28 @@ def generate(
     missing, skipped = skip_existing(jobs, config)
     yield from skipped
     if missing:
-        run = _Run(config, find_models(config), donors(jobs, config), channel)
+        models = yield from _fetch_models(config)
+        run = _Run(config, models, donors(jobs, config), channel)
         yield from channel.read(run.draw_covers, missing)
+
+
+def _fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
+    """Return the models; report page, size and licence of each before it is downloaded."""
+    reported: set[str] = set()
+    while (missing := _missing_model(config)) is not None and missing.reference not in reported:
+        model = catalogue.describe(missing.reference)
+        yield ModelDownloading(model.name, model.source, model.licence, model.download_bytes)
+        hub.resolve(missing.reference, missing.kind)
+        reported.add(missing.reference)
+    return find_models(config)
+
+
+def _missing_model(config: GenerateConfig) -> NotFetchedError | None:
+    try:
+        find_models(config, fetch=False)
+    except NotFetchedError as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True)
@@ -81,16 +110,18 @@ class _Cover:
     Args:
         job: its job.
         music: the embedded song or album.
-        condition: the embedding to draw from, float32 ``(T, E)``.
+        condition: the music to draw from: its own, or a donor's.
         metadata: provenance, without names and segments of songs.
         seconds: time spent on it so far.
+        prompts: the words that it is drawn by.
     """
 
     job: Job
     music: EmbeddedMusic
-    condition: npt.NDArray[np.float32]
+    condition: EmbeddedMusic
     metadata: dict[str, Any]
     seconds: float
+    prompts: Prompts = NO_PROMPTS
 
 
 class _Run:
@@ -123,7 +154,7 @@ class _Run:
         """Yield the songs in order, while the next ones are prepared: two, or as many as are drawn at once."""
         ahead: deque[tuple[list[Job], Task[PreparedSong]]] = deque()
         for jobs in songs:
-            ahead.append((jobs, self._preparer.start(jobs)))
+            ahead.append((jobs, Task(self._preparer.prepare, jobs)))
             if len(ahead) > max(_SONGS_AHEAD, 1 if self._pipeline is None else self._pipeline.placement.batch):
                 yield ahead.popleft()
         yield from ahead
@@ -151,8 +182,10 @@ class _Run:
                 if len(self._batch) >= self._get_pipeline().placement.batch:
                     self._draw_batch()
         if song.explanation is not None and song.condition is not None:
-            attention = self._get_pipeline().attention(song.condition)
-            self._channel.emit(write_explanation(jobs[0], song.explanation, attention))
+            pipeline = self._get_pipeline()
+            attention = pipeline.attention(song.condition.embedding)
+            prompts = pipeline.write_prompts(song.condition.heard, jobs[0].seed, self._config)
+            self._channel.emit(write_explanation(jobs[0], song.explanation, attention, prompts.shown))
 
     def _wait_for_song(self, job: Job, task: Task[PreparedSong]) -> PreparedSong:
         """Wait for a song or an album, and report how many of its songs are embedded."""
@@ -172,15 +205,21 @@ class _Run:
         covers, self._batch = self._batch, []
         pipeline = self._get_pipeline()
         started = time.monotonic()
-        tokens = pipeline.audio_tokens(*(cover.condition for cover in covers))
+        tokens = pipeline.audio_tokens(*(cover.condition.embedding for cover in covers))
         seeds = [song_seed(cover.job.seed, cover.music.embedding) for cover in covers]
+        prompts = [pipeline.write_prompts(cover.condition.heard, cover.job.seed, self._config) for cover in covers]
         label = covers[0].job.label
         pictures = pipeline.draw(
-            tokens, seeds, self._config, lambda done, total: self._channel.emit(Progress("draw", done, total, label))
+            tokens,
+            seeds,
+            self._config,
+            lambda done, total: self._channel.emit(Progress("draw", done, total, label)),
+            prompts,
         )
         share = (time.monotonic() - started) / len(covers)
         self._report_finished()
-        for cover, seed, picture in zip(covers, seeds, pictures, strict=True):
+        for number, (seed, picture) in enumerate(zip(seeds, pictures, strict=True)):
+            cover = replace(covers[number], prompts=prompts[number])
             self._finishing.append((cover, Task(self._finish, cover, seed, picture, cover.seconds + share)))
         if pipeline.placement.batch == 1:
             self._report_finished()
@@ -188,8 +227,8 @@ class _Run:
     def _finish(self, cover: _Cover, seed: int, picture: Tensor, seconds: float) -> float:
         """Finish and write a cover; return the seconds that were spent on it in all."""
         started = time.monotonic()
-        metadata = {**cover.metadata, **cover.music.provenance(cover.job)}
-        look = look_of(self._config, cover.job.seed, cover.music.sound)
+        metadata = {**cover.metadata, **cover.music.provenance(cover.job), **cover.prompts.as_metadata()}
+        look = look_of(self._config, cover.job.seed, cover.music.heard)
         self._get_pipeline().save(cover.job, picture, seed, metadata, self._config, look)
         return seconds + time.monotonic() - started
 
@@ -208,7 +247,7 @@ class _Run:
                 segment = None if job.songs else music.segment
                 songs = tuple(song.path for song, _ in music.parts) if job.songs else ()
                 size = self._get_pipeline().native_size
-                look = look_of(self._config, job.seed, music.sound)
+                look = look_of(self._config, job.seed, music.heard)
                 event = CoverFinished(
                     job.input,
                     job.output,
@@ -219,6 +258,7 @@ class _Run:
                     songs,
                     None if look is None else str(look),
                     self._models.base_reference,
+                    cover.prompts.shown,
                 )
             self._finishing.popleft()
             self._channel.emit(event)

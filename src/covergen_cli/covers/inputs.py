@@ -19,13 +19,12 @@ from covergen_cli.errors import InputError
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8"})
 """Lower-case suffixes of playlists, which name one song per line."""
 
+SEGMENT_SUFFIX = ".segment.mp3"
+"""End of the names of segments that ``--save-segment`` writes."""
+
 _PLAYLIST_BYTES = 16 << 20
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-"""Byte order marks and their encodings."""
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""Encodings by their byte order marks."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,20 @@ def expand(text: str) -> list[Path]:
     if os.path.lexists(text) or not glob.has_magic(text) or "://" in text:
         return [Path(text)]
     found = sorted(glob.glob(os.path.expanduser(text), recursive=True))  # noqa: PTH111, PTH207 — sorted as texts
-    matches = [Path(name) for name in found if os.path.isdir(name) or _is_music_or_playlist(Path(name))]  # noqa: PTH112
+    matches = [
+        Path(name)
+        for name in found
+        if os.path.isdir(name) or _is_music(name) or Path(name).suffix.lower() in PLAYLIST_SUFFIXES  # noqa: PTH112
+    ]
     if not matches:
         raise InputError(f"no music matches {text}", hint="Check the pattern, or name a folder.")
     return matches
 
 
-def _is_music_or_playlist(path: Path) -> bool:
-    return _is_music(path.name) or path.suffix.lower() in PLAYLIST_SUFFIXES
-
-
 def _is_music(name: str) -> bool:
     """Return whether a file that was found in a folder is music."""
     # Segments that --save-segment wrote would get covers in the next run.
-    ignored = name.startswith(".") or name.endswith(".segment.mp3")
+    ignored = Path(name).name.startswith(".") or name.endswith(SEGMENT_SUFFIX)
     return not ignored and Path(name).suffix.lower() in AUDIO_SUFFIXES
 
 
@@ -194,7 +193,7 @@ def read_list(data: bytes) -> list[Path]:
 
 def _as_utf8(data: bytes) -> bytes:
     """Return text with a byte order mark as UTF-8 without it."""
-    for mark, encoding in _MARKS:
+    for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace").encode()
     return data

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +16,6 @@ from covergen_cli.files import sha256_bytes
 
 if TYPE_CHECKING:
     from covergen_cli.audio.tags import Tags
-    from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.inputs import Song
 
 FORMATS: dict[str, Literal["png", "jpg"]] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 """Formats by the suffix of the cover's file."""
@@ -184,42 +181,3 @@ def _fitted(name: str, reserved_bytes: int = 0) -> str:
         return name
     name = _cut(name, _NAME_BYTES - reserved_bytes).rstrip(". ") or "_"
     return f"_{name}" if _RESERVED.fullmatch(name) else name
-
-
-def song_stems(songs: Sequence[Song], folders: Sequence[Path], config: GenerateConfig) -> list[str]:
-    """Return the names of covers without suffix: the song's stem, or its full name if another song shares the stem.
-
-    An existing cover that was made from the song keeps its name, even if songs were added or removed since.
-
-    Args:
-        songs: the songs.
-        folders: the folder of each song's covers.
-        config: ``variations`` and ``format`` are used here.
-    """
-    keys = [
-        (os.path.normcase(song.path.parent), os.path.normcase(folder), os.path.normcase(song.path.stem))
-        for song, folder in zip(songs, folders, strict=True)
-    ]
-    count = Counter(keys)
-    stems = []
-    for song, folder, key in zip(songs, folders, keys, strict=True):
-        usual, other = song.path.stem, song.path.name
-        if count[key] > 1:
-            usual, other = other, usual
-        first, other_first = (folder / cover_name(stem, 0, config) for stem in (usual, other))
-        stems.append(other if not os.path.lexists(first) and _made_from(other_first, song.path.name) else usual)
-    return stems
-
-
-def cover_name(stem: str, index: int, config: GenerateConfig) -> str:
-    """Return the file name of variation ``index``, from 0."""
-    number = f"-{index + 1}" if config.variations > 1 else ""
-    return file_name(stem, f"{number}.{config.format}")
-
-
-def _made_from(cover: Path, song_name: str) -> bool:
-    if not os.path.exists(cover):  # noqa: PTH110 — Path.exists raises for a folder that may not be searched
-        return False
-    from covergen_cli.provenance import read_provenance
-
-    return (read_provenance(cover) or {}).get("input") == song_name

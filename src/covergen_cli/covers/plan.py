@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.audio.io import probe
 from covergen_cli.audio.tags import Tags
-from covergen_cli.covers.albums import Album, albums
-from covergen_cli.covers.inputs import find_songs, real_path
-from covergen_cli.covers.naming import (
-    FORMATS,
-    Template,
-    cover_name,
-    fields,
-    file_name,
-    is_template,
-    safe_name,
-    song_stems,
-)
+from covergen_cli.covers.albums import albums
+from covergen_cli.covers.inputs import SEGMENT_SUFFIX, find_songs, real_path
+from covergen_cli.covers.naming import FORMATS, Template, fields, file_name, is_template, safe_name
 from covergen_cli.errors import ConfigError, CovergenError, InputError
 from covergen_cli.events import Progress
 from covergen_cli.files import require_writable
+from covergen_cli.provenance import read_provenance
 
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
@@ -32,8 +26,6 @@ if TYPE_CHECKING:
 
 _OTHER_IMAGES = frozenset({".avif", ".bmp", ".gif", ".heic", ".svg", ".tif", ".tiff", ".webp"})
 _LAST_SEED = 2**32 - 1
-SEGMENT_SUFFIX = ".segment.mp3"
-"""End of the names of segments that ``--save-segment`` writes."""
 
 
 @dataclass(frozen=True)
@@ -97,94 +89,28 @@ def plan(
         ConfigError: two covers would have the same name, a cover would replace a song, a seed is too large, or ``out``
             is invalid.
     """
-    out = None if out is None else Path(out)
     _check_settings(config)
+    out = None if out is None else Path(out)
     template = Template(str(out)) if out is not None and is_template(out) else None
-    file_out = template is None and _is_file_name(out)
-    folder = None if file_out else out
+    file = out if template is None and _is_file_name(out) else None
+    if out is not None and (file or template) and (kind := FORMATS.get(out.suffix.lower())):
+        if format_given and kind != config.format:
+            raise ConfigError(f"{out} is no {config.format} file", hint="Leave out --format, or change the suffix.")
+        config = replace(config, format=kind)
     songs = find_songs([Path(path) for path in inputs])
-    jobs = _all_jobs(songs, folder, template, config, on_progress)
+    folder = None if file or template else out
+    if config.per == "song" and template is None:
+        jobs = list(_name_after_songs(songs, folder, config))
+    else:
+        jobs = list(_name_after_tags(songs, folder, template, config, on_progress))
     jobs.sort(key=lambda job: job.input.parts)  # stable, so variations stay in a row
-    if out is not None and file_out:
-        jobs = [_named(jobs, out)]
-    if out is not None and (file_out or template is not None):
-        jobs = _in_format(jobs, FORMATS.get(out.suffix.lower()), out, config, format_given=format_given)
+    if file is not None:
+        if len(jobs) != 1:
+            raise ConfigError(f"{file} names one file, but there are {len(jobs)} covers", hint="Give a folder with -o.")
+        segment = file.with_name(file_name(file.stem, SEGMENT_SUFFIX)) if config.save_segment else None
+        jobs = [replace(jobs[0], output=file, segment_output=segment)]
     _check_names(jobs, template)
-    _check_folders(jobs)
     return jobs
-
-
-def _all_jobs(
-    songs: Sequence[Song],
-    folder: Path | None,
-    template: Template | None,
-    config: GenerateConfig,
-    on_progress: Callable[[Progress], None] | None,
-) -> list[Job]:
-    if config.per == "album":
-        grouped = albums(_tagged(songs, on_progress))
-        return [job for album in grouped for job in _album_jobs(album, folder, template, config)]
-    if template is None:
-        return list(_song_jobs(songs, folder, config))
-    tagged = _tagged(songs, on_progress) if template.needs_tags else ((song, None) for song in songs)
-    return [
-        job
-        for song, tags in tagged
-        for job in _template_jobs(
-            Job(song.path, Path(), 0), template, fields(tags or Tags(), song.path, song.folder), config
-        )
-    ]
-
-
-def _fields(song: Song, tags: Tags | None) -> dict[str, str | int]:
-    return fields(tags or Tags(), song.path, song.folder)
-
-
-def _tagged(
-    songs: Sequence[Song], on_progress: Callable[[Progress], None] | None
-) -> Iterator[tuple[Song, Tags | None]]:
-    """Yield songs with their tags; ``None`` for a file that cannot be read, which fails when it is prepared."""
-    for done, song in enumerate(songs, start=1):
-        try:
-            tags = probe(song.path).tags
-        except InputError:
-            tags = None
-        if on_progress is not None:
-            on_progress(Progress("tags", done, len(songs), song.path.name))
-        yield song, tags
-
-
-def _song_jobs(songs: Sequence[Song], out: Path | None, config: GenerateConfig) -> Iterator[Job]:
-    """Yield the covers of songs, named after their files."""
-    folders = [(song.home if out is None else out) / song.folder for song in songs]
-    for song, folder, stem in zip(songs, folders, song_stems(songs, folders, config), strict=True):
-        segment = folder / file_name(stem, SEGMENT_SUFFIX) if config.save_segment else None
-        for index in range(config.variations):
-            output = folder / cover_name(stem, index, config)
-            yield Job(song.path, output, config.seed + index, config.format, segment)
-
-
-def _album_jobs(album: Album, out: Path | None, template: Template | None, config: GenerateConfig) -> Iterator[Job]:
-    """Yield the covers of an album, named by the template or after the album."""
-    first = album.songs[0]
-    values = fields(album.tags, first.path, album.folder)
-    values["album"] = safe_name(album.name) or values["album"]
-    job = Job(first.path, Path(), 0, songs=tuple(song.path for song in album.songs))
-    if template is not None:
-        yield from _template_jobs(job, template, values, config)
-        return
-    folder = first.home if out is None else out
-    for named in _template_jobs(job, Template("{folder}/{album}.{ext}"), values, config):
-        yield replace(named, output=folder / named.output)
-
-
-def _template_jobs(job: Job, template: Template, values: dict[str, str | int], config: GenerateConfig) -> Iterator[Job]:
-    """Yield the variations of one job, named by a template."""
-    for index in range(config.variations):
-        seed = config.seed + index
-        output = template.fill(values, seed=seed, number=index + 1, numbers=config.variations, ext=config.format)
-        segment = output.with_name(file_name(output.stem, SEGMENT_SUFFIX)) if config.save_segment else None
-        yield replace(job, output=output, seed=seed, format=config.format, segment_output=segment)
 
 
 def _check_settings(config: GenerateConfig) -> None:
@@ -215,31 +141,88 @@ def _is_file_name(out: Path | None) -> bool:
     return suffix in FORMATS
 
 
-def _named(jobs: Sequence[Job], out: Path) -> Job:
-    """Return the only job with the given file name."""
-    if len(jobs) != 1:
-        raise ConfigError(f"{out} names one file, but there are {len(jobs)} covers", hint="Give a folder with -o.")
-    segment = out.with_name(file_name(out.stem, SEGMENT_SUFFIX)) if jobs[0].segment_output else None
-    return replace(jobs[0], output=out, segment_output=segment)
+def _name_after_songs(songs: Sequence[Song], out: Path | None, config: GenerateConfig) -> Iterator[Job]:
+    """Yield the covers of songs, named after the song's stem, or its full name if another song shares the stem.
+
+    An existing cover that was made from the song keeps its name, even if songs were added or removed since.
+    """
+    folders = [(song.home if out is None else out) / song.folder for song in songs]
+    keys = [
+        tuple(map(os.path.normcase, (song.path.parent, folder, song.path.stem)))
+        for song, folder in zip(songs, folders, strict=True)
+    ]
+    count = Counter(keys)
+    numbers = [f"-{index + 1}" if config.variations > 1 else "" for index in range(config.variations)]
+    for song, folder, key in zip(songs, folders, keys, strict=True):
+        stem, other = (song.path.stem, song.path.name) if count[key] == 1 else (song.path.name, song.path.stem)
+        usual, unusual = (folder / file_name(name, f"{numbers[0]}.{config.format}") for name in (stem, other))
+        if not os.path.lexists(usual) and (read_provenance(unusual) or {}).get("input") == song.path.name:
+            stem = other
+        segment = folder / file_name(stem, SEGMENT_SUFFIX) if config.save_segment else None
+        for index, number in enumerate(numbers):
+            output = folder / file_name(stem, f"{number}.{config.format}")
+            yield Job(song.path, output, config.seed + index, config.format, segment)
 
 
-def _in_format(
-    jobs: list[Job], kind: Literal["png", "jpg"] | None, out: Path, config: GenerateConfig, *, format_given: bool
-) -> list[Job]:
-    """Return the jobs in the format of the suffix of ``-o``, if it has one."""
-    if kind is None:
-        return jobs
-    if format_given and kind != config.format:
-        raise ConfigError(f"{out} is no {config.format} file", hint="Leave out --format, or change the suffix.")
-    return [replace(job, format=kind) for job in jobs]
+def _name_after_tags(
+    songs: Sequence[Song],
+    out: Path | None,
+    template: Template | None,
+    config: GenerateConfig,
+    on_progress: Callable[[Progress], None] | None,
+) -> Iterator[Job]:
+    """Yield the covers of songs or albums, named by a template; without one, albums are named after themselves."""
+    needs_tags = template is None or template.needs_tags or config.per == "album"
+    tagged = _tagged(songs, on_progress) if needs_tags else ((song, None) for song in songs)
+    if config.per == "song" and template is not None:
+        for song, tags in tagged:
+            values = fields(tags or Tags(), song.path, song.folder)
+            yield from _fill(Job(song.path, Path(), 0), template, values, config)
+        return
+    for album in albums(tagged):
+        first = album.songs[0]
+        values = fields(album.tags, first.path, album.folder)
+        values["album"] = safe_name(album.name) or values["album"]
+        job = Job(first.path, Path(), 0, songs=tuple(song.path for song in album.songs))
+        home = Path() if template else first.home if out is None else out
+        for named in _fill(job, template or Template("{folder}/{album}.{ext}"), values, config):
+            yield replace(named, output=home / named.output)
+
+
+def _tagged(
+    songs: Sequence[Song], on_progress: Callable[[Progress], None] | None
+) -> Iterator[tuple[Song, Tags | None]]:
+    """Yield songs with their tags; ``None`` for a file that cannot be read, which fails when it is prepared."""
+    for done, song in enumerate(songs, start=1):
+        try:
+            tags = probe(song.path).tags
+        except InputError:
+            tags = None
+        if on_progress is not None:
+            on_progress(Progress("tags", done, len(songs), song.path.name))
+        yield song, tags
+
+
+def _fill(job: Job, template: Template, values: Mapping[str, str | int], config: GenerateConfig) -> Iterator[Job]:
+    """Yield the variations of one job, named by a template."""
+    for index in range(config.variations):
+        seed = config.seed + index
+        output = template.fill(values, seed=seed, number=index + 1, numbers=config.variations, ext=config.format)
+        segment = output.with_name(file_name(output.stem, SEGMENT_SUFFIX)) if config.save_segment else None
+        yield replace(job, output=output, seed=seed, format=config.format, segment_output=segment)
 
 
 def _check_names(jobs: Sequence[Job], template: Template | None) -> None:
-    """Raise :class:`ConfigError` if a cover would replace a song or another cover."""
-    songs = {_real(song) for job in jobs for song in job.all_songs}
+    """Check that every cover has a name of its own, and that some can be written.
+
+    Raises:
+        ConfigError: a cover would replace a song or another cover.
+        CovergenError: no cover can be written to its folder; the error of the first.
+    """
+    songs = {os.path.normcase(real_path(song)) for job in jobs for song in job.all_songs}
     makers: dict[str, Job] = {}
     for job in jobs:
-        output = _real(job.output)
+        output = os.path.normcase(real_path(job.output))
         if output in songs:
             raise ConfigError(f"the cover {job.output} would replace a song", hint="Give another folder with -o.")
         other = makers.setdefault(output, job)
@@ -250,14 +233,6 @@ def _check_names(jobs: Sequence[Job], template: Template | None) -> None:
                 if template is None
                 else "Add a field that tells them apart, such as {stem}, {track} or {folder}.",
             )
-
-
-def _real(path: Path) -> str:
-    return os.path.normcase(real_path(path))
-
-
-def _check_folders(jobs: Sequence[Job]) -> None:
-    """Raise the error of a folder that covers cannot be written to, if that is so for every cover."""
     errors = [folder_error(folder) for folder in sorted({job.output.parent for job in jobs})]
     if errors and errors[0] is not None and all(errors):
         raise errors[0]
@@ -276,3 +251,28 @@ def folder_error(folder: Path) -> CovergenError | None:
     except CovergenError as error:
         return error
     return None
+
+
+def donors(jobs: Sequence[Job], config: GenerateConfig) -> dict[Path, Job]:
+    """Return, by the ``input`` of a job, the job whose audio is used instead (``--shuffle``); empty without it.
+
+    The songs or albums form one cycle, by Sattolo's algorithm (1986).
+
+    Args:
+        jobs: all jobs of the run, so that the result does not depend on which covers exist.
+        config: ``shuffle`` and ``seed`` are used here.
+
+    Raises:
+        ConfigError: there is only one song.
+    """
+    if not config.shuffle:
+        return {}
+    order = {job.input: job for job in jobs}
+    if len(order) < 2:
+        raise ConfigError("the audio of a single song cannot be shuffled", hint="Give several songs.")
+    generator = random.Random(config.seed)  # noqa: S311 — not for cryptography
+    shuffled = list(order.values())
+    for last in range(len(shuffled) - 1, 0, -1):
+        other = generator.randrange(last)
+        shuffled[last], shuffled[other] = shuffled[other], shuffled[last]
+    return dict(zip(order, shuffled, strict=True))

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import pool, thin
-from covergen_cli.covers.background import Task
 from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
-from covergen_cli.covers.styling import Sound, mean_sound, needs_sound
+from covergen_cli.covers.fingerprint import DESCRIPTORS
+from covergen_cli.covers.heard import Heard, hear, mean_heard
+from covergen_cli.covers.styling import must_hear
 from covergen_cli.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from covergen_cli.audio.descriptors import Descriptors
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.audio.segment import Segment
     from covergen_cli.config import GenerateConfig
@@ -42,14 +42,14 @@ class EmbeddedMusic:
         parts: the embedded songs, each with start and end of its segment in seconds.
         warnings: warnings about the files.
         search: the search for the segment; ``None`` for an album, or when the segment was given.
-        sound: what looks are chosen by; ``None`` when no look has to be chosen.
+        heard: what looks and words are chosen by; ``None`` when there is neither to choose.
     """
 
     embedding: npt.NDArray[np.float32]
     parts: tuple[tuple[HashedSong, tuple[float, float]], ...]
     warnings: tuple[str, ...]
     search: Segment | None = None
-    sound: Sound | None = None
+    heard: Heard | None = None
 
     @property
     def segment(self) -> tuple[float, float]:
@@ -76,7 +76,7 @@ class PreparedSong:
         warnings: warnings about its files and text.
         seconds: wall-clock time of the preparation.
         music: its embedding; ``None`` when it is not needed.
-        condition: the embedding that its covers are drawn from, float32 ``(T, E)``: its own, or a donor's.
+        condition: the music that its covers are drawn from: its own, or a donor's.
         explanation: what ``--explain`` shows; ``None`` when it is not needed.
     """
 
@@ -84,7 +84,7 @@ class PreparedSong:
     warnings: tuple[str, ...]
     seconds: float
     music: EmbeddedMusic | None = None
-    condition: npt.NDArray[np.float32] | None = None
+    condition: EmbeddedMusic | None = None
     explanation: Explanation | None = None
 
 
@@ -120,15 +120,13 @@ class Preparer:
         self._encoder_lock = threading.Lock()
         self._slots = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
-    def start(self, jobs: Sequence[Job]) -> Task[PreparedSong]:
-        """Start to prepare the song or album of these jobs.
+    def prepare(self, jobs: Sequence[Job]) -> PreparedSong:
+        """Prepare the song or album of these jobs.
 
-        The task raises :class:`InputError` for music that cannot be used, :class:`ModelError` when the encoder cannot
-        be loaded, and what ``check_stop`` raises.
+        Raises:
+            InputError: the music cannot be used.
+            ModelError: the encoder cannot be loaded.
         """
-        return Task(self._prepare, jobs)
-
-    def _prepare(self, jobs: Sequence[Job]) -> PreparedSong:
         with self._slots:
             self._check_stop()
             started = time.monotonic()
@@ -141,9 +139,9 @@ class Preparer:
             if drawn or explained:
                 self._before_embedding()
                 music = self._embed(first, decisions.songs)
-                condition = music.embedding
+                condition = music
                 if donor is not None:
-                    condition = self._embed(replace(donor, segment_output=None), decisions.donor_songs).embedding
+                    condition = self._embed(replace(donor, segment_output=None), decisions.donor_songs)
                 if explained:
                     explanation = explain_song(first.input, music.segment, music.search)
             warnings = (*decisions.skipped_songs, *(music.warnings if music else ()), *decisions.text_warnings)
@@ -157,10 +155,10 @@ class Preparer:
         embeddings: list[npt.NDArray[np.float32]] = []
         parts: list[tuple[HashedSong, tuple[float, float]]] = []
         warnings: list[str] = []
-        heard: list[tuple[Descriptors, str | None]] = []
+        heard: list[Heard] = []
         for song in songs:
             try:
-                music = self._embed_song(song, None, heard)
+                music = self._embed_song(song, None, album=True)
             except InputError as error:
                 warnings.append(skipped_song(error.message))
             except (OSError, ValueError, RuntimeError) as error:  # from this file; the other songs can be used
@@ -169,16 +167,16 @@ class Preparer:
                 embeddings.append(thin(music.embedding, len(songs)))
                 parts += music.parts
                 warnings += music.warnings
+                heard += [music.heard] if music.heard else []
             self.embedded[job.input] += 1
         if not embeddings:
             raise no_usable_song(job, warnings)
-        sound = mean_sound(*zip(*heard, strict=True)) if heard else None
-        return EmbeddedMusic(pool(embeddings), tuple(parts), tuple(warnings), sound=sound)
+        return EmbeddedMusic(
+            pool(embeddings), tuple(parts), tuple(warnings), heard=mean_heard(heard) if heard else None
+        )
 
-    def _embed_song(
-        self, song: HashedSong, segment_output: Path | None, heard: list[tuple[Descriptors, str | None]] | None = None
-    ) -> EmbeddedMusic:
-        """Embed a song; add its descriptors and genre to ``heard`` when a look has to be chosen."""
+    def _embed_song(self, song: HashedSong, segment_output: Path | None, *, album: bool = False) -> EmbeddedMusic:
+        """Embed a song, and listen to it when a look or words have to be chosen."""
         from covergen_cli.audio import io
 
         search = None
@@ -196,17 +194,14 @@ class Preparer:
         warnings = tuple(dict.fromkeys((*(search.warnings if search else ()), *clip.warnings)))
         self._check_stop()
         embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
-        heard = [] if heard is None else heard
-        if needs_sound(self._config):
-            from covergen_cli.audio.descriptors import describe
-
-            genre = io.probe(song.path).tags.genre
-            heard.append((describe(clip.samples, clip.sample_rate_hz), genre))
+        heard, labels = None, self._models.takes_words
+        if labels or must_hear(self._config):
+            words = self._config.words if labels else None
+            heard = hear(song.path, clip.samples, clip.sample_rate_hz, labels=labels, words=words, album=album)
         if segment_output is not None:
             kept = io.load(song.path, _SEGMENT_RATE_HZ, start, end)
             io.save_mp3(segment_output, kept.samples, kept.sample_rate_hz)
-        sound = mean_sound([heard[-1][0]], [heard[-1][1]]) if heard else None
-        return EmbeddedMusic(embedding, ((song, segment),), warnings, search, sound)
+        return EmbeddedMusic(embedding, ((song, segment),), warnings, search, heard)
 
     def _get_encoder(self) -> Encoder:
         with self._encoder_lock:
@@ -215,7 +210,7 @@ class Preparer:
             return self._encoder
 
     def _make_encoder(self) -> Encoder:
-        if self._models.base_reference == "painter":
+        if self._models.encoder_spec == DESCRIPTORS:
             from covergen_cli.covers.painter import DescriptorEncoder
 
             return DescriptorEncoder()

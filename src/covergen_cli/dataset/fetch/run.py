@@ -44,7 +44,7 @@ from covergen_cli.dataset.sources.folder import FolderSource
 from covergen_cli.dataset.sources.synthetic import SyntheticSource
 from covergen_cli.dataset.sources.table import TableSource
 from covergen_cli.errors import ConfigError, OutputError
-from covergen_cli.events import FetchFinished, FetchPlanned, PairFetched, PairMissed, RowsListed
+from covergen_cli.events import FetchFinished, FetchPlanned, PairFetched, PairMissed, Progress
 from covergen_cli.files import sha256_bytes
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def fetch_dataset(
         errors: also write the failed rows to this table.
 
     Yields:
-        ``RowsListed`` while the source is read, ``FetchPlanned``, then a ``PairFetched`` or ``PairMissed`` per row that
+        ``Progress`` while the source is read, ``FetchPlanned``, then a ``PairFetched`` or ``PairMissed`` per row that
         was worked on, in the order in which they are done, then ``FetchFinished``.
 
     Raises:
@@ -100,7 +100,7 @@ def fetch_dataset(
         counts = database.replace_listing(
             rows, lambda id_: _rank(config.seed, id_), config.sample, same_source=same_source
         )
-        yield from map(RowsListed, counts)
+        yield from (Progress("reading the source", rows) for rows in counts)
         _make_folders(folders)
         if not (folder / DATASET_JSON).exists():
             write_dataset_json(folder, source)
