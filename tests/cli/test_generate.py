@@ -10,7 +10,10 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
 
-COVER_KEYS = ["schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "seconds", "error"]
+COVER_KEYS = [
+    *("schema", "input", "songs", "output", "status", "seed"),
+    *("segment", "look", "base", "prompt", "seconds", "error"),
+]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +187,7 @@ def test_json_gives_one_object_per_cover_with_all_keys(covergen, library):
         "segment": [61.0, 91.0],
         "look": None,
         "base": None,
+        "prompt": None,
         "seconds": 1.235,
         "error": None,
     }

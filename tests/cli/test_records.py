@@ -14,7 +14,7 @@ SONG, COVER = Path("a/ä.mp3"), Path("covers/ä.png")
 ALBUM = (SONG, Path("a/b.mp3"))
 NOTHING = type(None)
 EVENTS = {
-    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256, (), "cutout:colours=5", "starter"),
+    "ok": CoverFinished(SONG, COVER, 5, (61.0, 91.5), 1.23456, 256, (), "cutout:colours=5", "sd15", "a, b"),
     "ok-album": CoverFinished(SONG, COVER, 5, None, 1.0, 256, ALBUM, "paint", "painter"),
     "skipped": CoverSkipped(SONG, COVER, 5, "unchanged"),
     "planned": CoverPlanned(SONG, COVER, 5),
@@ -31,16 +31,17 @@ SHAPE = {
     "segment": (list, NOTHING),
     "look": (str, NOTHING),
     "base": (str, NOTHING),
+    "prompt": (str, NOTHING),
     "seconds": (float, NOTHING),
     "error": (str, NOTHING),
 }
 ALWAYS_NULL = {
     "ok": {"error"},
-    "ok-album": {"error", "segment"},
-    "skipped": {"segment", "look", "base", "seconds", "error"},
-    "planned": {"segment", "look", "base", "seconds", "error"},
-    "failed": {"segment", "look", "base", "seconds"},
-    "failed-early": {"output", "seed", "segment", "look", "base", "seconds"},
+    "ok-album": {"error", "segment", "prompt"},
+    "skipped": {"segment", "look", "base", "prompt", "seconds", "error"},
+    "planned": {"segment", "look", "base", "prompt", "seconds", "error"},
+    "failed": {"segment", "look", "base", "prompt", "seconds"},
+    "failed-early": {"output", "seed", "segment", "look", "base", "prompt", "seconds"},
 }
 
 
@@ -68,7 +69,8 @@ def test_what_a_record_says():
         "seed": 5,
         "segment": [61.0, 91.5],
         "look": "cutout:colours=5",
-        "base": "starter",
+        "base": "sd15",
+        "prompt": "a, b",
         "seconds": 1.235,
         "error": None,
     }

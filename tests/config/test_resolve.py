@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -63,9 +64,43 @@ def test_the_starter_brings_its_preset_and_other_models_do_not(overrides, starte
 
 def test_the_refiner_brings_its_size_beside_the_starters_settings():
     settings = resolve(GenerateConfig, overrides={"refine": True})
-    assert (settings.size, settings.steps) == (load_preset("refine")["generate"]["size"], STARTER["steps"])
+    assert (settings.size, settings.steps) == (1024, STARTER["steps"])
     assert resolve(GenerateConfig, overrides={"refine": True, "size": 640}).size == 640
-    assert resolve(GenerateConfig, preset="refine", overrides={"adapter": "runs/mine"}).refine is True
+    assert resolve(GenerateConfig, overrides={"refine": True, "refiner": "sd15"}).size == GenerateConfig.size
+    assert resolve(GenerateConfig, preset="xl", overrides={"adapter": "runs/mine"}).size == 1024
+
+
+@pytest.mark.parametrize(
+    ("reference", "presets"),
+    [
+        ("sd15", []),
+        ("sd-turbo", ["turbo"]),
+        ("stabilityai/sd-turbo@main", ["turbo"]),
+        ("stabilityai/stable-diffusion-xl-base-1.0", ["xl"]),
+        ("stabilityai/sdxl-turbo", ["turbo"]),
+        ("someone/turbo-machines", []),
+    ],
+)
+def test_presets_by_the_name_of_the_base(reference, presets):
+    expected = dataclasses.replace(
+        GenerateConfig(base=reference), **{k: v for name in presets for k, v in load_preset(name)["generate"].items()}
+    )
+    assert resolve(GenerateConfig, overrides={"base": reference}) == expected
+    refined = resolve(GenerateConfig, overrides={"refine": True, "refiner": reference})
+    assert (refined.refine_steps == 4) is ("turbo" in presets)
+    assert (refined.size == 1024) is ("xl" in presets)
+
+
+def test_a_folder_of_xl_is_known_by_its_configuration(tmp_path):
+    (tmp_path / "unet").mkdir()
+    for size, expected in ((128, 1024), (64, 512)):
+        config = {"addition_embed_type": "text_time", "sample_size": size}
+        (tmp_path / "unet" / "config.json").write_text(json.dumps(config))
+        assert resolve(GenerateConfig, overrides={"base": str(tmp_path)}).size == expected
+
+
+def test_the_paper_refines_with_its_own_prompt():
+    assert resolve(GenerateConfig, preset="paper").refine_prompt == "album cover high resolution"
 
 
 def test_a_preset_can_be_a_file(tmp_path):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.audio.descriptors import Descriptors
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.styling import Sound, look_of, mean_sound, needs_sound, settle_look
+from covergen_cli.covers.heard import Heard, mean_heard
+from covergen_cli.covers.styling import look_of, must_hear, settle_look
 from covergen_cli.errors import ConfigError
 
-SOUND = Sound(dict.fromkeys(("tempo", "mode", "energy", "brightness", "density", "percussiveness", "dynamics"), 0.4))
+SOUND = Heard(dict.fromkeys(("tempo", "mode", "energy", "brightness", "density", "percussiveness", "dynamics"), 0.4))
 AUTO = GenerateConfig(look="auto")
 
 
@@ -24,14 +24,14 @@ def test_neighbouring_seeds_differ_in_look():
 def test_the_same_song_and_seed_have_the_same_look_and_songs_differ():
     assert look_of(AUTO, 5, SOUND) == look_of(AUTO, 5, SOUND)
     others = [
-        Sound(SOUND.descriptors | {"tempo": step / 10, "energy": energy}) for step in range(10) for energy in (0.2, 0.8)
+        Heard(SOUND.descriptors | {"tempo": step / 10, "energy": energy}) for step in range(10) for energy in (0.2, 0.8)
     ]
     assert len({look_of(AUTO, 0, other).name for other in others}) >= 4
 
 
 def test_genres_count():
     names = [
-        [look_of(AUTO, 0, Sound(SOUND.descriptors | {"tempo": step / 20}, genre)).name for step in range(20)]
+        [look_of(AUTO, 0, Heard(SOUND.descriptors | {"tempo": step / 20}, genre)).name for step in range(20)]
         for genre in (("chiptune",), ("ambient",))
     ]
     assert names[0].count("dither") > names[1].count("dither")
@@ -48,8 +48,8 @@ def test_a_named_look_is_settled_with_all_its_parameters():
 def test_raw_and_paint_have_no_look():
     assert look_of(GenerateConfig(look="paint"), 0, None) is None
     assert look_of(dataclasses.replace(AUTO, raw=True), 0, SOUND) is None
-    assert not needs_sound(dataclasses.replace(AUTO, raw=True))
-    assert needs_sound(AUTO)
+    assert not must_hear(dataclasses.replace(AUTO, raw=True))
+    assert must_hear(AUTO)
 
 
 def test_a_palette_from_a_file_is_recorded_as_colours(tmp_path):
@@ -75,7 +75,12 @@ def test_what_makes_no_sense_is_refused(settings, message):
 
 
 def test_an_album_has_the_mean_of_its_songs():
-    songs = [Descriptors(*[value] * 7) for value in (0.2, 0.6)]
-    sound = mean_sound(songs, ["Jazz", "Jazz"])
-    assert set(sound.descriptors.values()) == {0.4}
-    assert sound.genres == ("Jazz",)
+    songs = [
+        Heard(dict.fromkeys(SOUND.descriptors, value), ("Jazz",), (("jazz", 2.0), (label, 1.0)), title, ("river",))
+        for value, label, title in ((0.2, "piano", None), (0.6, "flute", "Album"))
+    ]
+    heard = mean_heard(songs)
+    assert set(heard.descriptors.values()) == {0.4}
+    assert heard.genres == ("Jazz",)
+    assert heard.labels == (("jazz", 2.0), ("piano", 0.5), ("flute", 0.5))
+    assert (heard.title, heard.nouns) == ("Album", ("river",))

@@ -23,6 +23,7 @@ class Tags:
         disc: number of the disc.
         year: four digits.
         genre: as written in the file.
+        lyrics: in one line.
     """
 
     title: str | None = None
@@ -33,6 +34,7 @@ class Tags:
     disc: int | None = None
     year: str | None = None
     genre: str | None = None
+    lyrics: str | None = None
 
 
 def read_tags(metadata: Mapping[str, str]) -> Tags:
@@ -56,6 +58,8 @@ def read_tags(metadata: Mapping[str, str]) -> Tags:
         disc=_number(first("disc", "discnumber")),
         year=_year(first("date", "year", "tyer")),
         genre=first("genre"),
+        # ffmpeg adds the language to the name that ID3 has.
+        lyrics=first("lyrics", "unsyncedlyrics", *(name for name in known if name.startswith("lyrics-"))),
     )
 
 

@@ -22,9 +22,8 @@ SCHEMA = 1
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the wording.")
 @click.option(
     "--words",
-    type=click.Choice(["title", "lyrics"]),
-    multiple=True,
-    help="Also use the title, or things that the lyrics in a .lrc file beside the song name. Can be repeated.",
+    type=click.Choice(["title", "lyrics", "title,lyrics"]),
+    help="Also use the title, things that the lyrics name (in the song's tags, or in a .lrc file beside it), or both.",
 )
 @click.option("--segment", metavar="START-END", help="Part of the song to use, in seconds or m:ss.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per song.")
@@ -35,7 +34,7 @@ def describe(
     /,
     inputs: tuple[str, ...],
     seed: int,
-    words: tuple[str, ...],
+    words: str | None,
     segment: str | None,
     as_json: bool,
     **_options: Any,
@@ -64,7 +63,7 @@ def describe(
 
 
 def _describe(
-    path: Path, seed: int, words: tuple[str, ...], segment: tuple[float, float] | None, terminal: Any, *, as_json: bool
+    path: Path, seed: int, words: str | None, segment: tuple[float, float] | None, terminal: Any, *, as_json: bool
 ) -> int:
     from covergen_cli.covers.describe import describe_song
 
@@ -74,8 +73,8 @@ def _describe(
     if as_json:
         terminal.result(json.dumps({"schema": SCHEMA, "input": str(path), "status": "ok", **found.as_json()}))
         return 1
-    tags = ", ".join(f"{label} ×{score:.1f}" for label, score in found.tags[:6])
-    measured = ", ".join(f"{name} {value:.2f}" for name, value in found.descriptors.items())
+    tags = ", ".join(f"{label} ×{score:.1f}" for label, score in found.heard.labels[:6])
+    measured = ", ".join(f"{name} {value:.2f}" for name, value in found.heard.descriptors.items())
     terminal.note(f"{path.name}: {found.genre or 'no clear genre'} ({tags})")
     terminal.note(f"  {measured}")
     terminal.result(found.prompt)

@@ -31,9 +31,9 @@ GROUPS = {
         *("errors", "fail_fast", "as_json", "null"),
     ),
     "Stable Diffusion and refiner": (
-        *("adapter", "base", "prompt", "negative", "audio_scale"),
+        *("base", "adapter", "prompt", "negative", "words", "words_scale", "audio_scale"),
         *("refine", "refiner", "refine_prompt", "refine_strength"),
-        *("refine_steps", "refine_guidance", "low_memory"),
+        *("refine_steps", "refine_guidance", "fast_decode", "low_memory"),
     ),
 }
 

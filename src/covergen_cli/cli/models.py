@@ -61,16 +61,18 @@ def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
     An interrupted download is resumed, and every file is verified. The path of each model is printed on stdout,
     including models that were already there.
     """
+    from covergen_cli.cli.terminal import Tally
     from covergen_cli.cli.transfer import transfer
+    from covergen_cli.events import ModelDownloading
     from covergen_cli.weights import catalogue
 
     terminal = terminal_of(context)
     for name in names:
         before = catalogue.inspect(name)
         if before.status != "complete":
-            size = f", about {size_text(before.model.about_bytes)}" if before.model.about_bytes else ""
-            terminal.note(f"downloading {name} from {before.model.source}{size}; licence {before.model.licence}")
-        with transfer(terminal, before.model.about_bytes) as show:
+            model = before.model
+            terminal.show(ModelDownloading(name, model.source, model.licence, model.download_bytes), Tally())
+        with transfer(terminal, before.model.download_bytes) as show:
             catalogue.pull(name, show)
         _result(catalogue.inspect(name), terminal, as_json=as_json)
     return DONE

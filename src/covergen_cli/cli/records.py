@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the records; incremented when a key changes its meaning or is removed."""
 
-KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "seconds", "error")
+KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "prompt", "seconds", "error")
 """The keys of every record, in order."""
 
 _FORMATS = (".jsonl", ".ndjson", ".csv")
@@ -45,6 +45,7 @@ def record(event: Event) -> dict[str, Any] | None:
         "segment": list(finished.segment) if finished and finished.segment else None,
         "look": finished.look if finished else None,
         "base": finished.base if finished else None,
+        "prompt": finished.prompt if finished else None,
         "seconds": round(finished.seconds, 3) if finished else None,
         "error": event.error if isinstance(event, CoverFailed) else None,
     }

@@ -43,9 +43,10 @@ class EmbedConfig:
     """Settings of the computation of embeddings (§3.2).
 
     Args:
-        encoder: Audio encoder: ``mel`` needs no weights, ``openl3`` is the one used in the paper.
+        encoder: Audio encoder: ``mel`` needs no weights, ``musicnn`` is a bundled network that was trained to tag
+            genre and mood, ``openl3`` is the one used in the paper.
         hop_seconds: Seconds between two rows of an embedding (``openl3`` only). Defaults to the encoder's own hop.
-        device: Device for ``openl3``; ``auto`` uses a GPU if there is one. ``mel`` always runs on the CPU.
+        device: Device for ``openl3``; ``auto`` uses a GPU if there is one. The others always run on the CPU.
         dtype: Precision of ``openl3``. The file always holds float32.
         batch_size: Number of audio windows that ``openl3`` processes at once. By default it suits the device.
         openl3_weights: OpenL3 weights file (``.h5``, ``.h5.gz`` or ``.safetensors``). Defaults to the published
@@ -55,7 +56,7 @@ class EmbedConfig:
             started for the run.
     """
 
-    encoder: Literal["mel", "openl3"] = "mel"
+    encoder: Literal["mel", "musicnn", "openl3"] = "mel"
     hop_seconds: Annotated[float | None, Between(0.001, 60)] = None
     device: Device = "auto"
     dtype: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from covergen_cli.config.fields import Between, Device, Seed
+from covergen_cli.config.fields import Between, Device, Matches, Seed
 
 
 @dataclass(frozen=True)
@@ -13,23 +13,31 @@ class GenerateConfig:
     """Settings of the generation of covers (§3.4).
 
     Args:
-        adapter: Adapter: ``starter``, a run folder, an adapter folder, or a hub id.
-        base: Image model: ``starter``, ``sd15``, a folder in diffusers layout, a hub id, or ``painter``, which paints
-            from measurements of the sound without any model. Defaults to the one that the adapter was trained for.
+        adapter: Adapter: ``starter``, a run folder, an adapter folder, a hub id, or ``words``, which puts what is heard
+            into words for the text encoder of the base. Defaults to ``words`` for a base with a text encoder, and to
+            ``starter`` otherwise.
+        base: Image model: ``starter``, ``sd15``, ``sd-turbo``, a folder in diffusers layout, a hub id, or ``painter``,
+            which paints from measurements of the sound without any model. Defaults to the one that the adapter was
+            trained for.
         variations: Number of covers per song, each with its own seed.
         seed: Random seed of the first cover. Variation ``i``, counted from 0, uses ``seed + i``.
         steps: Number of denoising steps.
         guidance: Classifier-free guidance scale; 1 turns guidance off.
         scheduler: Sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, the name of a diffusers scheduler class, or
             ``own`` for the base's own scheduler.
-        prompt: Text prompt in addition to the song. Only for bases with a text encoder, such as ``sd15``.
+        prompt: Text prompt in addition to the song, put before its words. Only for bases with a text encoder, such as
+            ``sd15``, and for the refiner.
+        words: Also put the ``title``, things that the ``lyrics`` name, or both (``title,lyrics``) into words.
+        words_scale: Weight of the words of the song over the prompt alone: 0 leaves them out. Defaults to 1 with
+            ``--adapter words``, and to 0 beside a trained adapter.
         negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
         audio_scale: Weight of the song beside the prompt: 0 ignores the song, 1 is the weight used in training.
         no_audio: Ignore the song, to see its influence on the cover.
         shuffle: Give every song the audio of another song of this run, to check whether covers follow their song.
         refine: Refine every cover with a second, larger model.
-        refiner: Refiner model: ``sdxl-refiner``, a folder, or a hub id.
-        refine_prompt: Text prompt of the refiner.
+        refiner: Refiner model: ``sdxl-refiner``, or any base with a text encoder (``sd15``, ``sd-turbo``, a folder, a
+            hub id).
+        refine_prompt: Text prompt of the refiner; ``auto`` puts what is heard into words.
         refine_strength: Strength of the refinement: 0 keeps the picture, 1 replaces it.
         refine_steps: Number of denoising steps of the refiner at strength 1; a lower strength skips the first of them.
         refine_guidance: Classifier-free guidance scale of the refiner.
@@ -48,6 +56,8 @@ class GenerateConfig:
         device: Device to run on; ``auto`` uses a GPU if there is one.
         dtype: Precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
         batch_size: Number of covers to generate at once. Defaults to what fits on the GPU, and to 1 on other devices.
+        fast_decode: Decode the pictures of Stable Diffusion 1 and 2 with the small decoder ``taesd``: faster, with a
+            little less detail.
         low_memory: Use less GPU memory, by loading the models onto it piece by piece; slower.
         overwrite: When to replace an existing cover: ``changed`` if the settings or the model changed, but not if it
             was made from another song; ``skip`` never; ``force`` always.
@@ -66,7 +76,7 @@ class GenerateConfig:
         explain: Also save a picture of the song's measured features and of the model's attention over time.
     """
 
-    adapter: str = "starter"
+    adapter: str | None = None
     base: str | None = None
     variations: Annotated[int, Between(1, 1000)] = 1
     seed: Seed = 0
@@ -74,13 +84,15 @@ class GenerateConfig:
     guidance: Annotated[float, Between(0, 50)] = 7.5
     scheduler: str = "dpm++"
     prompt: str | None = None
+    words: Annotated[str | None, Matches("title|lyrics|title,lyrics", "title, lyrics or title,lyrics")] = None
+    words_scale: Annotated[float | None, Between(0, 10)] = None
     negative: str | None = "text, letters, words, logo, watermark, signature"
     audio_scale: Annotated[float, Between(0, 10)] = 1.0
     no_audio: bool = False
     shuffle: bool = False
     refine: bool = False
     refiner: str = "sdxl-refiner"
-    refine_prompt: str = "album cover high resolution"
+    refine_prompt: str = "auto"
     refine_strength: Annotated[float, Between(0, 1)] = 0.5
     refine_steps: Annotated[int, Between(1, 1000)] = 50
     refine_guidance: Annotated[float, Between(0, 50)] = 5.0
@@ -96,6 +108,7 @@ class GenerateConfig:
     device: Device = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: Annotated[int | None, Between(1, 64)] = None
+    fast_decode: bool = False
     low_memory: bool = False
     overwrite: Literal["changed", "skip", "force"] = "changed"
     per: Literal["song", "album"] = "song"
@@ -113,7 +126,7 @@ class GenerateConfig:
         if not (self.title or self.artist or self.text == "tags"):
             reasons |= dict.fromkeys(("layout", "font"), "no title or artist is given")
         if self.no_audio:
-            reasons["audio_scale"] = "no_audio ignores the song"
+            reasons |= dict.fromkeys(("audio_scale", "words", "words_scale"), "no_audio ignores the song")
         if self.raw:
             reasons |= dict.fromkeys(("tone", "grain", "look", "palette"), "raw skips them")
         elif self.look != "paint":

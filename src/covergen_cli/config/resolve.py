@@ -87,8 +87,9 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
 
     Args:
         kind: the stage's dataclass.
-        preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` or
-            ``painter`` for a base of this name, ``refine`` if covers are refined.
+        preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` or ``painter``
+            for a base of this name, ``turbo`` for a base and ``turbo-refiner`` for a refiner whose name ends so, and
+            ``xl`` if a model of Stable Diffusion XL draws last.
         overrides: field → value from the command line; they override all other sources.
 
     Raises:
@@ -110,22 +111,45 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
 def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
     if kind is not GenerateConfig:
         return []
-    adapter, base = given.get("adapter", GenerateConfig.adapter), given.get("base", GenerateConfig.base)
-    base = base or _base_of(adapter)
-    own = [name for name in ("starter", "painter") if base == name]
-    return own + ["refine"] * bool(given.get("refine", GenerateConfig.refine))
+    defaults = GenerateConfig
+    base = given.get("base", defaults.base) or _base_of(given.get("adapter", defaults.adapter) or "starter")
+    refiner = given.get("refiner", defaults.refiner) if given.get("refine", defaults.refine) else None
+    names = [name for name in ("starter", "painter") if base == name]
+    names += ["turbo"] * _is_turbo(base) + ["turbo-refiner"] * _is_turbo(refiner)
+    return names + ["xl"] * _is_xl(refiner or base)
 
 
 def _base_of(adapter: str) -> str | None:
     """Return the base that an adapter was trained for, or ``None`` if that would need a download."""
-    from covergen_cli.files import read_json  # here, so that --help does not import it
-
     if adapter == "starter":
         return adapter
-    for place in (Path(adapter), Path(adapter) / "adapter"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(read_json(place / "adapter.json")["base"]["reference"])
+    for part in ("adapter.json", "adapter/adapter.json"):
+        base = _json(Path(adapter) / part).get("base")
+        if isinstance(base, dict) and isinstance(base.get("reference"), str):
+            return str(base["reference"])
     return None
+
+
+def _is_turbo(reference: str | None) -> bool:
+    return reference is not None and Path(reference.partition("@")[0]).name.lower().endswith("turbo")
+
+
+def _is_xl(reference: str | None) -> bool:
+    """Return whether a model draws 1024 pixels: a folder by its configuration, a model of the hub by its name."""
+    if reference is None or not Path(reference).is_dir():
+        return "xl" in (reference or "").lower() and not _is_turbo(reference)
+    unet = _json(Path(reference) / "unet" / "config.json")
+    return unet.get("addition_embed_type") == "text_time" and unet.get("sample_size") == 128
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if there is none."""
+    from covergen_cli.files import read_json  # here, so that --help does not import it
+
+    with suppress(OSError, ValueError):
+        found = read_json(path)
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

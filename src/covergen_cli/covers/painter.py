@@ -14,6 +14,8 @@ from PIL import Image
 
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.features import RATE_HZ
+from covergen_cli.covers.fingerprint import DESCRIPTORS
+from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import style, write_cover
 from covergen_cli.synthetic.painter import paint
 
@@ -21,13 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.heard import Heard
     from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
-
-PAINTER = "painter"
-"""The name of this engine, where others have a base."""
-VERSION = 1
-"""Part of the fingerprint of covers; raised when the same descriptors and seed give other paintings."""
 
 _STYLED_SIZE = 512  # looks redraw the picture, so more pixels would not show
 
@@ -35,14 +33,14 @@ _STYLED_SIZE = 512  # looks redraw the picture, so more pixels would not show
 class DescriptorEncoder:
     """An audio encoder that returns the descriptors of a clip."""
 
-    name = "descriptors"
+    name: str = DESCRIPTORS["name"]
     sample_rate_hz = RATE_HZ
     embedding_dim = len(NAMES)
     resample = None
 
     def spec(self) -> dict[str, object]:
         """Return the name and version of this encoder."""
-        return {"name": self.name, "version": VERSION}
+        return DESCRIPTORS
 
     def embed(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
         """Return the descriptors of mono samples ``(n,)`` as float32 ``(1, 7)``."""
@@ -70,12 +68,17 @@ class PainterPipeline:
         """Return equal weights for all frames of an embedding ``(T, 7)``: the painter attends to none in particular."""
         return np.full(len(embedding), 1 / len(embedding), np.float32)
 
+    def write_prompts(self, _heard: Heard | None, _seed: int, _config: GenerateConfig) -> Prompts:
+        """Return no prompts."""
+        return NO_PROMPTS
+
     def draw(
         self,
         tokens: npt.NDArray[np.float32],
         seeds: Sequence[int],
         config: GenerateConfig,
         callback: Callable[[int, int], None] | None = None,
+        _prompts: Sequence[Prompts] = (),
     ) -> list[Image.Image]:
         """Return one painting per song, at the size of the file, or at 512 pixels when a look redraws it."""
         size = config.size if config.raw or config.look == "paint" else _STYLED_SIZE

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covergen_cli.covers.finish import finish
+from covergen_cli.covers.prompts import AUTO, Prompts
 from covergen_cli.covers.styling import style, write_cover
+from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
 from covergen_cli.errors import ModelError
-from covergen_cli.models.base import Base, check_adapter_fits, load_base
+from covergen_cli.models.base import Base, check_adapter_fits, load_base, with_fast_decoder
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.models.condition import Condition
+from covergen_cli.models.condition import Condition, join
 from covergen_cli.weights.device import choose_device, choose_dtype
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.fingerprint import Models
+    from covergen_cli.covers.heard import Heard
     from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
     from covergen_cli.models.adapter import Adapter
@@ -39,23 +42,25 @@ class CoverPipeline:
     """The loaded models and what they need to draw covers.
 
     Args:
-        adapter: in evaluation mode, on the base's device.
+        adapter: in evaluation mode, on the base's device; ``None`` when the base draws by words alone.
         base: the frozen image model.
         seconds: wall-clock time that loading took.
-        prompt: condition of the prompt; ``None`` for none.
+        words_scale: weight of what is heard, put into words; 0 for none.
+        prompt: condition of the user's prompt; ``None`` for none.
         negative: condition of the negative prompt; ``None`` for none.
         refiner: the refiner; ``None`` when covers are not refined.
-        refine_conditions: prompt and negative prompt of the refiner.
+        refine_negative: condition of the refiner's negative prompt.
         placement: how the models share the device.
     """
 
-    adapter: Adapter
+    adapter: Adapter | None
     base: Base
     seconds: float
+    words_scale: float = 0.0
     prompt: Condition | None = None
     negative: Condition | None = None
     refiner: Base | None = None
-    refine_conditions: tuple[Condition, Condition] | None = None
+    refine_negative: Condition | None = None
     placement: Placement = ONE_AT_A_TIME
 
     @property
@@ -64,21 +69,52 @@ class CoverPipeline:
         return (self.refiner or self.base).native_size
 
     @torch.inference_mode()
-    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Tensor:
-        """Return the conditioning tokens ``(B, K, D)`` of ``B`` songs, given embeddings ``(T, E)``; T may differ."""
+    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Tensor | None:
+        """Return the conditioning tokens ``(B, K, D)`` of ``B`` songs, given embeddings ``(T, E)``; T may differ.
+
+        ``None`` without an adapter.
+        """
+        if self.adapter is None:
+            return None
         # One at a time, so that padding cannot change the last bits.
         return torch.cat([self.adapter(torch.from_numpy(one)[None].to(self.base.device)) for one in embeddings])
 
     @torch.inference_mode()
-    def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         """Return the adapter's attention over the frames of an embedding ``(T, E)``: ``(T,)``, summing to 1."""
+        if self.adapter is None:
+            return None
         weights = self.adapter.pooling.weights(torch.from_numpy(embedding)[None].to(self.base.device))
         shares: npt.NDArray[np.float32] = weights[0].float().cpu().numpy()
         return shares
 
+    def write_prompts(self, heard: Heard | None, seed: int, config: GenerateConfig) -> Prompts:
+        """Return the prompts of one cover, each short enough for the text encoder that reads it.
+
+        Args:
+            heard: what was heard; ``None`` if nothing is put into words.
+            seed: the user's seed of the cover.
+            config: ``prompt`` and ``refine_prompt`` are used here.
+        """
+
+        def written(model: Base) -> str:
+            before = config.prompt or ""
+            count = None if model.text is None else model.text.count_tokens
+            return plain_prompt(before) if heard is None else write_prompt(heard, seed, before, count)
+
+        return Prompts(
+            written(self.base) if self.words_scale and heard else None,
+            written(self.refiner) if self.refiner and config.refine_prompt == AUTO else None,
+        )
+
     @torch.inference_mode()
     def draw(
-        self, tokens: Tensor, seeds: Sequence[int], config: GenerateConfig, callback: Callback | None = None
+        self,
+        tokens: Tensor | None,
+        seeds: Sequence[int],
+        config: GenerateConfig,
+        callback: Callback | None = None,
+        prompts: Sequence[Prompts] = (),
     ) -> Tensor:
         """Return pictures drawn from noise, float ``(B, 3, H, H)`` in [-1, 1] on the CPU.
 
@@ -90,27 +126,38 @@ class CoverPipeline:
             seeds: one per picture, 0 to 2^63 − 1, from :func:`song_seed`.
             config: the settings.
             callback: as for :func:`~covergen_cli.diffusion.sampler.denoise`; base and refiner are counted together.
+            prompts: one per picture, from :meth:`write_prompts`; empty if nothing is put into words.
 
         The values may not be finite, which :meth:`finish` and :meth:`save` check, picture by picture.
         """
-        scale = 0.0 if config.no_audio else config.audio_scale
         swap_models(self.base, self.refiner, self.placement)
         counted = _counted(callback, 0, refine_calls(config))
-        terms = guide(self.negative or self.base.null, self._steps(tokens, scale), config.guidance)
+        terms = guide(self.negative or self.base.null, self._steps(tokens, prompts, config), config.guidance)
         latents = denoise(self.base, terms, seeds, config.steps, config.scheduler, callback=counted)
         pictures = torch.cat([self.base.decode(latent[None]).float().cpu() for latent in latents])
-        if self.refiner is not None and self.refine_conditions is not None:
+        if self.refiner is not None:
             swap_models(self.refiner, self.base, self.placement)
             counted = _counted(callback, config.steps, 0)
-            pictures = refine(self.refiner, pictures, seeds, *self.refine_conditions, config, counted)
+            given = [one.refiner or config.refine_prompt for one in prompts] or [plain_prompt(config.prompt or "")]
+            prompt = _embedded(self.refiner, given)
+            pictures = refine(
+                self.refiner, pictures, seeds, prompt, self.refine_negative or self.refiner.null, config, counted
+            )
         return pictures
 
-    def _steps(self, song: Tensor, scale: float) -> list[tuple[Condition, float]]:
-        """Return the conditions of guidance after the first, each with its scale."""
-        null = self.base.null
-        if self.prompt is None:
-            return [*([(null, 1.0)] if self.negative else []), (Condition(song, null.expand(len(song)).added), scale)]
-        return [(self.prompt, 1.0), (self.prompt.behind(song), scale)]
+    def _steps(
+        self, song: Tensor | None, prompts: Sequence[Prompts], config: GenerateConfig
+    ) -> list[tuple[Condition, float]]:
+        """Return the conditions of guidance after the first, each containing the one before, with their scales."""
+        text, null = self.prompt, self.base.null
+        steps = [(text or null, 1.0)] if text or self.negative else []
+        if self.words_scale and prompts:
+            text = _embedded(self.base, [one.base or "" for one in prompts])
+            steps.append((text, self.words_scale))
+        if song is not None:
+            beside = Condition(song, null.expand(len(song)).added) if text is None else text.behind(song)
+            steps.append((beside, 0.0 if config.no_audio else config.audio_scale))
+        return steps
 
     def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side.
@@ -185,13 +232,14 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
     started = time.monotonic()
     device = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
-    loaded = load_adapter(models.adapter_folder)
+    loaded = None if models.adapter == WORDS else load_adapter(models.adapter_folder)
     base = load_base(models.base_reference, "cpu", dtype)
-    check_adapter_fits(loaded, base)
+    if loaded is not None:
+        check_adapter_fits(loaded, base)
+    if config.fast_decode:
+        base = with_fast_decoder(base)
     make_scheduler(base, config.scheduler)
     base = replace(base, null=base.null.to(device))
-    prompt = base.embed(config.prompt) if config.prompt else None
-    negative = _negative(base, config)
     refiner = None
     if config.refine:
         refiner = load_base(config.refiner, "cpu", dtype, "refiner")
@@ -200,13 +248,14 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
     for model in (base, *([] if refiner is None else [refiner])):
         prepare_model(model, device, placement)
     return CoverPipeline(
-        adapter=loaded.adapter.to(device),
+        adapter=None if loaded is None else loaded.adapter.to(device),
         base=base,
         seconds=time.monotonic() - started,
-        prompt=prompt,
-        negative=negative,
+        words_scale=models.words_scale,
+        prompt=base.embed(config.prompt) if config.prompt and base.text else None,
+        negative=_negative(base, config),
         refiner=refiner,
-        refine_conditions=None if refiner is None else _refine_conditions(refiner, config),
+        refine_negative=None if refiner is None else _negative(refiner, config),
         placement=placement,
     )
 
@@ -218,6 +267,7 @@ def _negative(base: Base, config: GenerateConfig) -> Condition | None:
     return base.embed(config.negative, negative=True, cached=config.negative == type(config).negative)
 
 
-def _refine_conditions(refiner: Base, config: GenerateConfig) -> tuple[Condition, Condition]:
-    negative = refiner.embed(config.negative, negative=True) if config.negative else refiner.null
-    return refiner.embed(config.refine_prompt), negative
+def _embedded(model: Base, texts: Sequence[str]) -> Condition:
+    """Return one condition of several texts, each embedded once; a single text is for all items alike."""
+    conditions = {text: model.embed(text) for text in dict.fromkeys(texts)}
+    return conditions[texts[0]] if len(conditions) == 1 else join([conditions[text] for text in texts])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from covergen_cli.covers.looks import choose_look, draw_look, palette_from, parse_look
 from covergen_cli.covers.stores import max_bytes
@@ -19,8 +17,8 @@ from covergen_cli.provenance import save_cover
 if TYPE_CHECKING:
     from PIL import Image
 
-    from covergen_cli.audio.descriptors import Descriptors
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.heard import Heard
     from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
 
@@ -30,29 +28,6 @@ AUTO = "auto"
 
 PLAIN_LAYOUTS = ("corner", "centre", "poster", "line")
 """Layouts that covers without a look have had from the beginning: drawn in black or white on a veil."""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """What looks are chosen by.
-
-    Args:
-        descriptors: by name, each in [0, 1].
-        genres: as the tags of the songs name them.
-    """
-
-    descriptors: Mapping[str, float]
-    genres: tuple[str, ...] = ()
-
-
-def mean_sound(descriptors: Sequence[Descriptors], genres: Sequence[str | None]) -> Sound:
-    """Return the sound of a song, or the mean of the songs of an album."""
-    values = np.mean([one.as_array() for one in descriptors], axis=0)
-    names = vars(descriptors[0])
-    return Sound(
-        {name: round(float(value), 4) for name, value in zip(names, values, strict=True)},
-        tuple(dict.fromkeys(genre for genre in genres if genre)),
-    )
 
 
 def settle_look(config: GenerateConfig) -> GenerateConfig:
@@ -66,12 +41,12 @@ def settle_look(config: GenerateConfig) -> GenerateConfig:
     return replace(config, look=look, palette=palette)
 
 
-def needs_sound(config: GenerateConfig) -> bool:
+def must_hear(config: GenerateConfig) -> bool:
     """Return whether the look depends on what is heard."""
     return config.look == AUTO and not config.raw
 
 
-def look_of(config: GenerateConfig, seed: int, sound: Sound | None) -> Look | None:
+def look_of(config: GenerateConfig, seed: int, heard: Heard | None) -> Look | None:
     """Return the look of one cover; ``None`` for the picture as the model drew it.
 
     With ``auto``, the song puts all looks in an order in which likely ones tend to come first, and the seed counts
@@ -80,17 +55,17 @@ def look_of(config: GenerateConfig, seed: int, sound: Sound | None) -> Look | No
     Args:
         config: the settings.
         seed: of the cover.
-        sound: what was heard; used with ``auto`` only.
+        heard: what was heard; used with ``auto`` only.
     """
     if config.raw:
         return None
     if config.look != AUTO:
         look = parse_look(config.look)
-    elif sound is None:
+    elif heard is None:
         return None
     else:
-        order = seed_from(f"look:{sorted((name, round(value, 1)) for name, value in sound.descriptors.items())}")
-        look = choose_look(sound.descriptors, order, sound.genres, variation=seed)
+        order = seed_from(f"look:{sorted((name, round(value, 1)) for name, value in heard.descriptors.items())}")
+        look = choose_look(heard.descriptors, order, heard.genres, variation=seed)
     return None if look.name == "paint" else look
 
 

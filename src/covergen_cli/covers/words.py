@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,97 +14,96 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from covergen_cli.files import seed_from, sha256_file
+
 if TYPE_CHECKING:
-    from covergen_cli.audio.descriptors import Descriptors
-    from covergen_cli.audio.tags import Tags
+    from covergen_cli.covers.heard import Heard
 
 MAX_TOKENS = 75
 """CLIP reads 77 tokens, two of which mark start and end."""
 
+WORDS = "words"
+"""The name of the adapter that puts what is heard into words."""
+
+_FILE = Path(__file__).with_name("words.yaml")
 _LOW, _HIGH = 0.38, 0.62  # of a descriptor: its lower and upper third, roughly, over ordinary music
+_LEAST_IMPORTANT = ("movement", "nouns", "composition", "title", "palette", "mood", "ending", "subject", "medium")
 _CLEAR_SCORE = 1.0  # times the usual probability, from which a kind of music stands out
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What was heard in a song.
-
-    Args:
-        descriptors: seven qualities, each in [0, 1].
-        tags: labels of the tagger with their score, highest first; 1 is the usual score of that label.
-    """
-
-    descriptors: Descriptors
-    tags: tuple[tuple[str, float], ...] = ()
+_HINT = 0.5  # weight of an instrument, a decade or a character beside that of a genre's name
 
 
 def write_prompt(
-    heard: Heard,
-    tags: Tags | None = None,
-    *,
-    seed: int = 0,
-    title: bool = False,
-    nouns: Sequence[str] = (),
-    count_tokens: Callable[[str], int] | None = None,
+    heard: Heard, seed: int = 0, before: str = "", count_tokens: Callable[[str], int] | None = None
 ) -> str:
     """Write a prompt of at most 75 CLIP tokens.
 
     Parts are left out from the least important one until the prompt fits: movement, nouns, composition, title,
-    palette, mood; medium and subject stay.
+    palette, mood, ending, subject; of the song, the medium stays longest. Only ``before`` is never shortened.
 
     Args:
-        heard: what was heard.
-        tags: of the file; its genre counts before what was heard.
-        seed: chooses among equally good words.
-        title: put the song's title into the prompt, in quotation marks.
-        nouns: things from the lyrics, see :func:`concrete_nouns`.
+        heard: what was heard; its title and nouns are used if it has any.
+        seed: chooses among equally good words. The song is mixed in, so that songs of one kind do not share theirs.
+        before: a prompt of the user's own, which comes first.
         count_tokens: counts the tokens of a text as the model's tokenizer does, without start and end; by default an
             estimate that is never too low for the vocabulary.
     """
-    table, choose = _vocabulary(), _Chooser(seed)
-    genre = genre_of(heard, tags)
+    values = [round(value, 2) for value in heard.descriptors.values()]
+    table, choose = _vocabulary(), _Chooser(seed_from(f"{seed}:{values}"))
+    genre = genre_of(heard)
     kind = table["unknown"] if genre is None else table["genres"][genre]
     d = heard.descriptors
-    mode, energy = _third(d.mode, "minor", "major"), _third(d.energy, "calm", "intense")
-    brightness = _third(d.brightness, "dark", "light")
+    mode, energy = _third(d["mode"], "minor", "major"), _third(d["energy"], "calm", "intense")
+    brightness = _third(d["brightness"], "dark", "light")
     parts = {
+        "before": before,
         "medium": choose(kind["medium"]),
         "subject": choose(kind["subject"]),
-        "title": f'"{tags.title}"' if title and tags is not None and tags.title else "",
-        "nouns": ", ".join(nouns),
+        "title": f'"{heard.title}"' if heard.title else "",
+        "nouns": ", ".join(heard.nouns),
         "mood": f"{choose(table['mood'][f'{mode}-{energy}'])} mood",
         "palette": choose(table["palette"][f"{brightness}-{mode}"]),
-        "composition": choose(table["composition"][_third(d.density, "sparse", "busy")]),
-        "movement": choose(table["movement"][_third(d.tempo, "slow", "fast")]),
+        "composition": choose(table["composition"][_third(d["density"], "sparse", "busy")]),
+        "movement": choose(table["movement"][_third(d["tempo"], "slow", "fast")]),
         "ending": ", ".join(table["ending"]),
     }
     count = count_tokens or estimate_tokens
-    for dropped in ("", "movement", "nouns", "composition", "title", "palette", "mood", "ending"):
+    for dropped in ("", *_LEAST_IMPORTANT):
         parts.pop(dropped, None)
         prompt = ", ".join(part for part in parts.values() if part)
         if count(prompt) <= MAX_TOKENS:
-            return prompt
-    return parts["medium"]
+            break
+    return prompt
 
 
-def genre_of(heard: Heard, tags: Tags | None = None) -> str | None:
+def plain_prompt(before: str = "") -> str:
+    """Return the prompt of a cover whose song is not heard: that of the user, and that it is a cover."""
+    return ", ".join(filter(None, [before, *_vocabulary()["ending"]]))
+
+
+def genre_of(heard: Heard) -> str | None:
     """Return the kind of music, a key of ``genres`` in ``words.yaml``: by the file's genre tag, else by what was heard.
 
     ``None`` when the file names none and no kind stands out in the sound.
     """
     genres: dict[str, dict[str, Any]] = _vocabulary()["genres"]
-    if tags is not None and tags.genre:
-        text = tags.genre.casefold()
-        names = sorted(
-            ((name, key) for key, kind in genres.items() for name in kind["names"]), key=lambda n: -len(n[0])
-        )
+    names = sorted(((name, key) for key, kind in genres.items() for name in kind["names"]), key=lambda n: -len(n[0]))
+    for genre in heard.genres:
         for name, key in names:
-            if re.search(rf"\b{re.escape(name)}\b", text):
+            if re.search(rf"\b{re.escape(name)}\b", genre.casefold()):
                 return key
-    scores = dict(heard.tags)
-    best = max(genres, key=lambda key: max((scores.get(tag, 0.0) for tag in genres[key]["tags"]), default=0.0))
-    found = max((scores.get(tag, 0.0) for tag in genres[best]["tags"]), default=0.0)
-    return best if found >= _CLEAR_SCORE else None
+    scores = {key: _score(kind, heard) for key, kind in genres.items()}
+    best = max(scores, key=lambda key: scores[key])
+    return best if scores[best] >= _CLEAR_SCORE else None
+
+
+def _score(kind: dict[str, Any], heard: Heard) -> float:
+    """Return how clearly a kind of music is heard: the score of its best tag, or half that of its best hint."""
+    low, high = kind.get("energy", (0, 1))
+    if not low <= heard.descriptors["energy"] <= high:
+        return 0.0
+    scores = dict(heard.labels)
+    tags, hints = (max((scores.get(tag, 0.0) for tag in kind.get(key, ())), default=0.0) for key in ("tags", "hints"))
+    return max(tags, _HINT * hints)
 
 
 def concrete_nouns(lyrics: str, most: int = 4) -> tuple[str, ...]:
@@ -147,6 +145,12 @@ class _Chooser:
 
 
 @lru_cache(maxsize=1)
+def vocabulary_sha256() -> str:
+    """Return a hash of the vocabulary, part of the fingerprint of covers that are drawn by words."""
+    return sha256_file(_FILE)
+
+
+@lru_cache(maxsize=1)
 def _vocabulary() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
+    content: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     return content

@@ -230,7 +230,7 @@ def with_fast_decoder(base: Base) -> Base:
             f"taesd decodes the latents of Stable Diffusion 1 and 2; {base.reference} has others",
             hint="Leave out --fast-decode.",
         )
-    vae = _load_part(hub.resolve("taesd"), ("AutoencoderTiny",), base.device, base.vae.dtype)
+    vae = _load_part(hub.resolve(hub.TAESD), ("AutoencoderTiny",), base.device, base.vae.dtype)
     return replace(base, vae=vae)
 
 

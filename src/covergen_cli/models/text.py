@@ -72,7 +72,7 @@ class TextEncoder:
         Raises:
             ModelError: a tokenizer is damaged.
         """
-        return max(len(tokenizer(text).input_ids) for tokenizer in self._tokenizers) - 2
+        return max(len(tokenizer(text, verbose=False).input_ids) for tokenizer in self._tokenizers) - 2
 
     def embed(self, text: str, *, cached: bool = False) -> TextTokens:
         """Embed a text as the pipelines of diffusers do.
@@ -109,7 +109,7 @@ class TextEncoder:
         outputs = []
         for tokenizer, encoder in zip(self._tokenizers, self._encoders, strict=True):
             length = encoder.config.max_position_embeddings
-            if (needed := len(tokenizer(text).input_ids)) > length:
+            if (needed := len(tokenizer(text, verbose=False).input_ids)) > length:
                 raise ConfigError(
                     f"the text {text[:40]!r}… has {needed - 2} tokens; the model takes {length - 2}", hint="Shorten it."
                 )

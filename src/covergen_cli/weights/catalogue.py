@@ -20,6 +20,7 @@ from covergen_cli.weights.hub_cache import (
     find_model,
     folder_bytes,
     has_adapter,
+    has_cuda,
     missing_files,
     remove_model,
 )
@@ -48,6 +49,11 @@ class Model:
     source: str
     about_bytes: int
     about_half_bytes: int = 0
+
+    @property
+    def download_bytes(self) -> int:
+        """About how many bytes are downloaded on this machine."""
+        return self.about_half_bytes if self.about_half_bytes and has_cuda() else self.about_bytes
 
 
 @dataclass(frozen=True)

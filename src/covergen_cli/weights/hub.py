@@ -16,7 +16,7 @@ from covergen_cli.files import read_json, sha256_file
 from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_files, offline
 from covergen_cli.weights.layout import Kind, check_pipeline
 
-STARTER = "starter"
+STARTER, TAESD = "starter", "taesd"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 

@@ -139,13 +139,13 @@ def download_model(model: HubModel, kind: Kind | None = None, on_progress: OnPro
         raise ModelError(f"{model.name} cannot be downloaded: the network is off", hint="Leave out --offline.")
     bar = None if on_progress is None else _bar_class(model.name, on_progress)
     try:
-        listed = HfApi().repo_info(model.repo_id, revision=model.revision, timeout=_TIMEOUT_SECONDS)
+        listed = HfApi().model_info(model.repo_id, revision=model.revision, timeout=_TIMEOUT_SECONDS)
         names = [file.rfilename for file in listed.siblings or ()]
         index: dict[str, Any] = {}
         if "model_index.json" in names and kind != "adapter":
             index = read_json(Path(hf_hub_download(model.repo_id, "model_index.json", revision=listed.sha)))
             check_pipeline(index, model.name, kind)
-        wanted = wanted_files(names, kind, half=is_xl(index) or _has_cuda())
+        wanted = wanted_files(names, kind, half=is_xl(index) or has_cuda())
         folder = snapshot_download(model.repo_id, revision=model.revision, allow_patterns=wanted, tqdm_class=bar)
     except ModelError:
         raise
@@ -167,7 +167,8 @@ def _unreachable(model: HubModel) -> ModelError:
     return ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.")
 
 
-def _has_cuda() -> bool:
+def has_cuda() -> bool:
+    """Return whether this machine has a CUDA GPU, for which weights are fetched in half precision."""
     import torch
 
     return torch.cuda.is_available()

@@ -102,14 +102,14 @@ class Contour(Look):
         dark = self.ground == "dark" or (self.ground == "auto" and sketch.is_dark)
         lab = sketch.palette.lab
         ends = lab[0] if dark else lab[-1]
-        ground, line = ends + np.float32(0.1) * (lab - ends), lab.copy()
-        # Lines stand out from the ground by a lightness of 0.45 or more, and keep their hue.
+        ground, line = ends + np.float32(0.25) * (lab - ends), lab.copy()
+        # Lines stand out from the ground by a lightness of 0.44 or more, and keep their hue.
         if dark:
-            ground[:, 0] = np.minimum(ground[:, 0], 0.26)
-            line[:, 0] = np.maximum(line[:, 0], 0.72)
+            ground[:, 0] = np.minimum(ground[:, 0], 0.34)
+            line[:, 0] = np.maximum(line[:, 0], 0.78)
         else:
-            ground[:, 0] = np.maximum(ground[:, 0], 0.9)
-            line[:, 0] = np.minimum(line[:, 0], 0.45)
+            ground[:, 0] = np.maximum(ground[:, 0], 0.86)
+            line[:, 0] = np.minimum(line[:, 0], 0.42)
         line[:, 1:] *= 1.2
         return ground, line
 

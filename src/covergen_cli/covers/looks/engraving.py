@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _PLATE = 768
 """Side of the picture that colours the lines."""
+_STEP = 0.3
+"""How much darker in OKLab than a light ground lines are at least."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Engraving(Look):
         dark = sketch.is_dark
         relief = blur(sketch.tone, 0.02) * np.float32(0.16 * self.bend * self.lines)
         amount = sketch.tone if dark else 1 - sketch.tone
-        amount = np.clip(0.06 + 0.9 * amount, 0, 1).astype(np.float32)
+        least = 0.06 if dark else 0.22
+        amount = (least + (0.96 - least) * amount).astype(np.float32)
         ground, ink = _colours(sketch, dark)
         sheet = paper(rng)
         angle = np.deg2rad(self.angle)
@@ -66,10 +69,12 @@ class Engraving(Look):
 
 def _colours(sketch: Sketch, dark: bool) -> tuple[Array, Array]:
     """Return the ground ``(3,)`` and the ink of the lines ``(3, n, n)``, sRGB."""
-    colours = sketch.palette.lab
-    last = len(colours) - 1
-    ends = colours if dark else colours[::-1]
-    chosen = np.clip(np.arange(last + 1), min(2, last), last)
-    colours = oklab_to_srgb(ends).astype(np.float32) / 255
-    inks = colours[chosen] if dark else colours[chosen][::-1]
-    return colours[0], sketch.plate(inks, _PLATE)
+    lab = sketch.palette.lab
+    last = len(lab) - 1
+    if dark:
+        ground, inks = lab[0], lab[np.clip(np.arange(last + 1), min(2, last), last)]
+    else:
+        ground, inks = lab[-1], lab * np.float32([1, 1.2, 1.2])
+        inks[:, 0] = np.minimum(inks[:, 0], ground[0] - _STEP)
+    rgb = oklab_to_srgb(np.stack([ground, *inks])).astype(np.float32) / 255
+    return rgb[0], sketch.plate(rgb[1:], _PLATE)

@@ -12,7 +12,8 @@ from scipy import sparse
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
 from covergen_cli.covers.looks.paper import noise
-from covergen_cli.covers.looks.raster import enlarge
+from covergen_cli.covers.looks.raster import blur, enlarge
+from covergen_cli.measures.colour import oklab_to_srgb
 
 if TYPE_CHECKING:
     from covergen_cli.covers.looks.arrays import Array
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _RAYS = 9
 """Rays of light per column of the picture."""
+_PICTURE = np.float32(0.4)
+"""Share of the picture itself; the rest are the palette's colours."""
+_DEEPEST = np.float32(0.24)
+"""Least lightness of these: what is darker would not show the glass."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Fluted(Look):
         """Return the function that draws rows of the picture."""
         edges = np.linspace(0, 1, self.ribs + 1)
         edges[1:-1] += rng.normal(0, 0.05 / self.ribs, self.ribs - 1)
-        source = sketch.graded
+        source = _source(sketch)
         level = self.run == "level"
         rays, shade = self._glass(edges, size, source.shape[0])
         bent = _through(rays, source.transpose(2, 1, 0) if level else source.transpose(2, 0, 1))
@@ -84,6 +89,15 @@ class Fluted(Look):
         light = 1 - 0.24 * np.abs(place) ** 4 + 0.16 * np.exp(-(((place + 0.62) / 0.13) ** 2)) - 0.10 * (place > 0.93)
         rays = sparse.csr_array((weights.astype(np.float32), places), shape=(size, side))
         return rays, light.reshape(size, _RAYS).mean(1).astype(np.float32)
+
+
+def _source(sketch: Sketch) -> Array:
+    """Return what is behind the glass, sRGB ``(n, n, 3)``: the picture, and the palette's colours as soft fields."""
+    side = len(sketch.graded)
+    fields = sketch.plate(sketch.palette.lab, side)
+    soft = np.stack([blur(field, 0.022) for field in fields], axis=-1)
+    soft[..., 0] = np.maximum(soft[..., 0], _DEEPEST)
+    return np.asarray(_PICTURE * sketch.graded + (1 - _PICTURE) * oklab_to_srgb(soft).astype(np.float32) / 255)
 
 
 def _through(rays: sparse.csr_array, source: Array) -> Array:

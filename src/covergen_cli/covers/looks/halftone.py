@@ -74,8 +74,9 @@ def _inks(sketch: Sketch) -> tuple[Array, Array]:
     lab = sketch.palette.lab
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     hue = np.rad2deg(np.arctan2(lab[:, 2], lab[:, 1]))
-    ink = oklch(min(float(lab[0, 0]), 0.27), float(chroma[0]), float(hue[0]))
-    lightness = np.linspace(0.68, 0.95, len(lab))
-    flats = [oklch(float(lightness[i]), float(1.15 * chroma[i] + 0.02), float(hue[i])) for i in range(len(lab))]
+    # A near-black ink would turn what lies under it grey, so it is as colourful as the picture.
+    ink = oklch(0.3, max(float(chroma[0]), 0.75 * float(chroma.max())), float(hue[0]))
+    lightness = np.linspace(0.66, 0.95, len(lab))
+    flats = [oklch(float(lightness[i]), min(1.25 * chroma[i] + 0.02, 0.125), float(hue[i])) for i in range(len(lab))]
     rgb = oklab_to_srgb(np.stack([ink, *flats])).astype(np.float32) / 255
     return rgb[0], rgb[1:]

@@ -28,8 +28,20 @@ _DARKEST, _LIGHTEST = 0.18, 0.955
 _MEAN_LIGHTNESS = (0.42, 0.8)
 _YELLOW = np.deg2rad(95)
 _MAINS = np.deg2rad([0, 30, 60, 100, 145, 195, 250, 290, 330])
-_ACCENTS = (72, 80, 235, 250, 350, 40, 72, 85, 60)
-"""For a main hue the hue of its accent, degrees: what is cool gets a warm one, yellow and orange get the sky."""
+_ACCENTS = np.deg2rad(
+    [
+        [72, 200, 45],
+        [80, 205, 235],
+        [235, 200, 350],
+        [250, 20, 200],
+        [350, 85, 40],
+        [40, 350, 85],
+        [72, 38, 5],
+        [85, 40, 170],
+        [60, 85, 190],
+    ]
+)
+"""For each main hue those of its accent: what is cool gets a warm one, yellow and orange get the sky."""
 _ACCENT_LIGHTNESS = 0.66
 _ACCENT_SHARE = 0.2
 """Largest share of the picture that a colour may have which becomes an accent."""
@@ -193,8 +205,10 @@ def _with_accent(chroma: Array, hue: Array, lightness: Array, shares: Array) -> 
         return chroma, hue
     accent = min(candidates, key=lambda i: abs(lightness[i] - 0.8))
     chroma, hue = chroma.copy(), hue.copy()
-    hue[accent] = np.deg2rad(_ACCENTS[int(np.argmin(np.abs(np.angle(np.exp(1j * (_MAINS - main))))))])
-    chroma[accent] = np.clip(0.6 * chroma.max() + 0.04, 0.06, 0.14)
+    accents = _ACCENTS[int(np.argmin(np.abs(np.angle(np.exp(1j * (_MAINS - main))))))]
+    # Any digit that differs between pictures, so that not all blue ones get the same accent.
+    hue[accent] = accents[int(1e4 * shares.max()) % len(accents)]
+    chroma[accent] = np.clip(0.6 * chroma.max() + 0.05, 0.07, 0.14)
     return chroma, hue
 
 

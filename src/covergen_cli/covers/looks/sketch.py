@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIDE = 256
 """Side of the fields that forms are drawn from."""
 _FINE = 512
-_DARK = 0.6
+_DARK = 0.57
 """Mean lightness below which a picture is dark."""
 _ENOUGH = 0.16
 """Range of lightness from which on a picture has enough forms of its own."""
@@ -171,8 +171,8 @@ def _even(tone: Array) -> Array:
 
 def _graded(lab: Array, tone: Array) -> Array:
     """Return the picture ``(512, 512, 3)`` with the given tones, bent around its mean, and more chroma."""
-    aim = 0.12 + 0.85 * np.clip(enlarge(tone, _FINE, 0, _FINE), 0, 1)
-    mean = float(np.clip(lab[..., 0].mean(), 0.34, 0.78))
+    aim = 0.16 + 0.81 * np.clip(enlarge(tone, _FINE, 0, _FINE), 0, 1)
+    mean = float(np.clip(lab[..., 0].mean(), 0.42, 0.78))
     aim = aim ** (np.log(mean) / np.log(float(aim.mean())))
     # The fine structure is not in the tones, which are smooth.
     lightness = np.clip(aim + lab[..., 0] - blur(lab[..., 0], 0.006), 0.06, 0.98)

@@ -1,0 +1,104 @@
+"""What is heard in a song and what its file says: looks and words are chosen by it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen_cli.audio import io
+from covergen_cli.audio.descriptors import describe
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard in a song or an album.
+
+    Args:
+        descriptors: seven qualities by name, each in [0, 1].
+        genres: as the tags of the songs name them.
+        labels: of the tagger, with their scores, highest first; 1 is the usual score of that label. Empty unless words
+            are chosen.
+        title: of the song or the album; ``None`` unless it is asked for.
+        nouns: things that the lyrics name; empty unless they are asked for.
+    """
+
+    descriptors: Mapping[str, float]
+    genres: tuple[str, ...] = ()
+    labels: tuple[tuple[str, float], ...] = ()
+    title: str | None = None
+    nouns: tuple[str, ...] = ()
+
+
+def hear(
+    path: str | os.PathLike[str],
+    samples: npt.NDArray[np.float32],
+    sample_rate_hz: int,
+    *,
+    labels: bool = False,
+    words: str | None = None,
+    album: bool = False,
+) -> Heard:
+    """Listen to a part of a song.
+
+    Args:
+        path: the music file, for its tags.
+        samples: the part, mono ``(n,)``.
+        sample_rate_hz: its rate.
+        labels: also run the tagger, which needs torch.
+        words: also take the ``title``, things from the ``lyrics``, or both, as ``--words`` does.
+        album: the title is that of the album.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    tags, asked = io.probe(Path(path)).tags, (words or "").split(",")
+    heard = Heard(_rounded(describe(samples, sample_rate_hz).as_array()), (tags.genre,) if tags.genre else ())
+    if labels:
+        from covergen_cli.audio.musicnn import ranked_tags
+
+        heard = replace(heard, labels=ranked_tags(samples, sample_rate_hz))
+    if "title" in asked:
+        heard = replace(heard, title=tags.album if album else tags.title)
+    if "lyrics" in asked:
+        from covergen_cli.covers.words import concrete_nouns
+
+        heard = replace(heard, nouns=concrete_nouns(tags.lyrics or _lrc(Path(path))))
+    return heard
+
+
+def mean_heard(songs: Sequence[Heard]) -> Heard:
+    """Return what was heard in an album: means over its songs, and what their files say, most frequent first."""
+    descriptors = np.mean([list(song.descriptors.values()) for song in songs], axis=0)
+    scores: Counter[str] = Counter()
+    for song in songs:
+        scores.update({label: score / len(songs) for label, score in song.labels})
+    return Heard(
+        _rounded(descriptors),
+        tuple(dict.fromkeys(genre for song in songs for genre in song.genres)),
+        tuple((label, round(score, 2)) for label, score in scores.most_common()),
+        next((song.title for song in songs if song.title), None),
+        tuple(noun for noun, _ in Counter(noun for song in songs for noun in song.nouns).most_common(4)),
+    )
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> dict[str, float]:
+    from covergen_cli.audio.descriptors import NAMES
+
+    return {name: round(float(value), 4) for name, value in zip(NAMES, values, strict=True)}
+
+
+def _lrc(song: Path) -> str:
+    """Return the text of the ``.lrc`` file beside a song; empty when there is none."""
+    try:
+        return song.with_suffix(".lrc").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
