@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,13 +32,39 @@ with terminal.live(tally):
 """
 
 
-def on_a_terminal(*words):
+# A long name, twice another activity, and a training, of which the text must not say the time left again.
+NARROW = """
+from covergen_cli.cli.options import GlobalOptions
+from covergen_cli.cli.terminal import Tally
+from covergen_cli.events import *
+terminal, tally = GlobalOptions().terminal(), Tally(total=2, noun="epoch", log_progress=True)
+with terminal.live(tally):
+    display = terminal._display
+    now = [100.0]
+    for task in display.bars.tasks:
+        task._get_time = display.bars.get_time = lambda: now[0]
+    for seconds, event in (
+        (0, Progress("draw", 0, 10, "a very long name of a song, which goes on and on, and on.mp3")),
+        (2, Progress("draw", 2, 10, "a very long name of a song, which goes on and on, and on.mp3")),
+        (5, Progress("draw", 5, 10, "a very long name of a song, which goes on and on, and on.mp3")),
+        (40, Progress("validating", 0, 3)),
+        (50, Progress("validating", 3, 3)),
+        (60, StepDone(1, 2, 4, 16, 0.5, 1e-3, 1.0, 12.0, 9.0, None)),
+        (60, Progress("training", 4, 8, "epoch 1/2, step 4")),
+    ):
+        now[0] = 100.0 + seconds
+        terminal.show(event, tally)
+        display.bars.refresh()
+"""
+
+
+def on_a_terminal(*words, script=SHOW, columns=100):
     """Run the program with stderr on a pseudo-terminal; returns stdout and what the terminal received."""
     pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     process = subprocess.Popen(
-        [sys.executable, "-c", SHOW, *words], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
+        [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
     )
     os.close(theirs)
     seen = b""
@@ -63,6 +90,20 @@ def test_a_terminal_gets_bars_and_stdout_only_the_result():
     assert "\x1b[31m" in err or "\x1b[1;31m" in err
     assert "not audio" in err
     assert err.endswith("\x1b[2K"), "the bars are gone at the end"
+
+
+def test_on_a_narrow_terminal_names_are_shortened_and_every_bar_has_one_time_of_its_own():
+    _, err = on_a_terminal(script=NARROW, columns=60)
+    rows = [row.rstrip() for row in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err))]
+    assert max(map(len, rows)) <= 60
+    drawing = [row for row in rows if "generating a very long" in row]
+    assert drawing
+    assert all("…" in row and "━━━━" in row for row in drawing)
+    assert drawing[-1].endswith("5/10 00:05")
+    assert [row for row in rows if "validating" in row][-1].endswith("3/3 00:10"), "not the 50 s of the whole run"
+    training = [row for row in rows if "step 4" in row][-1]
+    assert "loss 0.5000" in training
+    assert "left" not in training
 
 
 def test_no_color_leaves_the_bars_plain():

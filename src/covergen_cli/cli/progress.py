@@ -55,10 +55,11 @@ class RateMeter:
         """Start the measurement; ``done`` items were finished before."""
         self._readings = [(self._now(), done, 0)]
 
-    def read(self, done: int, total: int, noun: str = "clip", size: int = 0) -> str | None:
+    def read(self, done: int, total: int, noun: str = "clip", size: int = 0, *, left: bool = True) -> str | None:
         """Return the rate, such as ``3.2 pairs/s, 1.4 MB/s, 1:07 left``, or ``None`` if nothing was done.
 
-        ``size`` is the number of bytes received since the start; 0 leaves them out.
+        ``size`` is the number of bytes received since the start; 0 leaves them out. Without ``left``, the time does not
+        appear.
         """
         if not self._readings or done <= self._readings[0][1]:
             return None
@@ -66,6 +67,7 @@ class RateMeter:
         (began, first, first_size), (now, _, _) = self._readings[0], self._readings[-1]
         seconds = max(now - began, 1e-9)
         rate = (done - first) / seconds
-        left = clock((total - done) / rate) if rate else "?"
-        megabytes = f"{(size - first_size) / seconds / 1e6:.1f} MB/s, " if size else ""
-        return f"{rate:.{1 if rate < 100 else 0}f} {noun}s/s, {megabytes}{left} left"
+        parts = [f"{rate:.{1 if rate < 100 else 0}f} {noun}s/s"]
+        parts += [f"{(size - first_size) / seconds / 1e6:.1f} MB/s"] * bool(size)
+        parts += [f"{clock((total - done) / rate) if rate else '?'} left"] * left
+        return ", ".join(parts)

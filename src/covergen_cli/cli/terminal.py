@@ -281,10 +281,11 @@ class _Display:
     def _show(self, task: str, text: str, done: int, total: int | None) -> None:
         """Move the lower bar; another activity starts its clock anew."""
         current = next(each for each in self.bars.tasks if each.id == self._current)
+        text = self._fitted(text, total)
         if (task, total) != self._activity or done < current.completed:
             self._activity = task, total
-            self.bars.reset(self._current, total=total)
-        self.bars.update(self._current, description=self._fitted(text, total), completed=done, total=total)
+            self.bars.reset(self._current, total=total, description=text)
+        self.bars.update(self._current, description=text, completed=done, total=total)
 
     def _fitted(self, text: str, total: int | None) -> str:
         """Shorten a text to what the other columns leave of the screen."""
