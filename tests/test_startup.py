@@ -38,6 +38,31 @@ def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatc
     monkeypatch.delenv("OMP_WAIT_POLICY")
 
 
+STOPPED = """
+import atexit, threading, time
+import numpy, soxr
+from covergen_cli import __main__
+
+def decode():
+    resampler = soxr.ResampleStream(8000, 16000, 1)
+    time.sleep(600)
+
+def run():
+    threading.Thread(target=decode, daemon=True).start()
+    atexit.register(print, "cleaned up")
+    time.sleep(0.2)
+    return 130
+
+__main__.run = run
+__main__.main()
+"""
+
+
+def test_a_stopped_command_ends_without_reports_of_leaks():
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "")
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
+from contextlib import suppress
 
+from covergen_cli.cli.errors import INTERRUPTED, TERMINATED
 from covergen_cli.cli.main import run
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -17,7 +20,19 @@ def main() -> None:
     # Set before torch is imported: threads that spin while they wait make a busy machine ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
-    sys.exit(run())
+    code = None
+
+    def leave() -> None:
+        """End here after an interrupt: extensions report what daemon threads still hold as leaks, on stderr."""
+        if code in {INTERRUPTED, TERMINATED}:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+    atexit.register(leave)  # the first that is registered is the last that runs
+    code = run()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

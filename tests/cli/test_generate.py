@@ -79,11 +79,14 @@ def test_a_dash_reads_paths_from_stdin(covergen, library, monkeypatch):
     assert library.inputs == [Path("a song.mp3"), Path("b.flac"), Path("c.ogg")]
 
 
-def test_an_empty_stdin_is_an_error(covergen, library, monkeypatch):
+@pytest.mark.parametrize("null", [[], ["-0"]])
+def test_an_empty_stdin_is_nothing_to_do(covergen, library, monkeypatch, tmp_path, null):
     monkeypatch.setattr(sys, "stdin", stdin(""))
-    ended = covergen("generate", "-")
-    assert (ended.code, ended.out) == (1, "")
-    assert "no song" in ended.err
+    errors = tmp_path / "failed.jsonl"
+    errors.write_text('{"schema": 1}\n')
+    ended = covergen("generate", *null, "-", "--errors", str(errors))
+    assert (ended.code, ended.out, ended.err) == (0, "", "no song was given on stdin: nothing to do\n")
+    assert errors.read_text() == ""
     assert not library.generated
 
 

@@ -16,7 +16,7 @@ from covergen_cli.cli.files import check_images, file_options, refusals, with_fi
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import preset_names, resolve
-from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Tally, Terminal
@@ -106,7 +106,10 @@ def generate(
     given, terminal = given_settings(context, GenerateConfig), terminal_of(context)
     if check:
         return check_images(inputs, given.get("store"), terminal, as_json=options["as_json"])
-    songs, config = _resolve(_songs(inputs, null=null), from_cover, like, preset, given, terminal)
+    found = _songs(inputs, null=null)
+    songs, config = _resolve(found, from_cover, like, preset, given, terminal)
+    if not found:
+        return _nothing_to_do(options["errors"], terminal)
     tally = _run(songs, output, config, options, terminal, format_given="format" in given)
     return DONE if not tally.failed else PARTLY if tally.finished + tally.skipped else FAILED
 
@@ -194,9 +197,16 @@ def _songs(inputs: Sequence[str], *, null: bool) -> list[Path]:
     paths: list[Path] = []
     for text in inputs:
         paths += _stdin_paths(null=null) if text == "-" else expand(text)
-    if not paths:
-        raise InputError("no song was given on stdin", hint="write one path per line")
     return paths
+
+
+def _nothing_to_do(errors: Path | None, terminal: Terminal) -> int:
+    """Say that stdin was empty, as that of a program that found nothing is, and write an empty list of errors."""
+    from covergen_cli.cli.records import Recorder
+
+    terminal.note("no song was given on stdin: nothing to do")
+    Recorder(terminal, errors, as_json=False, dry_run=False).close()
+    return DONE
 
 
 def _stdin_paths(*, null: bool) -> list[Path]:
