@@ -43,7 +43,7 @@ REFINER = {
 }
 TURBO = {**REFINER, "timestep_spacing": "trailing"}
 POOLED = 16
-ENCODER = {"name": "fake", "version": 1}
+ENCODER = {"name": "fake", "version": 1, "embedding_dim": 512}
 
 
 def write_json(path, data):

@@ -12,7 +12,7 @@ from covergen_cli.errors import ModelError
 from openl3_files import cache_recipe, keras_bytes, recipe_layers
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_is_made_by_name_and_by_its_spec(name):
     if name == "openl3":
         cache_recipe()

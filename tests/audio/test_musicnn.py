@@ -5,8 +5,9 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pytest
+import torch
 
-from covergen_cli.audio.musicnn import FEATURES, RATE_HZ, Musicnn, log_mel, patches, ranked_tags
+from covergen_cli.audio.musicnn import FEATURES, RATE_HZ, Musicnn, log_mel, ranked_tags
 from covergen_cli.errors import InputError, ModelError
 
 EXPECTED = np.load(Path(__file__).parent / "data" / "musicnn.npz")
@@ -52,13 +53,30 @@ def test_the_front_end_is_librosas():
     np.testing.assert_allclose(log_mel(samples), np.log10(10_000 * mel.T + 1), atol=4e-3)  # float16 in between
 
 
-def test_patches_drop_an_incomplete_one_and_repeat_a_short_clip():
-    spectrogram = np.arange(400 * 96, dtype=np.float32).reshape(400, 96)
-    assert patches(spectrogram).shape == (2, 187, 96)
-    assert patches(spectrogram, hop_frames=100).shape == (3, 187, 96)
-    short = patches(spectrogram[:50])
-    assert short.shape == (1, 187, 96)
-    np.testing.assert_array_equal(short[0, 50:100], spectrogram[:50])
+def test_an_incomplete_patch_is_dropped_and_a_short_clip_repeated(taggers):
+    tags = taggers["msd"].tags(sound(11), RATE_HZ)
+    np.testing.assert_array_equal(taggers["msd"].tags(sound(11)[: 6 * RATE_HZ], RATE_HZ)[0], tags[0])
+    beat = np.tile(sound(12, 0.512), 6)  # 32 frames
+    short, repeated = (taggers["msd"].tags(clip, RATE_HZ) for clip in (beat[: len(beat) // 6], beat))
+    assert short.shape == repeated.shape == (1, 50)
+    assert np.corrcoef(short, repeated)[0, 1] > 0.9
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_changes_nothing(taggers, threads):
+    found = []
+    for count in (1, 2, 3):
+        threads(count)
+        found.append((taggers["msd"].tags(sound(11), RATE_HZ), taggers["msd"].features(sound(11), RATE_HZ, 93)))
+    for tags, features in found[1:]:
+        np.testing.assert_array_equal(tags, found[0][0])
+        np.testing.assert_array_equal(features, found[0][1])
 
 
 def test_other_rates_are_resampled(taggers):
@@ -67,8 +85,16 @@ def test_other_rates_are_resampled(taggers):
     assert np.corrcoef(tags.ravel(), EXPECTED["msd_11"].ravel())[0, 1] > 0.95
 
 
-def test_features_overlap(taggers):
-    assert taggers["msd"].features(sound(11), RATE_HZ, hop_frames=93).shape == (3, FEATURES)
+def test_features_are_means_over_windows(taggers):
+    network = taggers["msd"]
+    every, wide = (network.features(sound(11), RATE_HZ, hop) for hop in (50, 100))
+    assert every.shape == (6, FEATURES)
+    np.testing.assert_array_equal(wide, every[::2])
+    spectrogram = network._features(log_mel(sound(11))[None])[0]
+    mean = spectrogram[100:287].mean(dim=0)
+    usual = network._norms[9]
+    expected = (mean - usual.mean[1::2]) / usual.deviation[1::2]
+    np.testing.assert_allclose(wide[1], expected, atol=1e-4)
 
 
 def test_no_samples(taggers):

@@ -54,7 +54,7 @@ def write_pairs(folder, count, frames):
         embedding = random.standard_normal((frames, 512)).astype(np.float32)
         write_embedding(folder / "embeddings" / "noise" / f"{number}.npy", embedding)
         lines.append((number, f"images/{number}.jpg", f"embeddings/noise/{number}.npy"))
-    (folder / "embeddings" / "noise" / "encoder.json").write_text('{"name": "noise"}')
+    (folder / "embeddings" / "noise" / "encoder.json").write_text('{"name": "noise", "embedding_dim": 512}')
     for split, part in (("train", lines[:-1]), ("val", lines[-1:])):
         with (folder / "splits" / f"{split}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("id", "image_path", "embedding_path"), *part])

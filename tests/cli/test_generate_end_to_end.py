@@ -65,6 +65,27 @@ def test_the_same_line_gives_the_same_bytes_and_another_seed_others(covergen, mu
     assert first != other
 
 
+def test_a_dataset_of_another_encoder_is_trained_on_and_drawn_with(covergen, music, tmp_path):
+    """The embeddings of ``musicnn`` are 753 wide; nothing on the way from music to cover may expect 512."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    rows = ["id,audio_path,image_path"]
+    for number, song in enumerate(sorted(music.rglob("*.mp3")) * 2):
+        Image.new("RGB", (64, 64), (80 * number % 256, 90, 120)).save(tmp_path / f"{number}.png")
+        rows.append(f"s{number},{song},{tmp_path / f'{number}.png'}")
+    data.mkdir()
+    (data / "manifest.csv").write_text("\n".join(rows) + "\n")
+    assert covergen("embed", data, "--encoder", "musicnn").code == 0
+    assert covergen("split", data, "--ratios", "2,2,0").code == 0
+    options = ("--epochs", "1", "--batch-size", "2", "--validation-draws", "1", "--samples", "0", "--device", "cpu")
+    assert covergen("train", data, "-o", run, *options).code == 0
+    written = json.loads((run / "adapter" / "adapter.json").read_text())
+    assert (written["encoder"]["name"], written["architecture"]["embedding_dim"]) == ("musicnn", 753)
+    ended = covergen("generate", music / "slow.mp3", "--adapter", run, "-o", tmp_path / "a.png", *QUICK)
+    assert ended.code == 0, ended.err
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.asarray(image).std() > 5
+
+
 def test_jpeg_size_segment_and_variations(covergen, music, tmp_path):
     options = ("-n", "2", "--format", "jpg", "--size", "320", "--segment", "1-4", "--save-segment")
     ended = covergen("generate", music / "slow.mp3", "-o", tmp_path / "out", *options, *QUICK)

@@ -71,19 +71,24 @@ def test_missing_covers_and_cut_off_embeddings_are_counted(tmp_path):
     for pair in pairs:
         pair.image.write_bytes(b"picture")
         write_embedding(pair.embedding, tiny_embedding())
-    check_files(pairs)
+    check_files(pairs, 512)
     pairs[1].embedding.write_bytes(pairs[1].embedding.read_bytes()[:-4])
     pairs[2].image.unlink()
     with pytest.raises(InputError, match=r"b.npy is incomplete \(and 1 more"):
-        check_files(pairs)
+        check_files(pairs, 512)
 
 
 def test_the_folder_says_what_made_the_embeddings(tmp_path):
     pairs = [Pair(name, tmp_path / "a.jpg", tmp_path / "mel" / f"{name}.npy") for name in "ab"]
     with pytest.raises(InputError, match=r"encoder.json"):
         encoder_spec_of(pairs)
-    write_json(tmp_path / "mel" / "encoder.json", {"name": "mel", "hop_seconds": 0.7})
-    assert encoder_spec_of(pairs) == {"name": "mel", "hop_seconds": 0.7}
+    write_json(tmp_path / "mel" / "encoder.json", {"name": "mel", "embedding_dim": 12})
+    assert encoder_spec_of(pairs) == {"name": "mel", "embedding_dim": 12}
+    for damaged in ({"name": "mel"}, {"name": "mel", "embedding_dim": 0}, {"embedding_dim": 512}, []):
+        write_json(tmp_path / "mel" / "encoder.json", damaged)
+        with pytest.raises(InputError, match="is damaged"):
+            encoder_spec_of(pairs)
+    write_json(tmp_path / "mel" / "encoder.json", {"name": "mel", "embedding_dim": 12})
     pairs.append(Pair("c", tmp_path / "a.jpg", tmp_path / "openl3" / "c.npy"))
     with pytest.raises(InputError, match="from several encoders"):
         encoder_spec_of(pairs)

@@ -201,7 +201,6 @@ def test_everything_but_the_frozen_layers_trains(shape):
     [
         ({"pooling": "attention", "tokens": 8}, "gives one token"),
         ({"pooling": "mean"}, "unknown pooling"),
-        ({"heads": 7}, "do not divide"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"dropout": 1.0}, "dropout"),
     ],
@@ -209,6 +208,14 @@ def test_everything_but_the_frozen_layers_trains(shape):
 def test_shapes_that_make_no_sense(settings, message):
     with pytest.raises(ConfigError, match=message):
         Adapter(tiny_adapter_config(**settings))
+
+
+def test_heads_need_not_divide_the_embedding():
+    adapter = Adapter(tiny_adapter_config(embedding_dim=10, heads=4, tokens=3)).eval()
+    assert adapter.pooling.to_key.weight.shape == (12, 10)
+    assert adapter(torch.randn(2, 5, 10)).shape == (2, 3, 32)
+    weights = adapter.pooling.weights(torch.randn(2, 5, 10))
+    assert weights.sum(dim=1).tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_one_token_equals_77_copies():

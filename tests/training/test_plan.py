@@ -14,7 +14,7 @@ from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.training.checkpoints import save_checkpoint
 from covergen_cli.training.plan import make_plan
 from covergen_cli.training.run_folder import begin_run
-from tiny import WIDTH, tiny_base, write_json
+from tiny import ENCODER, WIDTH, tiny_base, write_json
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_config_says_everything(plan, tmp_path):
     written = yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())
     assert written["train"] == dataclasses.asdict(made.config)
     assert written["adapter"] == dataclasses.asdict(made.shape)
-    assert written["encoder"] == {"name": "fake", "version": 1}
+    assert written["encoder"] == ENCODER
     assert written["base"]["cross_attention_dim"] == WIDTH
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from covergen_cli.audio.mel import MelEncoder
@@ -49,14 +49,8 @@ class Encoder(Protocol):
         ...
 
 
-def _openl3() -> Encoder:
-    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
-
-    return OpenL3Encoder()
-
-
-ENCODERS: dict[str, Callable[[], Encoder]] = {"mel": MelEncoder, "openl3": _openl3}
-"""Functions that make the encoders, by name."""
+ENCODERS = ("mel", "musicnn", "openl3")
+"""The names of the encoders."""
 
 
 def get_encoder(
@@ -65,7 +59,7 @@ def get_encoder(
     """Return the encoder of a name, or exactly the one that a spec describes.
 
     Args:
-        spec_or_name: a key of :data:`ENCODERS`, or the result of :meth:`Encoder.spec`, which an adapter's config holds.
+        spec_or_name: one of :data:`ENCODERS`, or the result of :meth:`Encoder.spec`, which an adapter's config holds.
         weights_file: weights of ``openl3`` to use instead of those in the cache.
         device: device of ``openl3``.
 
@@ -75,10 +69,9 @@ def get_encoder(
     """
     spec = {"name": spec_or_name} if isinstance(spec_or_name, str) else dict(spec_or_name)
     name = spec.get("name")
-    known = ", ".join(ENCODERS)
-    if not isinstance(name, str) or name not in ENCODERS:
-        raise ModelError(f"there is no audio encoder {name!r}", hint=f"Known encoders: {known}.")
-    encoder = _make_openl3(spec, weights_file, device) if name == "openl3" else ENCODERS[name]()
+    if name not in ENCODERS:
+        raise ModelError(f"there is no audio encoder {name!r}", hint=f"Known encoders: {', '.join(ENCODERS)}.")
+    encoder = _load(spec, weights_file, device)
     if not isinstance(spec_or_name, str) and spec != encoder.spec():
         raise ModelError(
             f"the adapter was trained with another version of the audio encoder {name!r}",
@@ -87,8 +80,15 @@ def get_encoder(
     return encoder
 
 
-def _make_openl3(spec: Mapping[str, object], weights_file: str | os.PathLike[str] | None, device: str) -> Encoder:
-    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
+def _load(spec: Mapping[str, object], weights_file: str | os.PathLike[str] | None, device: str) -> Encoder:
+    if spec["name"] == "mel":
+        return MelEncoder()
+    # Networks are imported late, because torch takes seconds to import.
+    if spec["name"] == "musicnn":
+        from covergen_cli.audio.musicnn_encoder import MusicnnEncoder  # noqa: PLC0415
+
+        return MusicnnEncoder()
+    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415
 
     if spec.keys() == {"name"}:
         return OpenL3Encoder(weights_file=weights_file, device=device)

@@ -82,7 +82,7 @@ def extract(samples: Array) -> Features:
     frames = 1 + max(0, samples.size - WINDOW) // HOP
     power = _power(samples, WINDOW, HOP, frames)
     total = power.sum(axis=1)
-    mel_power = _mel_power(power)
+    mel_power = sum_bands(power, mel_filters())
     mel_db = _decibels(mel_power)
     before = np.concatenate([np.full((2, BANDS), FLOOR_DB, np.float32), mel_db[:-2]])[: len(mel_db)]
     rise = np.maximum(mel_db - before, 0) / np.float32(10)
@@ -132,10 +132,14 @@ def mel_filters() -> Array:
     return filters
 
 
-def _mel_power(power: Array) -> Array:
-    """Sum power spectra ``(T, 1025)`` to mel bands ``(T, 80)``, without BLAS, whose sums depend on its threads."""
-    filters = mel_filters()
-    bands = np.empty((len(power), BANDS), np.float32)
+def sum_bands(power: Array, filters: Array) -> Array:
+    """Sum spectra ``(T, bins)`` to ``(T, bands)``, without BLAS, whose sums depend on its threads.
+
+    Args:
+        power: the spectra.
+        filters: weights ``(bands, bins)``, each row of them in one range of bins.
+    """
+    bands = np.empty((len(power), len(filters)), np.float32)
     for band, weights in enumerate(filters):
         bins = np.flatnonzero(weights)
         used = slice(bins[0], bins[-1] + 1)

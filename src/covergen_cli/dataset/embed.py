@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from covergen_cli.dataset.layout import Row
     from covergen_cli.events import Event
 
-EMBEDDING_DIM = 512
-"""Values per frame of every embedding in a dataset folder."""
-
 _MISSING, _PRESENT, _FAULTY, _STALE = range(4)
 _STALE_SECONDS = 3600.0
 
@@ -64,9 +61,7 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     """
     dataset = Dataset(folder)
     target = dataset.embeddings(name or config.encoder)
-    music = MusicState(target)
-    states = bytearray(_state(target, row, music) for row in dataset.rows())
-    if not states:
+    if next(dataset.rows(), None) is None:
         raise InputError(f"{dataset.manifest} has no rows")
     yield ModelLoading(config.encoder)
     started = time.monotonic()
@@ -74,6 +69,8 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     yield ModelLoaded(config.encoder, time.monotonic() - started)
     _claim(target, encoder.encoder, config)
     _remove_temporary_files(target)
+    music, width = MusicState(target), encoder.encoder.embedding_dim
+    states = bytearray(_state(target, row, music, width) for row in dataset.rows())
     if _STALE in states:
         states = _remove_stale(dataset, target, states)
     yield EmbedPlanned(target, len(states), states.count(_PRESENT))
@@ -87,14 +84,14 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
                 if isinstance(result, EmbedResult):
                     music.put(result.task.id, result.task.path)
                 yield from _events(result, journal)
-        yield _write_tables(dataset, target, journal, embedded, music)
+        yield _write_tables(dataset, target, journal, embedded, music, width)
 
 
-def _state(target: Path, row: Row, music: MusicState) -> int:
+def _state(target: Path, row: Row, music: MusicState, width: int) -> int:
     if row.fault is not None or row.audio is None:
         return _FAULTY
     path = target / f"{row.id}.npy"
-    if embedding_fault(path, EMBEDDING_DIM):
+    if embedding_fault(path, width):
         return _MISSING
     return _PRESENT if music.is_current(row.id, row.audio, path) else _STALE
 
@@ -196,7 +193,9 @@ def _remove_temporary_files(target: Path) -> None:
                 path.unlink()
 
 
-def _write_tables(dataset: Dataset, target: Path, journal: Journal, embedded: int, music: MusicState) -> EmbedFinished:
+def _write_tables(
+    dataset: Dataset, target: Path, journal: Journal, embedded: int, music: MusicState, width: int
+) -> EmbedFinished:
     """Write ``status.csv`` and ``pairs.csv`` from the files that exist."""
     status = target / "status.csv"
     total = failed = 0
@@ -206,7 +205,7 @@ def _write_tables(dataset: Dataset, target: Path, journal: Journal, embedded: in
         open_table(dataset.pairs, ["id", "image_path", "embedding_path"]) as write_pair,
     ):
         for row in dataset.rows():
-            fault = row.fault or embedding_fault(target / f"{row.id}.npy", EMBEDDING_DIM)
+            fault = row.fault or embedding_fault(target / f"{row.id}.npy", width)
             reason = row.fault or journal.reason(row.id) or (f"the embedding is {fault}" if fault else "")
             write_status([row.id, "failed" if fault else "ok", reason])
             total, failed = total + 1, failed + (fault is not None)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from covergen_cli.audio.embedding_file import embedding_fault
-from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.layout import ID_PATTERN, PAIRS, locate
 from covergen_cli.dataset.tables import read_numbered_rows
 from covergen_cli.errors import InputError
@@ -123,27 +122,33 @@ def _weight(text: str) -> float | None:
     return weight if math.isfinite(weight) and weight > 0 else None
 
 
-def check_files(pairs: Sequence[Pair]) -> None:
+def check_files(pairs: Sequence[Pair], embedding_dim: int) -> None:
     """Check that every cover exists and every embedding is complete, by names, headers and sizes.
+
+    Args:
+        pairs: the pairs.
+        embedding_dim: width of their embeddings.
 
     Raises:
         InputError: some are not; the message names the first and how many there are.
     """
-    faults = [fault for pair in pairs if (fault := _fault(pair))]
+    faults = [fault for pair in pairs if (fault := _fault(pair, embedding_dim))]
     if faults:
         more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
         raise InputError(faults[0] + more, hint="Run covergen embed and covergen split again.")
 
 
-def _fault(pair: Pair) -> str | None:
+def _fault(pair: Pair, embedding_dim: int) -> str | None:
     if not pair.image.is_file():
         return f"the cover {pair.image} is missing"
-    fault = embedding_fault(pair.embedding, EMBEDDING_DIM)
+    fault = embedding_fault(pair.embedding, embedding_dim)
     return f"the embedding {pair.embedding} is {fault}" if fault else None
 
 
 def encoder_spec_of(pairs: Sequence[Pair]) -> dict[str, Any]:
     """Return the ``encoder.json`` of the folder that holds the embeddings of ``pairs`` (at least one).
+
+    Its ``embedding_dim`` is the width of the embeddings, at least 1.
 
     Raises:
         InputError: they are in several folders, or ``encoder.json`` cannot be read.
@@ -162,6 +167,7 @@ def encoder_spec_of(pairs: Sequence[Pair]) -> dict[str, Any]:
             f"the encoder of the embeddings in {folders[0]} is unknown: {path.name} cannot be read ({error})",
             hint="Make them with covergen embed.",
         ) from error
-    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
+    width = spec.get("embedding_dim") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str) or not isinstance(width, int) or width < 1:
         raise InputError(f"{path} is damaged", hint="Delete its folder and run covergen embed again.")
     return spec

@@ -148,7 +148,8 @@ def load_test_data(folder: Path) -> TestData:
             f"the test split of {folder} has only {len(pairs)} pair",
             hint="Songs are compared with each other: add pairs, or split with other --ratios.",
         )
-    check_files(pairs)
+    encoder = encoder_spec_of(pairs)
+    check_files(pairs, encoder["embedding_dim"])
     train, validation = _read_split(folder, "train"), _read_split(folder, "val")
     ids = {pair.id for pair in pairs}
     if shared := ids & {pair.id for pair in train}:
@@ -158,7 +159,7 @@ def load_test_data(folder: Path) -> TestData:
         )
     metadata, audio = _read_manifest(folder, ids)
     fingerprint = pairs_fingerprint(train, validation) if train and validation else None
-    return TestData(folder, pairs, train, encoder_spec_of(pairs), metadata, audio, fingerprint)
+    return TestData(folder, pairs, train, encoder, metadata, audio, fingerprint)
 
 
 def _read_split(folder: Path, split: Split) -> list[Pair]:
@@ -203,7 +204,7 @@ def check_compatible(run: LoadedRun, test_data: TestData) -> Generator[Warned, N
 
 
 def read_embedding(pair: Pair) -> npt.NDArray[np.float32]:
-    """Return the embedding of a pair, float32 ``(T, 512)``.
+    """Return the embedding of a pair, float32 ``(T, E)``.
 
     Raises:
         InputError: it cannot be read, or contains values that are not finite.

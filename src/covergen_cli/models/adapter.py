@@ -1,6 +1,6 @@
 """The adapter: maps an audio embedding over time to conditioning tokens for a frozen image model (§3.2).
 
-Shapes: ``B`` clips, ``T`` frames of the longest clip, ``E`` = ``embedding_dim`` (512), ``K`` tokens, ``D`` =
+Shapes: ``B`` clips, ``T`` frames of the longest clip, ``E`` = ``embedding_dim``, ``K`` tokens, ``D`` =
 ``output_dim`` (768 for Stable Diffusion 1.5).
 
 Shorter clips of a batch are padded at the end; ``lengths`` holds the number of real frames of each. Padded frames get
@@ -84,7 +84,7 @@ class AttentionResampler(nn.Module):
     attention. The queries are added to the result, which keeps the tokens distinct.
 
     Args:
-        embedding_dim: ``E``; a multiple of ``heads``.
+        embedding_dim: ``E``. Attention is ``A`` wide, the next multiple of ``heads``.
         tokens: ``K``.
         heads: attention heads.
     """
@@ -101,10 +101,11 @@ class AttentionResampler(nn.Module):
         )
         self.position = nn.Linear(2 * _POSITION_OCTAVES, embedding_dim, bias=False)
         self.frame_norm = nn.LayerNorm(embedding_dim)
-        self.to_query = nn.Linear(embedding_dim, embedding_dim, bias=False)
-        self.to_key = nn.Linear(embedding_dim, embedding_dim, bias=False)
-        self.to_value = nn.Linear(embedding_dim, embedding_dim)
-        self.out = nn.Linear(embedding_dim, embedding_dim)
+        attention_dim = math.ceil(embedding_dim / heads) * heads
+        self.to_query = nn.Linear(embedding_dim, attention_dim, bias=False)
+        self.to_key = nn.Linear(embedding_dim, attention_dim, bias=False)
+        self.to_value = nn.Linear(embedding_dim, attention_dim)
+        self.out = nn.Linear(attention_dim, embedding_dim)
         self.norm = nn.LayerNorm(embedding_dim)
 
     def forward(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -137,7 +138,7 @@ class AttentionResampler(nn.Module):
         return cast("Tensor", self.frame_norm(self.frame(embeddings) + positions))
 
     def _split(self, values: Tensor) -> Tensor:
-        """Split ``(B, N, E)`` into heads: ``(B, heads, N, E / heads)``."""
+        """Split ``(B, N, A)`` into heads: ``(B, heads, N, A / heads)``."""
         batch, count, width = values.shape
         return values.view(batch, count, self.heads, width // self.heads).transpose(1, 2)
 
@@ -268,5 +269,3 @@ def check_config(config: AdapterConfig) -> None:
         raise ConfigError(f"the adapter cannot have {config.blocks} blocks with a dropout of {config.dropout}")
     if config.pooling == "attention" and config.tokens != 1:
         raise ConfigError("attention pooling gives one token", hint="Set tokens to 1, or pooling to resampler.")
-    if config.pooling == "resampler" and config.embedding_dim % config.heads:
-        raise ConfigError(f"{config.heads} heads do not divide an embedding of {config.embedding_dim}")

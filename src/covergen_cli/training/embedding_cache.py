@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
 from covergen_cli.files import require_space
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 _PART = 2000
-_METADATA: dict[str, object] = {"dtype": "float32", "width": EMBEDDING_DIM}
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Embeddings:
     """The embeddings of pairs, in the order of the pairs.
 
     Args:
-        arrays: key → float32 ``(T, 512)``.
+        arrays: key → float32 ``(T, E)``.
         keys: one per pair.
     """
 
@@ -47,10 +45,10 @@ class Embeddings:
         """Return the embeddings of the pairs at ``indices``, padded at the end with zeros.
 
         Returns:
-            float32 ``(B, T, 512)`` with the ``T`` of the longest, and int64 ``(B,)``, the real frames of each.
+            float32 ``(B, T, E)`` with the ``T`` of the longest, and int64 ``(B,)``, the real frames of each.
         """
         found = [self.arrays[self.keys[index]] for index in indices]
-        padded = np.zeros((len(found), max(map(len, found)), EMBEDDING_DIM), dtype=np.float32)
+        padded = np.zeros((len(found), max(map(len, found)), found[0].shape[1]), dtype=np.float32)
         for row, embedding in zip(padded, found, strict=True):
             row[: len(embedding)] = embedding
         return torch.from_numpy(padded), torch.tensor([len(embedding) for embedding in found])
@@ -60,7 +58,7 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
     """Pack the embeddings that are not packed yet, and return all of them.
 
     Args:
-        pairs: their embeddings lie in one folder; see :func:`covergen_cli.dataset.pairs.check_files`.
+        pairs: their embeddings lie in one folder; see :func:`covergen_cli.dataset.pairs.encoder_spec_of`.
 
     Yields:
         ``Progress`` of the task ``packing embeddings``.
@@ -70,7 +68,8 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
         OutputError: the folder cannot be written to.
     """
     keys = [_key(pair.embedding) for pair in pairs]
-    cache = ArrayCache(pairs[0].embedding.parent / "packed", _METADATA)
+    width = _map(pairs[0].embedding).shape[1]
+    cache = ArrayCache(pairs[0].embedding.parent / "packed", {"dtype": "float32", "width": width})
     missing = {key: pair.embedding for key, pair in zip(keys, pairs, strict=True) if key not in cache}
     if missing:
         size = sum(path.stat().st_size for path in missing.values())
@@ -79,7 +78,7 @@ def prepare_embeddings(pairs: Sequence[Pair]) -> Generator[Event, None, Embeddin
     for start in range(0, len(missing), _PART):
         part = dict(list(missing.items())[start : start + _PART])
         rows = {key: len(_map(path)) for key, path in part.items()}
-        cache.add("embeddings", rows, _read(part.values()), (EMBEDDING_DIM,), "<f4")
+        cache.add("embeddings", rows, _read(part.values()), (width,), "<f4")
         yield Progress("packing embeddings", start + len(part), len(missing))
     return Embeddings(cache, keys)
 

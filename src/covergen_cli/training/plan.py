@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import yaml
 
-from covergen_cli.dataset.embed import EMBEDDING_DIM
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.diffusion.noise_schedule import signal_and_noise
 from covergen_cli.diffusion.objective import target_of
@@ -102,10 +101,10 @@ def make_plan(
             f"{min(shared)} is both in train.csv and in val.csv of {data / 'splits'}",
             hint=f"Run covergen split {data} again.",
         )
-    check_files([*train, *validation])
     encoder = encoder_spec_of([*train, *validation])
+    check_files([*train, *validation], encoder["embedding_dim"])
     base = _describe_base(config.base)
-    shape = dataclasses.replace(shape, embedding_dim=EMBEDDING_DIM, output_dim=base["cross_attention_dim"])
+    shape = dataclasses.replace(shape, embedding_dim=encoder["embedding_dim"], output_dim=base["cross_attention_dim"])
     record = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
