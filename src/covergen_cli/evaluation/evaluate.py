@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.covers import Measurements
     from covergen_cli.evaluation.test_data import LoadedRun, TestData
     from covergen_cli.events import EvalPlanned, Event
+    from covergen_cli.models.adapter import Adapter
 
 MAX_TRAIN_COVERS = 5000
 """Maximum number of training covers that drawn covers are compared with; the seed chooses them."""
@@ -172,14 +173,15 @@ def _shuffled(pairs: Sequence[Pair], seed: int) -> list[Pair]:
 
 
 def _metadata(run: LoadedRun) -> dict[str, Any]:
-    config = run.pipeline.adapter.config
+    adapter = cast("Adapter", run.pipeline.adapter)  # a run always has one
+    config = adapter.config
     return {
         "name": run.name,
         "adapter": run.models.adapter_fingerprint,
         "base": {"name": run.models.base_reference, "fingerprint": run.models.base_fingerprint},
         "pooling": config.pooling,
         "tokens": config.tokens,
-        "trainable_parameters": sum(p.numel() for p in run.pipeline.adapter.trainable_parameters()),
+        "trainable_parameters": sum(p.numel() for p in adapter.trainable_parameters()),
         "drawing": {key: getattr(run.drawing, key) for key in ("seed", "steps", "guidance", "scheduler", "size")},
         "epochs": run.epochs,
     }

@@ -87,7 +87,7 @@ def is_refiner(unet_config: Any, pooled_width: int) -> bool:
     count, rest = divmod(width, unet_config.addition_time_embed_dim)
     if rest or count not in {_SIZES, _SIZES_AND_SCORE}:
         raise ModelError(f"the U-Net takes {width} numbers beside the pooled text, which no Stable Diffusion XL does")
-    return count == _SIZES_AND_SCORE
+    return bool(count == _SIZES_AND_SCORE)
 
 
 def condition_of(text: TextTokens, unet_config: Any, size: int, *, negative: bool = False) -> Condition:

@@ -141,7 +141,8 @@ class TextEncoder:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         encoders = []
         for part, _ in text_parts(self._folder):
-            kind = transformers.CLIPTextModelWithProjection if part.endswith("_2") else transformers.CLIPTextModel
+            name = "CLIPTextModelWithProjection" if part.endswith("_2") else "CLIPTextModel"
+            kind: Any = getattr(transformers, name)
             try:
                 encoder, report = kind.from_pretrained(
                     self._folder / part,
