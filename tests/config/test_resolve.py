@@ -26,6 +26,7 @@ def test_presets_hold_only_differences_of_keys_that_exist(name):
     assert preset
     for stage, settings in preset.items():
         defaults = {field.name: field.default for field in dataclasses.fields(stages()[stage])}
+        defaults |= STARTER if name == "refine" else {}  # it comes after that preset
         assert settings.keys() <= defaults.keys()
         for key, value in settings.items():
             assert value != defaults[key], f"{name}: {stage}.{key} repeats the default"
@@ -65,6 +66,8 @@ def test_the_starter_brings_its_preset_and_other_models_do_not(overrides, starte
 def test_the_refiner_brings_its_size_beside_the_starters_settings():
     settings = resolve(GenerateConfig, overrides={"refine": True})
     assert (settings.size, settings.steps) == (1024, STARTER["steps"])
+    assert (settings.look, settings.tone) == ("paint", 0.0)
+    assert resolve(GenerateConfig, overrides={"refine": True, "look": "auto"}).look == "auto"
     assert resolve(GenerateConfig, overrides={"refine": True, "size": 640}).size == 640
     assert resolve(GenerateConfig, overrides={"refine": True, "refiner": "sd15"}).size == GenerateConfig.size
     assert resolve(GenerateConfig, preset="xl", overrides={"adapter": "runs/mine"}).size == 1024

@@ -88,8 +88,8 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
     Args:
         kind: the stage's dataclass.
         preset: name or file of a preset. ``None`` uses the ones that belong to the models: ``starter`` or ``painter``
-            for a base of this name, ``turbo`` for a base and ``turbo-refiner`` for a refiner whose name ends so, and
-            ``xl`` if a model of Stable Diffusion XL draws last.
+            for a base of this name, ``turbo`` for a base and ``turbo-refiner`` for a refiner whose name ends so,
+            ``refine`` if covers are refined, and ``xl`` if a model of Stable Diffusion XL draws last.
         overrides: field → value from the command line; they override all other sources.
 
     Raises:
@@ -109,14 +109,14 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
 
 
 def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
-    if kind is not GenerateConfig:
+    if kind is not GenerateConfig or given.get("picture"):
         return []
     defaults = GenerateConfig
     base = given.get("base", defaults.base) or _base_of(given.get("adapter", defaults.adapter) or "starter")
     refiner = given.get("refiner", defaults.refiner) if given.get("refine", defaults.refine) else None
     names = [name for name in ("starter", "painter") if base == name]
     names += ["turbo"] * _is_turbo(base) + ["turbo-refiner"] * _is_turbo(refiner)
-    return names + ["xl"] * _is_xl(refiner or base)
+    return names + ["refine"] * (refiner is not None) + ["xl"] * _is_xl(refiner or base)
 
 
 def _base_of(adapter: str) -> str | None:
