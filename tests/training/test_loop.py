@@ -22,7 +22,7 @@ from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinis
 from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.training import log, loop, setup
+from covergen_cli.training import loop, run_folder, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
@@ -41,7 +41,7 @@ def only(events, kind):
 @pytest.fixture
 def train(data, base_folder, tmp_path, monkeypatch):
     """Train to the end, without the curves, which take longer than an epoch, and return the events."""
-    monkeypatch.setattr(log, "draw_curves", lambda _: None)
+    monkeypatch.setattr(run_folder, "draw_curves", lambda _: None)
     monkeypatch.setenv("COVERGEN_GENERATE_STEPS", SAMPLE_STEPS)
 
     def run(name="RUN", *, shape=SHAPE, resume="auto", stop=lambda: False, **settings):

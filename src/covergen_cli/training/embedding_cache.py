@@ -41,6 +41,9 @@ class Embeddings:
     arrays: Mapping[str, npt.NDArray[Any]]
     keys: list[str]
 
+    def __getitem__(self, pairs: slice) -> Embeddings:
+        return Embeddings(self.arrays, self.keys[pairs])
+
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return the embeddings of the pairs at ``indices``, padded at the end with zeros.
 

@@ -1,10 +1,10 @@
 """The latent cache: each cover is encoded by the autoencoder once, for all epochs, runs and reports.
 
 ``DATA/latents/BASE/`` holds mean and standard deviation of each cover's scaled latent as float16, see
-:mod:`covergen_cli.training.array_cache`; ``BASE`` is the base's name and the start of its fingerprint, and the precision
-of its autoencoder if that is not float32, so that no run reads what another one encoded less exactly. The key of a
-cover is the SHA-256 of its file, so a replaced cover is encoded again and a shared one is encoded once. Until all are
-encoded, the results lie in ``building/``, from which an interrupted run continues.
+:mod:`covergen_cli.training.array_cache`; ``BASE`` is the base's name and the start of its fingerprint, and the
+precision of its autoencoder if that is not float32, so that no run reads what another one encoded less exactly. The key
+of a cover is the SHA-256 of its file, so a replaced cover is encoded again and a shared one is encoded once. Until all
+are encoded, the results lie in ``building/``, from which an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ class Latents:
 
     arrays: Mapping[str, npt.NDArray[Any]]
     keys: list[str]
+
+    def __getitem__(self, pairs: slice) -> Latents:
+        return Latents(self.arrays, self.keys[pairs])
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -151,18 +154,14 @@ def _encode_pieces(building: Path, base: Base, missing: dict[str, Path]) -> Gene
         piece = building / f"{sha256_bytes(chr(10).join([base.fingerprint, *chunk]).encode())[:32]}.npy"
         if not piece.is_file():
             encoded = _encode(base, [missing[key] for key in chunk])
-            with atomic_path(piece) as temporary:
-                _save(temporary, encoded)
+            try:
+                with atomic_path(piece) as temporary:
+                    np.save(temporary, encoded, allow_pickle=False)
+            except OSError as error:
+                raise OutputError(f"cannot write {piece}: {error.strerror or error}") from error
         pieces.append(piece)
         yield Progress("encoding covers", start + len(chunk), len(keys))
     return pieces
-
-
-def _save(path: Path, array: npt.NDArray[np.float16]) -> None:
-    try:
-        np.save(path, array, allow_pickle=False)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _encode(base: Base, covers: Sequence[Path]) -> npt.NDArray[np.float16]:

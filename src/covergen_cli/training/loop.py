@@ -1,4 +1,8 @@
-"""The training of an adapter (§3.3): plan → set up → (train an epoch → validate → checkpoint) … → the best adapter.
+"""Train an adapter (§3.3): plan, set up, then for each epoch train, validate and save, until the loss stops falling.
+
+What is trained is the adapter alone; the image model is frozen. A pair of music and cover comes as an embedding and a
+latent, both computed beforehand. A step adds noise to the latents, lets the image model predict it with the adapter's
+tokens for the music, and follows the gradient of the error (:meth:`Trainer.train_step`).
 
 Batches, noise and times follow from the seed and the number of the step (:mod:`covergen_cli.training.batches`), so a
 resumed training computes what an uninterrupted one would have computed. Only the main process writes files.
@@ -27,9 +31,8 @@ from covergen_cli.events import (
     TrainStopped,
     Warned,
 )
-from covergen_cli.training.log import RunLog, have_tensorboard
 from covergen_cli.training.plan import make_plan
-from covergen_cli.training.run_folder import ADAPTER, SAMPLES, lock_run
+from covergen_cli.training.run_folder import ADAPTER, SAMPLES, RunLog, have_tensorboard, lock_run
 from covergen_cli.training.samples import draw_samples
 from covergen_cli.training.setup import TrainingSetup, make_accelerator, set_up
 from covergen_cli.training.state import check_finite
@@ -63,8 +66,8 @@ def train(
     Args:
         data: a dataset folder with embeddings and splits.
         run: the run folder.
-        config: settings.
-        shape: of the adapter; ``embedding_dim`` and ``output_dim`` are replaced by those of embeddings and base.
+        config: settings of the training.
+        shape: settings of the adapter; ``embedding_dim`` and ``output_dim`` follow from the embeddings and the base.
         resume: ``auto`` resumes from the newest checkpoint in ``run``, ``never`` starts over, a path names a
             checkpoint to resume from.
         stop: called after every step; when it returns true, the state is saved and the training ends.
@@ -88,23 +91,30 @@ def train(
             stack.enter_context(lock_run(run))
         setup = yield from set_up(plan, accelerator, device)
         trainer = stack.enter_context(closing(Trainer(setup, stop)))
-        yield from trainer.run()
-    counters = setup.state.counters
-    if trainer.finished:
-        yield TrainFinished(
-            run=run,
-            adapter=run / ADAPTER,
-            early=counters.epoch < config.epochs,
-            epochs=counters.epoch,
-            steps=counters.step,
-            best_epoch=counters.best_epoch,
-            validation_loss=counters.best_loss,
-            seconds=time.monotonic() - started,
-        )
+        counters = setup.state.counters
+        yield from trainer.start()
+        while not trainer.finished:
+            stopped = yield from trainer.train_epoch()
+            loss = None if stopped else (yield from trainer.validate())
+            if loss is None:
+                yield TrainStopped(run, setup.save_checkpoint(), counters.step)
+                return
+            yield from trainer.finish_epoch(loss)
+            yield CheckpointSaved(setup.save_checkpoint(), counters.step)
+    yield TrainFinished(
+        run=run,
+        adapter=run / ADAPTER,
+        early=counters.epoch < config.epochs,
+        epochs=counters.epoch,
+        steps=counters.step,
+        best_epoch=counters.best_epoch,
+        validation_loss=counters.best_loss,
+        seconds=time.monotonic() - started,
+    )
 
 
 class Trainer:
-    """The training loop.
+    """The parts of an epoch.
 
     Args:
         setup: models, data and state.
@@ -132,8 +142,8 @@ class Trainer:
         epoch, config = self.counters.epoch, self.config
         return epoch >= config.epochs or (epoch >= config.min_epochs and self.counters.stale >= config.patience)
 
-    def run(self) -> Generator[Event, None, None]:
-        """Train until finished or stopped."""
+    def start(self) -> Generator[Event, None, None]:
+        """Report what is going to be trained."""
         if self._log and self.counters.best_epoch:
             # A killed run may have saved a later adapter than its last checkpoint knows.
             self.setup.save_best()
@@ -149,16 +159,8 @@ class Trainer:
             step=self.counters.step,
             resumed=self.setup.resumed,
         )
-        while not self.finished:
-            stopped = yield from self._train_epoch()
-            loss = None if stopped else (yield from self.validate())
-            if loss is None:
-                yield TrainStopped(self.plan.run, self.setup.save_checkpoint(), self.counters.step)
-                return
-            yield from self._finish_epoch(loss)
-            yield CheckpointSaved(self.setup.save_checkpoint(), self.counters.step)
 
-    def _train_epoch(self) -> Generator[Event, None, bool]:
+    def train_epoch(self) -> Generator[Event, None, bool]:
         """Take the remaining steps of the current epoch; return whether the training was stopped."""
         counters, batches = self.counters, self.setup.batches
         end = (counters.epoch + 1) * batches.per_epoch
@@ -250,7 +252,7 @@ class Trainer:
         gathered = setup.accelerator.gather(torch.cat(losses).to(setup.device))[:count]
         return check_finite(float(gathered.double().mean()), self.counters.step)
 
-    def _finish_epoch(self, loss: float) -> Generator[Event, None, None]:
+    def finish_epoch(self, loss: float) -> Generator[Event, None, None]:
         """Record a validation: the log, the adapter if it is the best so far, and sample covers."""
         counters, rate, samples = self.counters, self.state.learning_rate, None
         train_loss = counters.epoch_loss / self.setup.batches.per_epoch

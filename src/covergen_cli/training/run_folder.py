@@ -13,25 +13,18 @@
 ``metrics.jsonl`` holds two kinds of records, in the order of their steps, none twice. Steps and epochs count from 1;
 losses are means of the squared error per element of the latent.
 
-``"kind": "step"``, one for every few optimiser steps:
+``"kind": "step"``, one for every few optimiser steps, with ``epoch``, ``step``, ``learning_rate`` and ``gradient_norm``
+(before clipping) of the last of them; and since the previous record ``loss``, the mean of what training minimised,
+weights included, and ``pairs_per_second`` of all processes together.
 
-- ``epoch``, ``step``: of the last of these steps;
-- ``loss``: what training minimised, weights included, mean of the steps since the previous record;
-- ``learning_rate``: of that step;
-- ``gradient_norm``: before clipping, of that step;
-- ``pairs_per_second``: of all processes together, since the previous record.
-
-``"kind": "epoch"``, one after every validation:
-
-- ``epoch``, ``step``;
-- ``train_loss``: as ``loss`` above, mean of the epoch's steps;
-- ``validation_loss``: mean over the validation split of :func:`covergen_cli.diffusion.objective.item_losses`;
-- ``best``: whether it is the lowest so far;
-- ``learning_rate``: of the epoch's last step.
+``"kind": "epoch"``, one after every validation, with ``epoch``, ``step`` and ``learning_rate`` of the epoch's last
+step; ``train_loss``, the mean ``loss`` of its steps; ``validation_loss``, the mean over the validation split of
+:func:`covergen_cli.diffusion.objective.item_losses`; and ``best``, whether that is the lowest so far.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
@@ -39,11 +32,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from covergen_cli.errors import OutputError
-from covergen_cli.files import write_text
+from covergen_cli.files import atomic_path, write_text
 from covergen_cli.training.checkpoints import CHECKPOINTS, drop_later
 
 ADAPTER = "adapter"
@@ -128,3 +123,80 @@ def append_record(run: Path, record: dict[str, Any]) -> None:
             file.write(json.dumps(record, allow_nan=False) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write {run / METRICS}: {error.strerror or error}") from error
+
+
+def have_tensorboard() -> bool:
+    """Return whether TensorBoard is installed."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
+class RunLog:
+    """Writes the log of a run; TensorBoard's part only where it is installed.
+
+    Args:
+        run: the run folder.
+        step: TensorBoard hides what an earlier run wrote of later steps.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        self._run = run
+        self._writer: Any = None
+        if have_tensorboard():
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(run / TENSORBOARD), purge_step=step + 1)
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Write one record; those of epochs also redraw the curves.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        append_record(self._run, record)
+        if record["kind"] == "epoch":
+            draw_curves(self._run)
+        if self._writer is not None:
+            for name, value in record.items():
+                if name not in {"kind", "step", "epoch", "best"}:
+                    self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+
+    def image(self, path: Path, step: int) -> None:
+        """Show an image file in TensorBoard."""
+        if self._writer is not None:
+            with Image.open(path) as opened:
+                self._writer.add_image("samples", np.asarray(opened.convert("RGB")), step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what TensorBoard has buffered."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def draw_curves(run: Path) -> None:
+    """Draw ``curves.png`` from the log: training and validation loss of all epochs, with the best marked.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    # Here, because other commands read run folders and need no plots.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = read_records(run, "epoch")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    numbers = [record["epoch"] for record in epochs]
+    axes.plot(numbers, [record["train_loss"] for record in epochs], ".-", color="#888888", label="training")
+    best = [record for record in epochs if record["best"]][-1]
+    label = f"validation, lowest in epoch {best['epoch']}: {best['validation_loss']:.4f}"
+    axes.plot(numbers, [record["validation_loss"] for record in epochs], ".-", color="#c2410c", label=label)
+    axes.plot(best["epoch"], best["validation_loss"], "o", color="#c2410c", markersize=9, fillstyle="none")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("mean squared error")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.15)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    with atomic_path(run / CURVES) as temporary:
+        figure.savefig(temporary, dpi=120)

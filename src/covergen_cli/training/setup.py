@@ -7,10 +7,13 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 
 from covergen_cli.diffusion.objective import times_at
 from covergen_cli.errors import ModelError
@@ -52,7 +55,7 @@ class TrainingSetup:
 
     Args:
         plan: pairs, settings and folders.
-        accelerator: an ``accelerate.Accelerator``.
+        accelerator: the processes that train together.
         device: where this process computes.
         base: frozen, in the precision of the training.
         state: what is trained.
@@ -64,7 +67,7 @@ class TrainingSetup:
     """
 
     plan: Plan
-    accelerator: Any
+    accelerator: Accelerator
     device: torch.device
     base: Base
     state: TrainingState
@@ -104,11 +107,8 @@ class TrainingSetup:
         save_adapter(plan.run / ADAPTER, self.state.best_adapter(), plan.encoder, self.base.metadata(), training)
 
 
-def make_accelerator(config: TrainConfig) -> tuple[Any, torch.device]:
+def make_accelerator(config: TrainConfig) -> tuple[Accelerator, torch.device]:
     """Return accelerate's view of the processes, and the device of this one."""
-    from accelerate import Accelerator
-    from accelerate.utils import InitProcessGroupKwargs
-
     device = choose_device(config.device)
     # The other processes wait while the first one encodes the covers, which takes hours on a CPU.
     timeout = InitProcessGroupKwargs(timeout=timedelta(days=2))
@@ -116,7 +116,7 @@ def make_accelerator(config: TrainConfig) -> tuple[Any, torch.device]:
     return accelerator, device if accelerator.num_processes == 1 else accelerator.device
 
 
-def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Event, None, TrainingSetup]:
+def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Generator[Event, None, TrainingSetup]:
     """Load the base, prepare latents and embeddings, and restore the state of an earlier run.
 
     Covers are encoded in full precision, whatever the training computes in, so that all runs can share the cache; until
@@ -128,29 +128,31 @@ def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Even
         InputError: a cover or an embedding cannot be read.
         OutputError: the disk is full or cannot be written to.
     """
-    config = plan.config
+    config, pairs, count = plan.config, [*plan.train, *plan.validation], len(plan.train)
     yield ModelLoading(config.base)
     started = time.monotonic()
     dtype = choose_training_dtype(config.precision, device)
     base = load_base(config.base)
     base = replace(base, vae=base.vae.to(device), null=base.null.to(device))  # the U-Net follows in its own precision
     yield ModelLoaded(config.base, time.monotonic() - started)
-    pairs, count = [*plan.train, *plan.validation], len(plan.train)
     with accelerator.main_process_first():
         latents = yield from prepare_latents(plan.data, base, pairs)
         embeddings = yield from prepare_embeddings(pairs)
-    base = _optimize(base, device, dtype)
+    base = base.in_precision(dtype)
+    base.unet.to(device, memory_format=torch.channels_last)
+    if device.type == "cpu":  # the backward pass of fused attention is several times slower there
+        use_plain_attention(base.unet)
     state = TrainingState(plan.shape, config, device)
-    size = sum(tensor.nbytes for tensor in state.tensors().values())
+    size = _CHECKPOINTS_AT_ONCE * _GROWTH * sum(tensor.nbytes for tensor in state.tensors().values())
     existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
-    needed = max(0, _CHECKPOINTS_AT_ONCE * _GROWTH * size - existing)
-    require_space(plan.run, needed, f"checkpoints in {plan.run}")
+    require_space(plan.run, max(0, size - existing), f"checkpoints in {plan.run}")
     resumed = yield from _restore(plan, state)
     if accelerator.is_main_process:
         counters = state.counters
         begin_run(plan.run, plan.record, fresh=plan.fresh, step=counters.step, epoch=counters.epoch)
     if config.compile:
         base.unet.compile()
+    weighted = config.timesteps == "weighted"
     return TrainingSetup(
         plan=plan,
         accelerator=accelerator,
@@ -158,36 +160,21 @@ def set_up(plan: Plan, accelerator: Any, device: torch.device) -> Generator[Even
         base=base,
         state=state,
         learner=accelerator.prepare_model(state.adapter, device_placement=False),
-        batches=_batches(plan, base, accelerator, embeddings, latents),
-        embeddings=Embeddings(embeddings.arrays, embeddings.keys[count:]),
-        latents=Latents(latents.arrays, latents.keys[count:]),
+        batches=Batches(
+            embeddings[:count],
+            latents[:count],
+            torch.tensor([pair.weight for pair in plan.train]),
+            config.batch_size,
+            config.seed,
+            partial(times_at, base.scheduler_config, weighted=weighted),
+            stratified=weighted,
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+        ),
+        embeddings=embeddings[count:],
+        latents=latents[count:],
         resumed=resumed,
     )
-
-
-def _batches(plan: Plan, base: Base, accelerator: Any, embeddings: Embeddings, latents: Latents) -> Batches:
-    """Return the batches of the training pairs, whose embeddings and latents come first."""
-    count, weighted = len(plan.train), plan.config.timesteps == "weighted"
-    return Batches(
-        Embeddings(embeddings.arrays, embeddings.keys[:count]),
-        Latents(latents.arrays, latents.keys[:count]),
-        torch.tensor([pair.weight for pair in plan.train]),
-        plan.config.batch_size,
-        plan.config.seed,
-        lambda uniform: times_at(base.scheduler_config, uniform, weighted=weighted),
-        stratified=weighted,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
-
-
-def _optimize(base: Base, device: torch.device, dtype: torch.dtype) -> Base:
-    """Return the base on the device, in the memory format in which training is fastest."""
-    base = base.in_precision(dtype)
-    base.unet.to(device, memory_format=torch.channels_last)
-    if device.type == "cpu":  # the backward pass of fused attention is several times slower there
-        use_plain_attention(base.unet)
-    return base
 
 
 def _restore(plan: Plan, state: TrainingState) -> Generator[Event, None, Path | None]:
