@@ -109,7 +109,7 @@ def test_bands_hold_the_draws_of_their_times():
 @pytest.mark.parametrize(
     ("gap", "heard", "words"),
     [
-        (Difference(0.00213, 0.0019, 0.00236, 0.0001, 200), True, "the audio is used (gap 0.0021 ± 0.0002, p = 0.0001"),
+        (Difference(0.00213, 0.0019, 0.00236, 0.0001, 200), True, "the audio is used (gap 0.0021 ± 0.0002, p ≤ 0.0001"),
         (Difference(0.001, -0.001, 0.003, 0.3, 200), False, "no evidence that the audio is used (gap 0.001 ± 0.002"),
         (Difference(-0.02, -0.03, -0.01, 0.001, 200), False, "the audio misleads"),
         (Difference(0.5, 0.4, 0.6, 0.03, 6), False, "too few test pairs"),

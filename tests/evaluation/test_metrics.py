@@ -5,6 +5,7 @@ import pytest
 
 from covergen_cli.evaluation.metrics import (
     bootstrap,
+    format_p,
     mean_estimate,
     paired_difference,
     rank_matrix,
@@ -103,3 +104,11 @@ def test_ranks_by_hand():
     assert found.recall[1].value == pytest.approx(0.5 / 3)
     assert found.mean_rank.value == pytest.approx((1.5 + 2 + 3) / 3)
     assert found.reciprocal_rank.value == pytest.approx((0.75 + 1 / 2 + 1 / 3) / 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.012345, "= 0.012"), (1e-4, "≤ 0.0001"), (1 / 10_001, "≤ 0.0001"), (2e-4, "= 0.0002"), (None, "= –")],
+)
+def test_the_smallest_p_value_is_an_upper_bound(value, text):
+    assert format_p(value) == text

@@ -11,7 +11,7 @@ import numpy as np
 
 from covergen_cli.dataset.layout import ID_PATTERN
 from covergen_cli.errors import InputError
-from covergen_cli.evaluation.metrics import LEVEL
+from covergen_cli.evaluation.metrics import LEVEL, format_p
 from covergen_cli.evaluation.page import render
 from covergen_cli.evaluation.raters import Level, control_p, crossed_bootstrap, krippendorff_alpha
 from covergen_cli.evaluation.survey import KEY
@@ -233,7 +233,7 @@ def _summary(figures: Mapping[str, Any]) -> str:
     size = f"{difference['value']:+.2f}, {difference['low']:+.2f} to {difference['high']:+.2f}".replace("-", "−")
     return (
         f"{share}, of controls {_percent(other['value'])}; {preference} "
-        f"(difference {size}, p = {figures['p_value']:.2g})"
+        f"(difference {size}, p {format_p(figures['p_value'])})"
     )
 
 

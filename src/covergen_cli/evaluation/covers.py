@@ -1,6 +1,6 @@
 """Draws the covers of test songs as ``covergen generate`` does, and measures them and the true covers.
 
-Properties that people are known to match (see :mod:`covergen_cli.measures.qualities`) are correlated with the songs,
+Properties that should go together (see :mod:`covergen_cli.measures.qualities`) are correlated with the songs,
 with two controls: the true covers of the same songs, and the drawn covers assigned to other songs.
 """
 

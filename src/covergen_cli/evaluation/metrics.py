@@ -22,6 +22,7 @@ Rounding depends on the position in a batch; without this, an adapter that ignor
 """
 
 _CHUNK = 500
+_DRAWS = 10_000
 Array = npt.NDArray[np.float64]
 
 
@@ -125,7 +126,14 @@ def bootstrap(values: Array, *, seed: int, resamples: int = 2000) -> Estimate:
     return Estimate(float(np.mean(values)), float(low), float(high), len(values))
 
 
-def paired_difference(differences: Array, *, seed: int, flips: int = 10_000) -> Difference:
+def format_p(p_value: float | None) -> str:
+    """Return ``= 0.012``, or ``≤ 0.0001`` for the smallest value that 10,000 random draws can show."""
+    if p_value is None:
+        return "= –"
+    return f"≤ {1 / _DRAWS:g}" if p_value <= 1 / _DRAWS else f"= {p_value:.2g}"
+
+
+def paired_difference(differences: Array, *, seed: int, flips: int = _DRAWS) -> Difference:
     """Test whether the mean of paired differences ``(N,)`` is zero, by flipping their signs at random.
 
     If the two conditions do not differ, each difference is as likely as its negative. The p-value is the share of sign
@@ -174,7 +182,7 @@ def rank_matrix(losses: Array) -> tuple[Array, Array]:
     return better, equal
 
 
-def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, shuffles: int = 10_000) -> Retrieval:
+def retrieval(losses: Array, *, seed: int, rows: Sequence[int] | None = None, shuffles: int = _DRAWS) -> Retrieval:
     """Measure how often the song of a cover has the lowest losses of all songs.
 
     Ties have their expected value, so an adapter that gives every song the same tokens scores exactly at chance.

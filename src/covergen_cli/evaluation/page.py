@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from covergen_cli.evaluation.metrics import format_p
+
 
 def render(template: str, **values: Any) -> str:
     """Return a page.
@@ -42,4 +44,4 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {"number": format_number, "data_uri": data_uri}
+_ENVIRONMENT.filters |= {"number": format_number, "data_uri": data_uri, "p": format_p}
