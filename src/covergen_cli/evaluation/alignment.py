@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from covergen_cli.diffusion.objective import derangement, fixed_draws, item_losses
-from covergen_cli.evaluation.metrics import Difference, mean_estimate, paired_difference
+from covergen_cli.evaluation.metrics import Difference, format_p, mean_estimate, paired_difference
 from covergen_cli.events import Progress
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def verdict(gap: Difference) -> tuple[bool, str]:
     Args:
         gap: loss with shuffled audio minus loss with true audio.
     """
-    size = f"{_with_error(gap.mean, gap.half_width)}, p = {gap.p_value:.2g}, {gap.count} pairs"
+    size = f"{_with_error(gap.mean, gap.half_width)}, p {format_p(gap.p_value)}, {gap.count} pairs"
     if gap.count < _MIN_PAIRS:
         return False, f"too few test pairs to tell whether the audio is used (gap {size})"
     if gap.clear:
