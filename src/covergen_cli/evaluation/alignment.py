@@ -53,8 +53,9 @@ def measure_conditions(
     draws: int,
     seed: int,
     batch_size: int,
+    names: Sequence[str] = CONDITIONS,
 ) -> Generator[Progress, None, dict[str, Array]]:
-    """Measure the loss of test pairs under every condition.
+    """Measure the loss of test pairs under every condition, or under some.
 
     Args:
         base: the frozen image model.
@@ -65,6 +66,7 @@ def measure_conditions(
         draws: random noises and timesteps per pair, a multiple of :data:`BANDS`.
         seed: seed of noise, timesteps and shuffle.
         batch_size: draws that the U-Net processes at once.
+        names: the conditions to measure.
 
     Returns:
         condition → float64 ``(N, draws)``, timesteps ascending in each row.
@@ -77,13 +79,13 @@ def measure_conditions(
         "mean": mean_tokens.expand(count, -1, -1),
     }
     at_once = max(1, batch_size // draws)
-    found: dict[str, list[Tensor]] = {name: [] for name in CONDITIONS}
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, count, at_once):
         chunk = slice(start, start + at_once)
         drawn, some = fixed_draws(ids[chunk], latents.shape[1:], draws, seed), latents[chunk]
-        for name, conditioning in conditions.items():
-            losses = item_losses(base.unet, base.scheduler_config, some, conditioning[chunk], drawn, batch_size)
-            found[name].append(losses)
+        for name in names:
+            tokens = conditions[name][chunk]
+            found[name].append(item_losses(base.unet, base.scheduler_config, some, tokens, drawn, batch_size))
         yield Progress("measuring losses", min(start + at_once, count), count)
     return {name: torch.cat(losses).double().numpy() for name, losses in found.items()}
 

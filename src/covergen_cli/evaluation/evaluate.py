@@ -19,6 +19,7 @@ from covergen_cli.evaluation.report import write_report
 from covergen_cli.evaluation.results import Results
 from covergen_cli.evaluation.test_data import audio_tokens, check_compatible
 from covergen_cli.evaluation.time_budget import choose_batch_size, make_plan, time_models
+from covergen_cli.evaluation.words import measure_words
 from covergen_cli.events import EvalFinished
 from covergen_cli.files import SCHEMA, require_writable, write_json
 from covergen_cli.training.latent_cache import prepare_latents
@@ -122,6 +123,7 @@ class _Evaluation:
         matrix = yield from loss_matrix(
             base, ids[:count], latents[:count], tokens[:count], draws=plan.song_draws, **options
         )
+        words = yield from measure_words(base, longest, self.test_data.audio, latents, plan, **options)
         drawn = yield from draw_covers(run, shown, out / "covers" / run.name)
         measured = yield from measure_covers(drawn)
         near = control = None
@@ -130,7 +132,7 @@ class _Evaluation:
             true_latents = (yield from prepare_latents(self.test_data.folder, base, shown)).mean(range(len(shown)))
             near = find_nearest(measured.hashes, encode_covers(base, drawn), self.train_hashes, train_latents)
             control = find_nearest(self.true.hashes, true_latents, self.train_hashes, train_latents)
-        return Results(run, losses, matrix, pairs, songs, shown, drawn, measured, near, control, self.train)
+        return Results(run, losses, matrix, pairs, songs, shown, drawn, measured, near, control, self.train, words)
 
     def summarise(self, results: Results, groups: Mapping[str, str]) -> dict[str, Any]:
         """Return the entry of ``metrics["runs"]``: figures over all pairs, and over each group."""
@@ -156,6 +158,9 @@ class _Evaluation:
             "count": {"pairs": len(pairs), "songs": len(songs), "covers": len(shown)},
             **audio_use({name: values[pairs] for name, values in results.losses.items()}, seed=seed),
             "retrieval": retrieval(results.matrix, seed=seed, rows=songs) if songs else None,
+            "words": results.words.figures(results.losses["true"], pairs, songs, seed=seed)
+            if results.words and pairs
+            else None,
             "correspondence": correspondence(self.descriptors, shown_pairs, drawn, true, seed=seed),
             "diversity": diversity(drawn, true) if len(shown) > 1 else None,
             "memory": None

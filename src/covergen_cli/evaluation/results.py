@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from covergen_cli.evaluation.covers import Measurements
     from covergen_cli.evaluation.near_copies import NearestCovers
     from covergen_cli.evaluation.test_data import LoadedRun
+    from covergen_cli.evaluation.words import WordsBaseline
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Results:
         near: the nearest training cover of each drawn cover; ``None`` without training pairs.
         control: the nearest training cover of each true cover; ``None`` without training pairs.
         train: the training pairs that were compared.
+        words: the baseline of words; ``None`` for a base without text encoder.
     """
 
     run: LoadedRun
@@ -45,3 +47,4 @@ class Results:
     near: NearestCovers | None
     control: NearestCovers | None
     train: list[Pair]
+    words: WordsBaseline | None = None

@@ -56,7 +56,8 @@ def time_models(runs: Sequence[LoadedRun], batch_size: int) -> ModelSpeed:
         tokens = torch.zeros(batch_size, *base.null_tokens.shape[1:], device=base.device, dtype=base.dtype)
         both = min(2, batch_size)  # guidance predicts with and without audio
         with torch.inference_mode():
-            draw += _timed(partial(base.unet, latents, 500.0, tokens))
+            one = _timed(partial(base.unet, latents, 500.0, tokens))
+            draw += one if base.text is None else 2 * one  # losses by words are measured as well
             step = _timed(partial(base.unet, latents[:both], 500.0, tokens[:both]))
             cover += drawing.steps * step + _timed(partial(base.decode, latents[:1]))
     return ModelSpeed(draw / batch_size, cover)
