@@ -21,9 +21,10 @@ from covergen_cli.covers.reproduce import check_models, read_settings
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.sampler import denoise
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, FileSaved
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, FileSaved, ModelDownloading
 from covergen_cli.models.base import load_base
 from covergen_cli.provenance import read_provenance
+from covergen_cli.weights import hub
 from dataset_files import write_song
 from tiny import (
     tiny_adapter,
@@ -246,6 +247,31 @@ def test_the_explanation_shows_no_attention_without_an_adapter(song, config):
         assert min(image.size) > 600
     trained = run(song, "b.png", config, explain=True, words_scale=0.0)
     assert trained[1].output.read_bytes() != explained.output.read_bytes()
+
+
+def test_the_licence_comes_before_the_download(models, song, config, monkeypatch):
+    order = []
+
+    def download(model, kind):
+        order.append((model.name, kind))
+        return models.turbo
+
+    monkeypatch.setattr(hub, "download_model", download)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    config = dataclasses.replace(config, base="sd-turbo")
+    events = batch.generate(batch.plan([song], Path("a.png"), config), config)
+    first = next(event for event in events if isinstance(event, ModelDownloading))
+    assert order == []
+    assert (first.name, "stabilityai/sd-turbo" in first.source) == ("sd-turbo", True)
+    assert "not free for every use" in first.licence
+    assert any(isinstance(event, CoverFinished) for event in events)
+    assert order[0] == ("sd-turbo", "base")
+
+
+def test_without_a_network_the_model_is_named(song, config):
+    with pytest.raises(ModelError, match="sd15 is not on this machine, and the network is off") as caught:
+        run(song, "a.png", config, base="sd15")
+    assert "covergen models pull sd15" in caught.value.hint
 
 
 def test_the_painter_takes_no_adapter(song, config):

@@ -2,16 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from covergen_cli.errors import ModelError
-from covergen_cli.models.base import check_adapter_fits, load_base
+from covergen_cli.models.base import check_adapter_fits, load_base, with_fast_decoder
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.fingerprint import base_fingerprint, refiner_fingerprint
-from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base, tiny_vae
+from covergen_cli.weights import hub
+from tiny import tiny_adapter, tiny_base, tiny_refiner, tiny_sd_base, tiny_vae, tiny_xl_base
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +69,8 @@ def test_without_a_shift(folder):
 
 
 def test_a_tiny_autoencoder_will_do(folder):
-    from diffusers import AutoencoderTiny
-
     shutil.rmtree(folder / "vae")
-    blocks = {
-        "encoder_block_out_channels": (8, 8),
-        "decoder_block_out_channels": (8, 8),
-        "num_encoder_blocks": (1, 1),
-        "num_decoder_blocks": (1, 1),
-    }
-    AutoencoderTiny(**blocks, scaling_factor=0.5, shift_factor=0.25).save_pretrained(folder / "vae")
+    write_tiny_autoencoder(folder / "vae", scaling_factor=0.5, shift_factor=0.25)
     base = load_base(str(folder))
     images = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
@@ -85,6 +79,52 @@ def test_a_tiny_autoencoder_will_do(folder):
         assert latents.shape == (1, *base.latent_shape)
         assert torch.allclose(latents, (base.vae.encode(images).latents - 0.25) * 0.5, atol=1e-6)
         assert base.decode(latents).shape == (1, 3, 16, 16)
+
+
+def write_tiny_autoencoder(folder, **settings):
+    from diffusers import AutoencoderTiny
+
+    blocks = {f"{side}_block_out_channels": (8, 8) for side in ("encoder", "decoder")}
+    counts = {f"num_{side}_blocks": (1, 1) for side in ("encoder", "decoder")}
+    AutoencoderTiny(**blocks, **counts, **settings).save_pretrained(folder)
+    return folder
+
+
+def test_the_fast_decoder_takes_the_latents_of_stable_diffusion(tmp_path, monkeypatch):
+    from diffusers import AutoencoderTiny
+
+    sd = tiny_sd_base(tmp_path / "sd")
+    taesd = write_tiny_autoencoder(tmp_path / "taesd")
+    monkeypatch.setattr(hub, "resolve", lambda name, *_: taesd if name == "taesd" else sd)
+    with pytest.raises(ModelError, match="has others"):
+        with_fast_decoder(load_base("sd"))
+    tiny_vae(scaling_factor=0.18215, shift_factor=None).save_pretrained(sd / "vae")
+    base = load_base("sd")
+    fast = with_fast_decoder(base)
+    assert (fast.latent_shape, fast.native_size) == (base.latent_shape, base.native_size)
+    latents = torch.randn(1, *base.latent_shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        theirs = AutoencoderTiny.from_pretrained(taesd).decode(latents).sample.clamp(-1, 1)
+        assert torch.allclose(fast.decode(latents), theirs, atol=1e-5)
+        assert not torch.allclose(base.decode(latents), theirs, atol=1e-2)
+
+
+def test_the_fast_decoder_does_not_know_xl(tmp_path):
+    with pytest.raises(ModelError, match="has others") as caught:
+        with_fast_decoder(load_base(str(tiny_xl_base(tmp_path / "xl"))))
+    assert "--fast-decode" in caught.value.hint
+
+
+def test_the_same_commit_fits_in_any_precision(folder, tmp_path):
+    base = load_base(str(folder))
+    loaded = load_adapter(tiny_adapter(tmp_path / "foreign", tiny_base(tmp_path / "other", seed=1)))
+    commit = "a" * 40
+    published = replace(base, revision=commit)
+    check_adapter_fits(replace(loaded, base={**loaded.base, "revision": commit}), published)
+    with pytest.raises(ModelError, match="other weights"):
+        check_adapter_fits(replace(loaded, base={**loaded.base, "revision": "b" * 40}), published)
+    with pytest.raises(ModelError, match="other weights"):
+        check_adapter_fits(loaded, replace(base, revision=None))
 
 
 def test_half_precision(folder):
