@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -204,7 +205,7 @@ def test_an_error_or_a_full_disk_leaves_the_old_table(tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pandas.DataFrame.to_csv", full)
+    monkeypatch.setattr("csv.writer", lambda *_args, **_options: SimpleNamespace(writerow=full))
     with pytest.raises(OutputError, match="No space left"), open_table(tmp_path / "t.csv", ["a"]):
         pass
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["t.csv"]
@@ -220,3 +221,14 @@ def test_what_is_written_reads_back_whatever_the_text(tmp_path, monkeypatch):
         for row in rows:
             write(row)
     assert [list(row.values()) for row in read_rows(tmp_path / "t.csv")] == rows
+
+
+def test_a_header_with_quotes_and_carriage_returns(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'preview|img|"a""b\rc"|x"y\rz\n1|2|3|4\n')
+    assert list(read_rows(tmp_path / "t.csv")) == [{"preview": "1", "img": "2", 'a"b c': "3", 'x"y z': "4"}]
+
+
+def test_a_quoted_value_longer_than_the_limit_of_the_csv_module(tmp_path):
+    value = "line\n" * 50_000
+    (tmp_path / "t.csv").write_text(f'a,b\n1,"{value}"\n2,3\n')
+    assert [row["a"] for row in read_rows(tmp_path / "t.csv")] == ["1", "2"]

@@ -14,6 +14,7 @@ from typing import BinaryIO
 LONGEST_RECORD = 1 << 24
 """Characters of the longest line, and of the longest value that spans lines."""
 
+csv.field_size_limit(LONGEST_RECORD)
 WINDOWS_1252 = "covergen-windows-1252"
 """Error handler of codecs that decodes bytes that are not UTF-8 as Windows-1252, and what that lacks as Latin-1."""
 
@@ -118,7 +119,7 @@ def _are_rows(lines: list[str], delimiter: str, width: int | None) -> bool:
 
 
 def _split(record: str, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(record), delimiter=delimiter), [])
+    return next(csv.reader(io.StringIO(record.replace("\r", " "), newline=""), delimiter=delimiter), [])
 
 
 def _literal(number: int, line: str, delimiter: str, width: int | None) -> str:

@@ -6,6 +6,7 @@ in blocks of rows, so that memory does not grow with the table. A value that is 
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from covergen_cli.dataset.csv_records import read_header, read_lines, records
-from covergen_cli.errors import ConfigError, InputError, OutputError
+from covergen_cli.errors import ConfigError, InputError, OutputError, reason_of
 from covergen_cli.files import atomic_path
 
 _BLOCK_ROWS = 2000
@@ -63,8 +64,8 @@ def read_blocks(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
             yield from readers[kind](cast("BinaryIO", gzip.GzipFile(fileobj=file)) if zipped else file)
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint="It has to be a complete table.") from error
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {reason_of(error)}", hint="It has to be a complete table.") from error
 
 
 def read_rows(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> Iterator[dict[str, str]]:
@@ -123,29 +124,16 @@ def open_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator
     Raises:
         OutputError: the table cannot be written.
     """
-    import pandas as pd  # noqa: PLC0415 — slow to import, and worker processes write no tables
-
-    path = Path(path)
-    rows: list[list[object]] = []
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-
-        def flush(*, header: bool) -> None:
-            frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
-            try:
-                frame.to_csv(file, index=False, header=header, lineterminator="\n")
-                file.flush()
-            except OSError as error:
-                raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-            rows.clear()
-
-        def write(row: Sequence[object]) -> None:
-            rows.append([clean(value) if isinstance(value, str) else value for value in row])
-            if len(rows) >= _BLOCK_ROWS:
-                flush(header=False)
-
-        flush(header=True)
-        yield write
-        flush(header=False)
+    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        try:
+            yield lambda row: writer.writerow([clean(each) if isinstance(each, str) else each for each in row])
+            file.flush()
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise OutputError(f"cannot write {path}: {reason_of(error)}") from error
 
 
 def clean(text: str) -> str:

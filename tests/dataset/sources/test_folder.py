@@ -201,6 +201,16 @@ def test_names_that_tables_cannot_hold_are_copied_and_stay_apart(song, tmp_path)
     assert again.counts["ok"] == len(names)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_the_reason_of_a_name_that_is_not_utf_8(tmp_path):
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / os.fsdecode(b"bad\xff.mp3")).write_bytes(b"junk")
+    *_, finished = fetch_dataset(FolderSource(tmp_path / "music"), tmp_path / "DATA", FetchConfig(workers=1))
+    (row,) = read_table(finished.status)
+    assert row["status"] == "failed"
+    assert r"bad\udcff.mp3 is not audio" in row["reason"]
+
+
 def test_a_song_that_was_removed_meanwhile(song, tmp_path):
     file = put(song, tmp_path / "music" / "x.mp3")
     source = FolderSource(tmp_path / "music")

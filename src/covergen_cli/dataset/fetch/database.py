@@ -209,6 +209,10 @@ class Database:
     def put(self, item: Item, outcome: Outcome) -> None:
         """Save the outcome of a pair."""
         values = [item.id, item.audio, item.image, *(getattr(outcome, name) for name in _COLUMNS)]
+        # Reasons can quote names that are not UTF-8, which Python decodes with surrogates.
+        values = [
+            each.encode("utf-8", "backslashreplace").decode() if isinstance(each, str) else each for each in values
+        ]
         with self._guarded():
             marks = ", ".join("?" * len(values))
             names = ", ".join(["id", "audio", "image", *_COLUMNS])
