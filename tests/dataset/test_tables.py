@@ -229,6 +229,5 @@ def test_a_header_with_quotes_and_carriage_returns(tmp_path):
 
 
 def test_a_quoted_value_longer_than_the_limit_of_the_csv_module(tmp_path):
-    value = "line\n" * 50_000
-    (tmp_path / "t.csv").write_text(f'a,b\n1,"{value}"\n2,3\n')
+    (tmp_path / "t.csv").write_text('a,b\n1,"x\n' + "p,q\n" * 50_000 + 'y,z"\n2,3\n')
     assert [row["a"] for row in read_rows(tmp_path / "t.csv")] == ["1", "2"]
