@@ -90,9 +90,9 @@ def child(order, rank):
 def make_curves_cheap():
     """Write an empty file in place of the curves, whose drawing takes longer than everything else in an epoch."""
     from covergen_cli.files import write_bytes
-    from covergen_cli.training import log
+    from covergen_cli.training import run_folder
 
-    log.draw_curves = lambda run: write_bytes(run / log.CURVES, b"")
+    run_folder.draw_curves = lambda run: write_bytes(run / run_folder.CURVES, b"")
 
 
 def main():

@@ -2,8 +2,12 @@
 
 import csv
 import json
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
+
+from covergen_cli.covers import describe
 
 
 @pytest.fixture
@@ -52,3 +56,21 @@ def test_mistakes_have_their_codes_and_say_what_to_do(covergen, data):
         ended = covergen("split", *arguments)
         assert (ended.code, ended.out) == (code, "")
         assert words in ended.err
+
+
+def test_tag_fills_the_column_that_balances(covergen, data, monkeypatch):
+    lines = ["id,audio_path,image_path"]
+    for index in range(40):
+        (data / f"s{index}.mp3").write_bytes(b"music")
+        lines.append(f"s{index},s{index}.mp3,images/s{index}.jpg")
+    (data / "manifest.csv").write_text("\n".join(lines) + "\n")
+    heard = lambda path: SimpleNamespace(genre="jazz" if int(path.stem[1:]) % 4 == 0 else "metal")  # noqa: E731
+    monkeypatch.setattr(describe, "describe_song", heard)
+    ended = covergen("split", data, "--tag", "--balance", "genre", "--group", "none")
+    assert ended.code == 0, ended.err
+    genres = {row["id"]: row["genre"] for row in csv.DictReader((data / "manifest.csv").read_text().splitlines())}
+    assert [genres["s0"], genres["s1"], genres["s4"]] == ["jazz", "metal", "jazz"]
+    total = Counter()
+    for row in csv.DictReader((data / "splits" / "train.csv").read_text().splitlines()):
+        total[genres[row["id"]]] += float(row["weight"])
+    assert total["jazz"] == pytest.approx(total["metal"], rel=1e-4)

@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED
-from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
-from covergen_cli.config import EvalConfig
+from covergen_cli.cli.options import Command, SettingType, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.config import Between, EvalConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
 
@@ -46,7 +46,10 @@ GROUPS = {
     "--against", metavar="RUN", help="Second run to evaluate on the same pairs and noise, in the same report."
 )
 @click.option(
-    "--survey", type=click.IntRange(1, 1000), metavar="N", help="Create a survey with N songs instead of a report."
+    "--survey",
+    type=SettingType(Annotated[int, Between(1, 1000)]),
+    metavar="N",
+    help="Create a survey with N songs (1 to 1000) instead of a report.",
 )
 @click.option(
     "--survey-answers",

@@ -11,6 +11,7 @@ import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.cli.tagging import tag_genres, tag_option
 from covergen_cli.config import FetchConfig
 from covergen_cli.config.resolve import resolve
 
@@ -22,7 +23,7 @@ SCHEMA = 1
 """Version of the object that ``--json`` writes."""
 
 GROUPS = {
-    "Common": ("output", "limit", "sample", "seed", "retry", "report", "errors", "as_json"),
+    "Common": ("output", "limit", "sample", "seed", "retry", "tag", "report", "errors", "as_json"),
     "Table": ("audio_column", "image_column", "id_column"),
     "Download": (
         *("concurrency", "per_host", "timeout_seconds", "file_seconds", "tries", "backoff_seconds", "wait_seconds"),
@@ -52,12 +53,21 @@ _HOSTS_SHOWN = 5
     metavar="FILE",
     help="Also write the failed rows to a separate table (CSV).",
 )
+@tag_option
 @click.option("--report", is_flag=True, help="Also write an overview of the dataset, DATA/report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def fetch(
-    context: click.Context, /, source: str, output: Path, errors: Path | None, report: bool, as_json: bool, **_: Any
+    context: click.Context,
+    /,
+    source: str,
+    output: Path,
+    errors: Path | None,
+    tag: bool,
+    report: bool,
+    as_json: bool,
+    **_: Any,
 ) -> int:
     """Fill a dataset folder with pairs of music and cover.
 
@@ -78,6 +88,8 @@ def fetch(
     if not isinstance(finished, FetchFinished):
         return FAILED
     _summarize(finished, errors, terminal)
+    if tag:
+        terminal.run(tag_genres(output), Tally(noun="song", log_progress=True))
     page = _write_report(output, terminal) if report else None
     counts = finished.counts
     if as_json:

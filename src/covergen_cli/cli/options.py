@@ -24,6 +24,7 @@ else:
     _ParamType = click.ParamType
 Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
+_WITH_PRESETS = ("generate", "train")  # the commands that have --preset
 GLOBAL_NAMES = ("quiet", "verbose", "debug", "no_color", "offline")
 
 
@@ -190,7 +191,7 @@ class SettingOption(click.Option):
         """Return the default and its values in presets, e.g. ``30; 16 with the preset starter``."""
         default = getattr(self.kind, self.field)
         parts = [] if default is None or isinstance(default, bool) else [f"{default}"]
-        for name in preset_names():
+        for name in preset_names() if stage_of(self.kind) in _WITH_PRESETS else ():
             settings = load_preset(name).get(stage_of(self.kind), {})
             if self.field in settings:
                 value = settings[self.field]

@@ -10,6 +10,7 @@ import click
 
 from covergen_cli.cli.errors import DONE, FAILED
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.cli.tagging import tag_genres, tag_option
 from covergen_cli.config import SplitConfig
 from covergen_cli.config.resolve import resolve
 
@@ -26,10 +27,11 @@ _PARTS = ("train", "val", "test")
 @click.command(cls=Command)
 @click.argument("folder", metavar="DATA", type=click.Path(path_type=Path))
 @setting_options(SplitConfig)
+@tag_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
-def split(context: click.Context, /, folder: Path, as_json: bool, **_settings: Any) -> int:
+def split(context: click.Context, /, folder: Path, tag: bool, as_json: bool, **_settings: Any) -> int:
     """Split a dataset into train, val and test.
 
     DATA is a dataset folder with pairs.csv, written by covergen embed. Every pair is assigned to one of
@@ -43,6 +45,8 @@ def split(context: click.Context, /, folder: Path, as_json: bool, **_settings: A
     from covergen_cli.events import SplitFinished
 
     config, terminal = resolve(SplitConfig, overrides=given_settings(context, SplitConfig)), terminal_of(context)
+    if tag:
+        terminal.run(tag_genres(folder), Tally(noun="song", log_progress=True))
     finished = terminal.run(split_dataset(folder, config), Tally(noun="pair"))
     if not isinstance(finished, SplitFinished):
         return FAILED

@@ -40,7 +40,8 @@ GROUPS = {
     "--preset",
     default=BUILT_IN,
     show_default=True,
-    help=f"Preset to start from: {', '.join(preset_names())}, or a YAML file with sections train and adapter.",
+    help=f"Preset to start from: {', '.join(preset_names('train', 'adapter'))}, or a YAML file with sections train and "
+    "adapter.",
 )
 @click.option(
     "--resume",

@@ -39,9 +39,10 @@ def field_types(kind: type) -> dict[str, Any]:
 
 
 @cache
-def preset_names() -> list[str]:
-    """Return the names that ``--preset`` accepts, ``default`` first."""
-    return [BUILT_IN, *sorted(path.stem for path in _FOLDER.glob("*.yaml"))]
+def preset_names(*stages: str) -> list[str]:
+    """Return the names that ``--preset`` accepts, ``default`` first; of some stages, those that change one of them."""
+    names = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    return [BUILT_IN, *(name for name in names if not stages or not load_preset(name).keys().isdisjoint(stages))]
 
 
 def user_config_file() -> Path:

@@ -15,7 +15,7 @@ class TrainConfig:
     Args:
         base: Frozen image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id.
         epochs: Maximum number of epochs.
-        min_epochs: Minimum number of epochs, whatever ``patience`` says.
+        min_epochs: Minimum number of epochs, whatever the patience.
         patience: Number of epochs without a lower validation loss after which training stops.
         batch_size: Number of pairs per step and process.
         optimizer: Optimizer; the paper uses ``adam``.
@@ -29,7 +29,7 @@ class TrainConfig:
             the music has most influence.
         ema_decay: Decay of the exponential moving average (EMA) of the adapter's weights, which is what is saved. 0
             saves the weights of the last step.
-        validation_draws: Number of random noises per validation pair, each at timesteps of its own range.
+        validation_draws: Number of noise samples per validation pair, each from its own range of timesteps.
         samples: Number of sample covers to generate after every epoch, for songs of the validation part.
         seed: Random seed of the initial weights, the order of the pairs, the noise and the timesteps.
         device: Device to run on; ``auto`` uses a GPU if there is one.
