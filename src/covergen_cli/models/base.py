@@ -21,23 +21,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import safetensors
 import torch
 
 from covergen_cli.errors import ModelError
-from covergen_cli.models.autoencoder_tiny import AutoencoderTiny
 from covergen_cli.models.condition import Condition, condition_of, is_refiner, is_xl
 from covergen_cli.models.fingerprint import (
     NULL_WEIGHTS,
     base_fingerprint,
     has_text_encoder,
-    loading_error,
     read_model_json,
-    weight_files,
 )
-from covergen_cli.models.plain import load_plain
+from covergen_cli.models.parts import load_part, load_unet_and_vae, native_size, pixels_per_latent
 from covergen_cli.models.text import TextEncoder, TextTokens, read_tokens
-from covergen_cli.models.unet import UNet
 from covergen_cli.models.upscaler import Upscaler, load_upscaler
 from covergen_cli.weights import hub
 
@@ -46,7 +41,6 @@ if TYPE_CHECKING:
 
     from covergen_cli.models.checkpoint import LoadedAdapter
 
-_AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 _TAESD_SCALE = 0.1822
 """Scaling factor, rounded, of the autoencoder whose latents taesd decodes."""
 
@@ -102,7 +96,7 @@ class Base:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """``(C, h, w)`` of one latent at the native size."""
-        side = self.native_size // _pixels_per_latent(self.vae)
+        side = self.native_size // pixels_per_latent(self.vae)
         return int(self.unet.config.in_channels), side, side
 
     def encode(self, images: Tensor) -> Tensor:
@@ -230,90 +224,8 @@ def with_fast_decoder(base: Base) -> Base:
             f"taesd decodes the latents of Stable Diffusion 1 and 2; {base.reference} has others",
             hint="Leave out --fast-decode.",
         )
-    vae = _load_part(hub.resolve(hub.TAESD), ("AutoencoderTiny",), base.device, base.vae.dtype)
+    vae = load_part(hub.resolve(hub.TAESD), ("AutoencoderTiny",), base.device, base.vae.dtype)
     return replace(base, vae=vae)
-
-
-def load_unet_and_vae(folder: Path, device: torch.device | str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Load U-Net and autoencoder, frozen, and check that they fit each other.
-
-    Args:
-        folder: has the folders ``unet`` and ``vae``.
-        device: where to load them.
-        dtype: of the weights; see :func:`load_base`.
-
-    Returns:
-        A ``UNet2DConditionModel``, and an ``AutoencoderKL`` or ``AutoencoderTiny``; where the autoencoder is an
-        ``AutoencoderTiny``, both are our own of the same interface, if they support its configuration.
-
-    Raises:
-        ModelError: a part is missing, damaged, or does not fit the other.
-    """
-    configs = {part: read_model_json(folder / part / "config.json") for part in ("unet", "vae")}
-    xl = configs["unet"].get("addition_embed_type") is not None
-    overflows = xl and dtype == torch.float16 and configs["vae"].get("force_upcast", True)
-    vae = _load_part(folder / "vae", _AUTOENCODERS, device, torch.float32 if overflows else dtype)
-    # A small autoencoder means a small base, for which importing diffusers would take longer than drawing.
-    unet = _load_part(folder / "unet", ("UNet2DConditionModel",), device, dtype, plain=isinstance(vae, AutoencoderTiny))
-    if unet.config.in_channels != vae.config.latent_channels:
-        raise ModelError(
-            f"{folder}: the U-Net takes {unet.config.in_channels} latent channels, "
-            f"the autoencoder gives {vae.config.latent_channels}"
-        )
-    width = unet.config.cross_attention_dim
-    if not isinstance(width, int):
-        raise ModelError(f"{folder}: the U-Net's cross_attention_dim is {width!r}; one number is needed")
-    if getattr(vae.config, "latents_mean", None) is not None:
-        raise ModelError(f"{folder}: the autoencoder scales every latent channel differently, which is not supported")
-    return unet, vae
-
-
-def _load_part(
-    folder: Path, classes: tuple[str, ...], device: torch.device | str, dtype: torch.dtype, *, plain: bool = True
-) -> Any:
-    """Load one model, frozen and in evaluation mode: in plain torch if that is allowed and possible."""
-    config = read_model_json(folder / "config.json")
-    name = config.get("_class_name")
-    if name not in classes:
-        raise ModelError(f"{folder} holds a {name}; CoverGen reads {' or '.join(classes)}")
-    kind = next((kind for kind in (AutoencoderTiny, UNet) if kind.supports(config)), None)
-    if plain and kind is not None:
-        return load_plain(kind, folder, config, dtype).to(device)
-    variant = weight_files(folder).variant
-    import diffusers
-
-    # A model in several files would show a progress bar.
-    diffusers.utils.logging.disable_progress_bar()
-    try:
-        model, report = getattr(diffusers, name).from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            variant=variant,
-            torch_dtype=dtype,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
-        raise loading_error(folder, error) from error
-    if report["missing_keys"]:
-        raise ModelError(f"{folder} lacks {len(report['missing_keys'])} weights, e.g. {report['missing_keys'][0]}")
-    return model.to(device).requires_grad_(requires_grad=False).eval()
-
-
-def _pixels_per_latent(vae: Any) -> int:
-    return int(2 ** (len(vae.config.block_out_channels) - 1))
-
-
-def native_size(unet: Any, vae: Any, folder: Path) -> int:
-    """Return the pixels per side of the images that a U-Net was trained on.
-
-    Raises:
-        ModelError: its configuration lacks the size.
-    """
-    side = unet.config.sample_size
-    if not isinstance(side, int):
-        raise ModelError(f"{folder / 'unet' / 'config.json'}: sample_size is {side!r}; one number is needed")
-    return side * _pixels_per_latent(vae)
 
 
 def _null_text(folder: Path, unet: Any, text: TextEncoder | None) -> TextTokens:
