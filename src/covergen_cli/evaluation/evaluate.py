@@ -114,7 +114,7 @@ class _Evaluation:
         latents, tokens = cached.mean(range(len(longest))), audio_tokens(run, longest)
         mean = audio_tokens(run, self.train[:_MEAN_SONGS] or self.order).mean(dim=0, keepdim=True)
         ids = [pair.id for pair in longest]
-        options = {"seed": self.config.seed, "batch_size": self.batch_size}
+        options: dict[str, Any] = {"seed": self.config.seed, "batch_size": self.batch_size}
         count = len(pairs)
         losses = yield from measure_conditions(
             base, ids[:count], latents[:count], tokens[:count], mean, draws=plan.draws, **options
