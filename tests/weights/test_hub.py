@@ -155,6 +155,18 @@ def test_half_precision_on_cuda_and_never_both(hub, monkeypatch, name, cuda):
     assert hub.downloads == []
 
 
+@pytest.mark.parametrize("cuda", [True, False])
+def test_an_interrupted_download_is_completed_in_its_precision(hub, monkeypatch, cuda):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    add_halves(hub)
+    folder = resolve("sd15")
+    shutil.rmtree(folder / "vae")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: not cuda)
+    found = weights(resolve("sd15"))
+    assert len(found) == 3
+    assert all(path.endswith(".fp16.safetensors") is cuda for path in found)
+
+
 def test_a_part_that_is_published_in_one_precision_only(hub, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     hub.files["unet/diffusion_pytorch_model.fp16.safetensors"] = b"half"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,26 +146,27 @@ def download_model(model: HubModel, kind: Kind | None = None, on_progress: OnPro
         if "model_index.json" in names and kind != "adapter":
             index = read_json(Path(hf_hub_download(model.repo_id, "model_index.json", revision=listed.sha)))
             check_pipeline(index, model.name, kind)
-        wanted = wanted_files(names, kind, half=is_xl(index) or has_cuda())
+        wanted = wanted_files(names, kind, half=_prefers_half(model, index))
+        # Without a connection this would return what is there, but then the listing has failed.
         folder = snapshot_download(model.repo_id, revision=model.revision, allow_patterns=wanted, tqdm_class=bar)
     except ModelError:
         raise
     except Exception as error:  # the hub's HTTP library, and with it the errors, depends on its version
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if kinds & {"LocalEntryNotFoundError", "TransportError", "ConnectionError"}:
-            raise _unreachable(model) from error
+            message = f"{model.name} cannot be downloaded: the hub cannot be reached"
+            raise ModelError(message, hint="Try again.") from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "Check the name and the revision."
         raise ModelError(f"{model.name} cannot be downloaded: {reason}", hint=hint) from error
-    snapshot = Path(folder)
-    # Without a connection, the hub's library returns what is there.
-    if not has_adapter(snapshot) and missing_files(snapshot, model) and not _is_reachable(model):
-        raise _unreachable(model)
-    return snapshot
+    return Path(folder)
 
 
-def _unreachable(model: HubModel) -> ModelError:
-    return ModelError(f"{model.name} cannot be downloaded: the hub cannot be reached", hint="Try again.")
+def _prefers_half(model: HubModel, index: Mapping[str, Any]) -> bool:
+    """Return whether to fetch half precision: as what an interrupted download has left, or as suits the machine."""
+    here = find_model(model)
+    weights = [] if here is None else [path.name for path in here.rglob("*.safetensors") if path.is_file()]
+    return any(".fp16" in name for name in weights) if weights else is_xl(index) or has_cuda()
 
 
 def has_cuda() -> bool:
@@ -172,16 +174,6 @@ def has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _is_reachable(model: HubModel) -> bool:
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().repo_info(model.repo_id, revision=model.revision, timeout=_TIMEOUT_SECONDS)
-    except Exception:  # noqa: BLE001 — the hub's HTTP library, and with it the errors, depends on its version
-        return False
-    return True
 
 
 def _bar_class(name: str, on_progress: OnProgress) -> Any:
