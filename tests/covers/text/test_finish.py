@@ -43,6 +43,17 @@ def test_the_contrast_is_reached_on_noise(layout, name):
     assert drawn.size == (256, 256)
 
 
+@pytest.mark.parametrize("name", ["cutout", "dither"])
+@pytest.mark.parametrize("side", [300, 500, 700])
+def test_outlines_of_large_letters_have_no_holes(side, name):
+    title = (
+        "The Long Way Home from the Harbour" if name == "cutout" else "Concerto for Two Violins in D minor, BWV 1043"
+    )
+    text = settle_text(words(title, layout="centre" if name == "cutout" else "giant"), parse_look(name), 0)
+    _, ratio = draw_styled(noise(side), text, style_of(parse_look(name)), PALETTE)
+    assert ratio >= CONTRAST
+
+
 def test_the_reported_contrast_is_that_of_the_pixels():
     text = settle_text(words(layout="label", artist=None), parse_look("poster"), 0)
     drawn, ratio = draw_styled(noise(), text, style_of(parse_look("poster")), PALETTE)

@@ -35,6 +35,11 @@ def luminance(pixels: npt.NDArray[Any]) -> Floats:
     return result
 
 
-def near_text(mask: Image.Image) -> npt.NDArray[np.bool_]:
-    """Return which pixels lie in or near the letters of a mask: those that text has to stand out from."""
-    return np.asarray(np.asarray(mask.filter(ImageFilter.GaussianBlur(max(1.0, mask.width / 300)))) > 8)
+def near_text(mask: Image.Image, reach: float = 1.0) -> npt.NDArray[np.bool_]:
+    """Return which pixels lie in or near the letters of a mask: those that text has to stand out from.
+
+    Args:
+        mask: of kind ``L``.
+        reach: factor on how far that is.
+    """
+    return np.asarray(np.asarray(mask.filter(ImageFilter.GaussianBlur(reach * max(1.0, mask.width / 300)))) > 8)

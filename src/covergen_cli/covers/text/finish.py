@@ -32,6 +32,8 @@ _ALWAYS = ("band", "label")
 """Layouts that have a ground on any picture."""
 _STEPS, _SOME = 10, 23
 """How many strengths a veil has, and of how many pixels one is looked at first."""
+_LONG = 40
+"""Number of characters from which on letters of squares are small."""
 UPRIGHT = "edge"
 """The layout whose text is drawn on a cover that is turned clockwise, and turned back with it."""
 _FLAT = (*_ALWAYS, UPRIGHT, "giant")
@@ -60,7 +62,8 @@ def draw_styled(
         style: of the look.
         palette: ``#rrggbb``, dark to light; may be empty.
         own_font: value of ``--font``.
-        cells: pixels per side of the look ``dither``; letters of ``pixels`` have squares of half that size.
+        cells: pixels per side of the look ``dither``; letters of ``pixels`` have squares of half that size, or of a
+            third for long texts.
 
     Returns:
         The cover, and the smallest contrast ratio between the letters and any pixel in or near them, at least
@@ -119,7 +122,8 @@ def typeset(
     """Place the text of a cover and choose its colours; arguments as for :func:`draw_styled`."""
     pixels = style.finish == "pixels"
     colours = [_rgb(one) for one in palette]
-    side = 2 * cells if pixels else image.width
+    long = sum(len(text[name]) for name in text["fonts"]) > _LONG
+    side = (3 if long else 2) * cells if pixels else image.width
     placement = place(image, text, own_font, side=side, pixels=pixels)
     letters, mask = letters_of(placement, side), _ground(placement, side, text["layout"])
     letters, mask = (one.resize(image.size, Image.Resampling.NEAREST) for one in (letters, mask))
@@ -165,6 +169,8 @@ def _ground(placement: Placement, side: int, layout: str) -> Image.Image:
         draw.rectangle((round(left - pad), round(top - pad), round(right + pad), round(bottom + pad)), fill=255)
     else:
         mask = letters_of(placement, side, max(2, round(0.013 * side)), _LARGE * side)
+        # FreeType leaves holes where the outlines of a letter's strokes meet.
+        mask.paste(255, mask=Image.fromarray(near_text(letters_of(placement, side, 0, _LARGE * side), 1.5)))
         draw = ImageDraw.Draw(mask)
         for placed in placement:
             if placed.block.font.size < _LARGE * side:
