@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from covergen_cli.audio.embedding_file import write_embedding
-from covergen_cli.audio.encoders import get_encoder
+from covergen_cli.audio.encoders import BatchEncoder, get_encoder
 from covergen_cli.audio.excerpt import Excerpt, load_excerpt
-from covergen_cli.audio.resample import resample
 from covergen_cli.audio.threads import in_threads
 from covergen_cli.config import EmbedConfig, OpenL3Config
 from covergen_cli.errors import ConfigError, CovergenError, InputError, ModelError, OutputError
@@ -28,15 +27,10 @@ from covergen_cli.errors import ConfigError, CovergenError, InputError, ModelErr
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from covergen_cli.audio.batches import WindowNetwork
     from covergen_cli.audio.encoders import Encoder
-
-OPENL3_RATE_HZ = 48_000
-"""Sample rate of ``openl3``; repeated here because its own module takes seconds to import."""
 
 _WRITERS = 2
 _log = logging.getLogger(__name__)
-_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -67,24 +61,7 @@ class EmbedFailure:
     hint: str | None
 
 
-@dataclass(frozen=True)
-class LoadedEncoder:
-    """An encoder that is ready to embed.
-
-    Args:
-        encoder: the encoder.
-        network: the network that embeds windows; ``None`` for an encoder of complete clips.
-        hop_seconds: distance between two windows.
-        batch_size: windows per batch.
-    """
-
-    encoder: Encoder
-    network: WindowNetwork | None = None
-    hop_seconds: float = 0.0
-    batch_size: int = 0
-
-
-def load_encoder(config: EmbedConfig) -> LoadedEncoder:
+def load_encoder(config: EmbedConfig) -> Encoder:
     """Load the encoder that the settings name.
 
     Raises:
@@ -92,25 +69,24 @@ def load_encoder(config: EmbedConfig) -> LoadedEncoder:
         ModelError: its weights are missing or damaged.
     """
     if config.encoder == "openl3":
-        return _load_openl3(config)
+        from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
+        from covergen_cli.weights.device import choose_device  # noqa: PLC0415
+
+        return OpenL3Encoder(
+            OpenL3Config() if config.hop_seconds is None else OpenL3Config(hop_seconds=config.hop_seconds),
+            weights_file=config.openl3_weights,
+            device=choose_device(config.device),
+            dtype=config.dtype,
+            batch_size=config.batch_size,
+        )
     for field in ("hop_seconds", "dtype", "openl3_weights"):
         if getattr(config, field) != getattr(EmbedConfig, field):
             flag = f"--{field.replace('_', '-')}"
             raise ConfigError(f"{flag} is for the encoder openl3", hint="Leave it out, or add --encoder openl3.")
-    return LoadedEncoder(get_encoder(config.encoder))
+    return get_encoder(config.encoder)
 
 
-def _load_openl3(config: EmbedConfig) -> LoadedEncoder:
-    from covergen_cli.audio.openl3_encoder import OpenL3Encoder  # noqa: PLC0415 — torch takes seconds to import
-    from covergen_cli.weights.device import choose_device  # noqa: PLC0415
-
-    device = choose_device(config.device)
-    openl3 = OpenL3Config() if config.hop_seconds is None else OpenL3Config(hop_seconds=config.hop_seconds)
-    encoder = OpenL3Encoder(openl3, weights_file=config.openl3_weights, device=device, dtype=config.dtype)
-    return LoadedEncoder(encoder, encoder.network, openl3.hop_seconds, config.batch_size or encoder.network.batch_size)
-
-
-def embed_file(path: str | os.PathLike[str], encoder: LoadedEncoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
+def embed_file(path: str | os.PathLike[str], encoder: Encoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
     """Embed one file.
 
     Args:
@@ -124,15 +100,15 @@ def embed_file(path: str | os.PathLike[str], encoder: LoadedEncoder) -> tuple[np
         InputError: the file cannot be used.
     """
     path = Path(path)
-    excerpt = load_excerpt(path, encoder.encoder.sample_rate_hz, encoder.encoder.resample)
-    if encoder.network is None:
-        embedding = encoder.encoder.embed(excerpt.samples, excerpt.sample_rate_hz)
+    excerpt = load_excerpt(path, encoder.sample_rate_hz, encoder.resample)
+    if isinstance(encoder, BatchEncoder):
+        embedding = next(rows for _, rows in encoder.embed_many([(None, excerpt.samples)]) if rows is not None)
     else:
-        embedding = next(rows for _, rows in _batched([(None, excerpt)], encoder) if rows is not None)
+        embedding = encoder.embed(excerpt.samples, excerpt.sample_rate_hz)
     return _require_finite(path, embedding), excerpt
 
 
-def embed_one(task: EmbedTask, encoder: LoadedEncoder) -> EmbedResult | EmbedFailure:
+def embed_one(task: EmbedTask, encoder: Encoder) -> EmbedResult | EmbedFailure:
     """Embed one file and write its embedding; an error of the file is returned, not raised.
 
     Raises:
@@ -143,11 +119,11 @@ def embed_one(task: EmbedTask, encoder: LoadedEncoder) -> EmbedResult | EmbedFai
         embedding, excerpt = embed_file(task.path, encoder)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
         return _failure(task, error)
-    return write_result((task, excerpt, embedding))
+    return _write((task, excerpt, embedding))
 
 
 def embed_each(
-    tasks: Iterable[EmbedTask], encoder: LoadedEncoder, workers: int | None = None
+    tasks: Iterable[EmbedTask], encoder: Encoder, workers: int | None = None
 ) -> Generator[EmbedResult | EmbedFailure, None, None]:
     """Embed files and write each embedding as soon as it is ready.
 
@@ -169,33 +145,27 @@ def embed_each(
     workers = workers or os.cpu_count() or 1
     stop = threading.Event()
     try:
-        if encoder.network is None:
-            yield from in_threads(lambda task: embed_one(task, encoder), tasks, workers, stop)
+        if isinstance(encoder, BatchEncoder):
+            excerpts = in_threads(lambda task: _load(task, encoder), tasks, workers, stop)
+            yield from in_threads(_write, _embed_excerpts(excerpts, encoder), _WRITERS, stop)
         else:
-            excerpts = in_threads(try_load_excerpt, tasks, workers, stop)
-            yield from in_threads(write_result, embed_excerpts(excerpts, encoder), _WRITERS, stop)
+            yield from in_threads(lambda task: embed_one(task, encoder), tasks, workers, stop)
     finally:
         stop.set()
 
 
-def try_load_excerpt(task: EmbedTask) -> tuple[EmbedTask, Excerpt | EmbedFailure]:
-    """Load what :func:`embed_excerpts` embeds; an error of the file is returned, not raised."""
+def _load(task: EmbedTask, encoder: Encoder) -> tuple[EmbedTask, Excerpt | EmbedFailure]:
     try:
-        return task, load_excerpt(task.path, OPENL3_RATE_HZ, resample)
+        return task, load_excerpt(task.path, encoder.sample_rate_hz, encoder.resample)
     except Exception as error:  # noqa: BLE001 — one broken file must not end a night's work
         return task, _failure(task, error)
 
 
-def embed_excerpts(
-    excerpts: Iterable[tuple[EmbedTask, Excerpt | EmbedFailure]], encoder: LoadedEncoder
-) -> Generator[EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]], None, None]:
-    """Embed excerpts with an encoder of windows, in batches across clips.
-
-    Yields:
-        task, excerpt and embedding; or the failure.
-    """
-    keyed = (((task, found), found if isinstance(found, Excerpt) else None) for task, found in excerpts)
-    for (task, found), embedding in _batched(keyed, encoder):
+def _embed_excerpts(
+    excerpts: Iterable[tuple[EmbedTask, Excerpt | EmbedFailure]], encoder: BatchEncoder
+) -> Iterator[EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]]]:
+    keyed = (((task, found), found.samples if isinstance(found, Excerpt) else None) for task, found in excerpts)
+    for (task, found), embedding in encoder.embed_many(keyed):
         if isinstance(found, EmbedFailure):
             yield found
         elif embedding is not None:
@@ -205,27 +175,9 @@ def embed_excerpts(
                 yield _failure(task, error)
 
 
-def _batched(
-    excerpts: Iterable[tuple[_Key, Excerpt | None]], encoder: LoadedEncoder
-) -> Generator[tuple[_Key, npt.NDArray[np.float32] | None], None, None]:
-    # torch takes seconds to import; an encoder of complete clips does without.
-    from covergen_cli.audio.batches import in_batches  # noqa: PLC0415
-    from covergen_cli.audio.openl3_frontend import frame  # noqa: PLC0415
-
-    if encoder.network is None:
-        raise AssertionError("an encoder of complete clips has no windows")
-    windows = ((key, None if clip is None else frame(clip.samples, encoder.hop_seconds)) for key, clip in excerpts)
-    return in_batches(windows, encoder.network, encoder.batch_size)
-
-
-def write_result(
+def _write(
     embedded: EmbedFailure | tuple[EmbedTask, Excerpt, npt.NDArray[np.float32]],
 ) -> EmbedResult | EmbedFailure:
-    """Write what :func:`embed_excerpts` yields; return a failure as it is.
-
-    Raises:
-        OutputError: the embedding cannot be written.
-    """
     if isinstance(embedded, EmbedFailure):
         return embedded
     task, excerpt, embedding = embedded

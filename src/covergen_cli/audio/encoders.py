@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from covergen_cli.audio.mel import MelEncoder
 from covergen_cli.errors import ModelError
@@ -15,25 +15,22 @@ if TYPE_CHECKING:
 
     from covergen_cli.audio.io import Resample
 
+_Key = TypeVar("_Key")
+
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Audio encoder: a clip → an embedding."""
+    """Audio encoder: a clip → an embedding.
 
-    @property
-    def name(self) -> str:
-        """Short name, as users type it."""
-        ...
+    Attributes:
+        name: short name, as users type it.
+        sample_rate_hz: sample rate that needs no resampling.
+        embedding_dim: width of its embeddings.
+    """
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """Sample rate that needs no resampling."""
-        ...
-
-    @property
-    def embedding_dim(self) -> int:
-        """Width of its embeddings."""
-        ...
+    name: str
+    sample_rate_hz: int
+    embedding_dim: int
 
     @property
     def resample(self) -> Resample | None:
@@ -46,6 +43,17 @@ class Encoder(Protocol):
 
     def embed(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
         """Embed mono samples ``(n,)``; return float32 ``(T, embedding_dim)``, T ≥ 1."""
+        ...
+
+
+@runtime_checkable
+class BatchEncoder(Encoder, Protocol):
+    """Audio encoder that computes windows of many clips at once, so that a device is always busy."""
+
+    def embed_many(
+        self, clips: Iterable[tuple[_Key, npt.NDArray[np.float32] | None]]
+    ) -> Iterator[tuple[_Key, npt.NDArray[np.float32] | None]]:
+        """Embed clips at ``sample_rate_hz``; see :func:`covergen_cli.audio.batches.in_batches`."""
         ...
 
 

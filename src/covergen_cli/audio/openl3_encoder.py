@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from covergen_cli.audio.batches import in_batches
 from covergen_cli.audio.openl3 import OpenL3
-from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW
+from covergen_cli.audio.openl3_frontend import RATE_HZ, WINDOW, frame
 from covergen_cli.audio.resample import resample
 from covergen_cli.config import OpenL3Config
 from covergen_cli.errors import ModelError
@@ -26,6 +27,7 @@ VERSION = 2
 """Raise this whenever any number that reaches an embedding changes."""
 
 _SIZE = 512
+_Key = TypeVar("_Key")
 
 
 class OpenL3Encoder:
@@ -91,6 +93,13 @@ class OpenL3Encoder:
                 hint="Give those weights with --openl3-weights FILE.",
             )
         return encoder
+
+    def embed_many(
+        self, clips: Iterable[tuple[_Key, npt.NDArray[np.float32] | None]]
+    ) -> Iterator[tuple[_Key, npt.NDArray[np.float32] | None]]:
+        """Embed clips at 48 kHz in batches of one size; see :func:`covergen_cli.audio.batches.in_batches`."""
+        windows = ((key, None if clip is None else frame(clip, self.config.hop_seconds)) for key, clip in clips)
+        return in_batches(windows, self.network, self.batch_size or self.network.batch_size)
 
     def spec(self) -> dict[str, object]:
         """Return what identifies the embeddings of this encoder; JSON-able."""

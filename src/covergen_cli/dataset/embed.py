@@ -27,7 +27,7 @@ from covergen_cli.events import ClipEmbedded, ClipFailed, EmbedFinished, EmbedPl
 from covergen_cli.files import SCHEMA, read_json, write_json
 
 if TYPE_CHECKING:
-    from covergen_cli.audio.embed import EmbedFailure, LoadedEncoder
+    from covergen_cli.audio.embed import EmbedFailure
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.config import EmbedConfig
     from covergen_cli.dataset.layout import Row
@@ -67,9 +67,9 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     started = time.monotonic()
     encoder = load_encoder(config)
     yield ModelLoaded(config.encoder, time.monotonic() - started)
-    _claim(target, encoder.encoder, config)
+    _claim(target, encoder, config)
     _remove_temporary_files(target)
-    music, width = MusicState(target), encoder.encoder.embedding_dim
+    music, width = MusicState(target), encoder.embedding_dim
     states = bytearray(_state(target, row, music, width) for row in dataset.rows())
     if _STALE in states:
         states = _remove_stale(dataset, target, states)
@@ -115,7 +115,7 @@ def _tasks(dataset: Dataset, target: Path, states: bytearray) -> Iterator[EmbedT
 
 
 def _results(
-    tasks: Iterator[EmbedTask], encoder: LoadedEncoder, config: EmbedConfig
+    tasks: Iterator[EmbedTask], encoder: Encoder, config: EmbedConfig
 ) -> Generator[EmbedResult | EmbedFailure, None, None]:
     if config.engine == "ray":
         return embed_ray.embed_each(tasks, config)
