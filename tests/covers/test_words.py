@@ -49,6 +49,19 @@ def test_mood_follows_mode_and_energy(descriptors, key, other):
         assert not any(f"{mood} mood" in prompt for mood in moods[other])
 
 
+def test_a_fast_song_is_not_calm_however_soft():
+    moods = _vocabulary()["mood"]
+    prompts = [write_prompt(heard(mode=0.1, energy=0.24, tempo=tempo), 1) for tempo in (0.1, 0.7)]
+    assert [any(f"{mood} mood" in prompts[0] for mood in moods[f"minor-{level}"]) for level in ("calm", "middle")] == [
+        1,
+        0,
+    ]
+    assert [any(f"{mood} mood" in prompts[1] for mood in moods[f"minor-{level}"]) for level in ("calm", "middle")] == [
+        0,
+        1,
+    ]
+
+
 def test_palette_follows_brightness_and_composition_density():
     table = _vocabulary()
     prompt = write_prompt(heard(brightness=0.9, mode=0.9, density=0.1))

@@ -29,6 +29,7 @@ _FILE = Path(__file__).with_name("words.yaml")
 _LOW, _HIGH = 0.38, 0.62  # of a descriptor: its lower and upper third, roughly, over ordinary music
 _LEAST_IMPORTANT = ("movement", "nouns", "composition", "title", "palette", "mood", "ending", "subject", "medium")
 _CLEAR_SCORE = 1.0  # times the usual probability, from which a kind of music stands out
+_TEMPO_SHARE = 0.4  # of arousal; a fast song is heard as aroused even when it is soft
 _HINT = 0.5  # weight of an instrument, a decade or a character beside that of a genre's name
 
 
@@ -52,7 +53,8 @@ def write_prompt(
     genre = genre_of(heard)
     kind = table["unknown"] if genre is None else table["genres"][genre]
     d = heard.descriptors
-    mode, energy = _third(d["mode"], "minor", "major"), _third(d["energy"], "calm", "intense")
+    arousal = (1 - _TEMPO_SHARE) * d["energy"] + _TEMPO_SHARE * d["tempo"]
+    mode, mood = _third(d["mode"], "minor", "major"), _third(arousal, "calm", "intense")
     brightness = _third(d["brightness"], "dark", "light")
     parts = {
         "before": before,
@@ -60,7 +62,7 @@ def write_prompt(
         "subject": choose(kind["subject"]),
         "title": f'"{heard.title}"' if heard.title else "",
         "nouns": ", ".join(heard.nouns),
-        "mood": f"{choose(table['mood'][f'{mode}-{energy}'])} mood",
+        "mood": f"{choose(table['mood'][f'{mode}-{mood}'])} mood",
         "palette": choose(table["palette"][f"{brightness}-{mode}"]),
         "composition": choose(table["composition"][_third(d["density"], "sparse", "busy")]),
         "movement": choose(table["movement"][_third(d["tempo"], "slow", "fast")]),
