@@ -1,13 +1,16 @@
 """Provenance of covers: how a cover was made, stored in the image file.
 
-A JSON object is stored in the PNG text chunk ``covergen`` or in the JPEG comment, and the IPTC digital source type
-*trainedAlgorithmicMedia*, which marks pictures made by a model, in XMP.
+A JSON object is stored in the PNG text chunk ``covergen``, the JPEG comment or the SVG element ``covergen``, and in XMP
+the IPTC digital source type *trainedAlgorithmicMedia*, which marks pictures made by a model.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -23,13 +26,17 @@ _ALGORITHMIC = DIGITAL_SOURCE_TYPE.replace("trainedAlgorithmicMedia", "algorithm
 """The term for pictures of the painter, which no model draws."""
 _GENERATOR = "covergen"
 _PNG, _TEXT_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
-_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+_RDF = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
  xmlns:xmp="http://ns.adobe.com/xap/1.0/"
- Iptc4xmpExt:DigitalSourceType="{source}" xmp:CreatorTool="{tool}"/>
-</rdf:RDF></x:xmpmeta>
+ {source}xmp:CreatorTool="{tool}"/>
+</rdf:RDF>"""
+_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">{rdf}</x:xmpmeta>
 <?xpacket end="r"?>"""
+_SVG_START, _SVG_TEXT = b"<svg ", re.compile(rb"<covergen[^>]*>([^<]*)</covergen>")
+SVG_MAX_BYTES = 2_000_000
+"""Maximum size of a vector cover."""
 
 
 def save_cover(
@@ -92,14 +99,39 @@ def encode_jpeg(image: Image.Image, provenance: dict[str, Any], max_bytes: int |
     raise OutputError(f"the picture cannot be made to weigh less than {max_bytes} bytes", hint="Use a smaller --size.")
 
 
+def save_svg(path: Path, svg: str, provenance: dict[str, Any]) -> None:
+    """Write a vector cover atomically, with its provenance in an element ``metadata``.
+
+    Args:
+        path: the final file.
+        svg: a document that starts with the element ``svg``.
+        provenance: as for :func:`save_cover`.
+
+    Raises:
+        OutputError: ``path`` cannot be written to, or the file would be larger than 2 MB.
+    """
+    text, xmp = _texts(provenance)
+    rdf = xmp[xmp.index("<rdf:RDF") : xmp.index("</x:xmpmeta>")]
+    metadata = f'<metadata><covergen xmlns="urn:covergen">{html.escape(text, quote=False)}</covergen>\n{rdf}</metadata>'
+    start, bracket, rest = svg.partition(">")
+    data = f"{start}{bracket}\n{metadata}{rest}".encode()
+    if len(data) > SVG_MAX_BYTES:
+        raise OutputError(
+            f"{path} would weigh {len(data) / 1e6:.1f} MB; {SVG_MAX_BYTES / 1e6:g} MB are allowed",
+            hint="Use --format png, or another look.",
+        )
+    write_bytes(path, data)
+
+
 def _texts(provenance: dict[str, Any]) -> tuple[str, str]:
-    """Return the JSON object and the XMP packet."""
+    """Return the JSON object and the XMP packet; pictures that the user brought have no digital source type."""
     text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
     tool = f"covergen {provenance.get('version', '')}".strip()
     base = provenance.get("base")
-    painted = isinstance(base, dict) and base.get("name") == "painter"
-    source = _ALGORITHMIC if painted else DIGITAL_SOURCE_TYPE
-    return text, _XMP.format(source=source, tool=tool)
+    engine = base.get("name") if isinstance(base, dict) else None
+    kind = _ALGORITHMIC if engine == "painter" else DIGITAL_SOURCE_TYPE
+    source = "" if provenance.get("picture") else f'Iptc4xmpExt:DigitalSourceType="{kind}" '
+    return text, _XMP.format(rdf=_RDF.format(source=source, tool=tool))
 
 
 def _png_chunks(text: str, xmp: str) -> PngImagePlugin.PngInfo:
@@ -127,11 +159,15 @@ def without_png_text(data: bytes) -> bytes:
 def read_provenance(path: Path | BinaryIO) -> dict[str, Any] | None:
     """Return the provenance of a cover, or ``None`` for any file without: foreign, damaged, too large, or missing."""
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            text = image.info.get(_GENERATOR, image.info.get("comment"))
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        found = json.loads(text) if isinstance(text, str) else None
+        with path.open("rb") if isinstance(path, Path) else nullcontext(path) as file:
+            if file.read(len(_SVG_START)) == _SVG_START:
+                found = _SVG_TEXT.search(file.read(SVG_MAX_BYTES))
+                text: Any = html.unescape(found[1].decode()) if found else None
+            else:
+                file.seek(0)
+                with Image.open(file, formats=("PNG", "JPEG")) as image:
+                    text = image.info.get(_GENERATOR, image.info.get("comment"))
+        made = json.loads(text)
     except Exception:  # noqa: BLE001 — foreign files make Pillow raise all kinds of errors
         return None
-    return found if isinstance(found, dict) and found.get("generator") == _GENERATOR else None
+    return made if isinstance(made, dict) and made.get("generator") == _GENERATOR else None

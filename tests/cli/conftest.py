@@ -32,6 +32,7 @@ class FakeJob:
     input: Path
     output: Path
     seed: int
+    format: str = "png"
 
 
 @dataclass

@@ -68,3 +68,18 @@ def test_every_descriptor_has_its_poles():
     from covergen_cli.audio.descriptors import NAMES
 
     assert tuple(explain._POLES) == NAMES
+
+
+def test_the_cover_itself_and_the_reasons_are_shown(song, heard, tmp_path):
+    job, pictures = Job(song, tmp_path / "song.png", 0), []
+    for colour, reasons in (((0, 200, 90), ()), ((0, 200, 90), ("look: riso",)), (None, ())):
+        job.output.unlink(missing_ok=True)
+        if colour:
+            Image.new("RGB", (64, 64), colour).save(job.output)
+        assert isinstance(write_explanation(job, heard, attention(), None, reasons), FileSaved)
+        with Image.open(explanation_path(job.output)) as image:
+            pictures.append(np.asarray(image.convert("RGB")).astype(int))
+    green = [(np.abs(pixels - (0, 200, 90)).max(axis=2) < 8).mean() for pixels in pictures]
+    assert min(green[:2]) > 0.05
+    assert green[2] == 0
+    assert np.abs(pictures[0] - pictures[1])[:400, 400:].max() > 100, "the reasons"

@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen_cli.covers import background
+from covergen_cli.covers import background, loading
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers.fingerprint import song_seed
 from covergen_cli.covers.pipeline import choose_device
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, ModelLoaded, ModelLoading, Progress, Warned
+from covergen_cli.events import (
+    CoverFailed,
+    CoverFinished,
+    CoverSkipped,
+    FileSaved,
+    ModelLoaded,
+    ModelLoading,
+    Progress,
+    Warned,
+)
 from covergen_cli.provenance import read_provenance
 from tiny import tiny_adapter, tiny_base, tiny_embedding
 
@@ -89,7 +98,7 @@ def test_variations_and_songs_all_differ(music, config):
 
 def test_what_is_there_is_skipped_without_a_model(music, config, monkeypatch):
     run(music(a="a", b="b"), config)
-    monkeypatch.setattr(batch, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(loading, "_load", lambda *_: pytest.fail("the model was loaded"))
     before = read("a.png", "b.png")
     events = run(music(), config)
     assert kinds(events) == [CoverSkipped, CoverSkipped]
@@ -277,3 +286,17 @@ def test_no_thread_is_left_that_the_end_of_the_program_would_abort(music, config
     monkeypatch.setattr(background.Task, "_run", lingering)
     run(music(song="a"), config)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("covergen-")]
+
+
+def test_a_segment_that_is_missing_is_written_beside_a_cover_that_is_there(music, config, ear, monkeypatch):
+    folder = music(a="a")
+    run(folder, config)
+    monkeypatch.setattr(loading, "_load", lambda *_: pytest.fail("the model was loaded"))
+    for overwrite in ("changed", "skip"):
+        saved, skipped = run(folder, config, save_segment=True, overwrite=overwrite)
+        assert saved == FileSaved(Path("out/a.segment.mp3"), "the segment")
+        assert isinstance(skipped, CoverSkipped)
+    assert ear.saved == [(Path("out/a.segment.mp3"), 3000)] * 2
+    Path("out/a.segment.mp3").write_bytes(b"kept")
+    assert kinds(run(folder, config, save_segment=True)) == [CoverSkipped]
+    assert len(ear.saved) == 2

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from covergen_cli.audio import io
-from covergen_cli.covers import background
+from covergen_cli.covers import background, loading
 from covergen_cli.covers import generate as batch
 from covergen_cli.covers.decide import decide
 from covergen_cli.errors import ConfigError, ModelError
@@ -172,7 +172,7 @@ def test_a_dry_run_says_what_a_run_then_does(mixed, config, overwrite):
 
 
 def test_a_dry_run_loads_no_model(albums, config, monkeypatch):
-    monkeypatch.setattr(batch, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(loading, "_load", lambda *_: pytest.fail("the model was loaded"))
     assert kinds(foreseen(config, "b")) == [CoverPlanned]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
+    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment", "picture"),
     "Text and stores": ("like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
@@ -48,7 +48,7 @@ GROUPS = {
     show_default=True,
     metavar="OUT",
     help="Output folder; or a path template, such as 'art/{artist}/{album}.{ext}'; or, for a single cover, a file name "
-    "that ends in .png or .jpg.",
+    "that ends in .png, .jpg or .svg.",
 )
 @setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"})
 @click.option(
@@ -160,6 +160,7 @@ def _run(
     from covergen_cli.covers import generate as covers
     from covergen_cli.covers import stores
     from covergen_cli.covers.naming import is_template
+    from covergen_cli.covers.styling import check_vector
 
     tally, dry_run = Tally(), options["dry_run"]
     with terminal.live(tally):
@@ -167,6 +168,7 @@ def _run(
             songs, output, config, format_given=format_given, on_progress=lambda event: terminal.show(event, tally)
         )
         stores.check_formats(jobs, config)
+        check_vector(jobs, config)
         tally.total = len(jobs)
         folder = _folder(output, jobs)
         jobs, refused = refusals(jobs, options)

@@ -89,4 +89,5 @@ def _name(event: events.CoverFinished | events.CoverSkipped) -> str:
 def _used(event: events.CoverFinished | events.ClipEmbedded) -> str:
     if event.segment:
         return f"segment {clock(event.segment[0])}–{clock(event.segment[1])}"
-    return count(len(event.songs), "song")
+    # An album has several segments; a picture that the user brings needs none.
+    return count(len(event.songs), "song") if event.songs else "your picture"

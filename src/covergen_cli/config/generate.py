@@ -47,7 +47,9 @@ class GenerateConfig:
         palette: Colours of the look, instead of the picture's: a list such as ``#0b132b,#1c2541,#5bc0be``, or an image
             file whose colours are taken.
         size: Width and height of the cover in pixels.
-        format: File format of the cover.
+        format: File format of the cover; ``svg``, a vector file, only with the looks ``cutout``, ``poster`` and
+            ``contour``.
+        picture: Picture to use in place of a model's: a JPEG, PNG or WebP file.
         grain: Strength of the film grain on an enlarged cover.
         tone: Strength of the tone curve, which deepens the shadows and lifts the highlights.
         raw: Enlarge the model's picture with a plain filter, without upscaler, sharpening, tone curve and grain.
@@ -99,7 +101,8 @@ class GenerateConfig:
     look: str = "paint"
     palette: str | None = None
     size: Annotated[int, Between(64, 4096)] = 512
-    format: Literal["png", "jpg"] = "png"
+    format: Literal["png", "jpg", "svg"] = "png"
+    picture: str | None = None
     grain: Annotated[float, Between(0, 1)] = 0.25
     tone: Annotated[float, Between(0, 1)] = 0.0
     raw: bool = False
@@ -127,6 +130,11 @@ class GenerateConfig:
             reasons |= dict.fromkeys(("layout", "font"), "no title or artist is given")
         if self.no_audio:
             reasons |= dict.fromkeys(("audio_scale", "words", "words_scale"), "no_audio ignores the song")
+        if self.picture is not None:
+            of_models = ("steps", "guidance", "scheduler", "negative", "audio_scale", "grain", "tone", "raw", "dtype")
+            reasons |= dict.fromkeys(of_models, "the picture is given")
+        if self.format == "svg":
+            reasons["size"] = "vector files have none"
         if self.raw:
             reasons |= dict.fromkeys(("tone", "grain", "look", "palette"), "raw skips them")
         elif self.look != "paint":

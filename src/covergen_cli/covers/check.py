@@ -108,6 +108,9 @@ def open_picture(path: str | os.PathLike[str]) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path} has more pixels than can be opened safely") from error
     except (OSError, ValueError, SyntaxError) as error:
+        if path.suffix.lower() == ".svg":
+            hint = "Write the cover as JPEG too: covergen generate --from COVER.svg --format jpg SONG"
+            raise InputError(f"{path} is a vector file, which no store accepts", hint=hint) from error
         hint = "JPEG, PNG, WebP and GIF can be checked."
         raise InputError(f"{path} is not an image or is damaged", hint=hint) from error
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.fingerprint import Models, cover_metadata, find_models
+from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.inputs import input_fault
+from covergen_cli.covers.metadata import cover_metadata
 from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
@@ -66,13 +67,15 @@ class Decisions:
 def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job], list[CoverSkipped | CoverFailed]]:
     """Return the jobs to prepare, and events for the others.
 
-    The others are covers that cannot be written to their folders, and with ``overwrite: skip`` those that exist.
+    The others are covers that cannot be written to their folders, and with ``overwrite: skip`` those that exist,
+    unless a segment is to be saved beside them.
     """
     rest: list[Job] = []
     settled: list[CoverSkipped | CoverFailed] = []
     error_of = cache(folder_error)
     for job in jobs:
-        if config.overwrite == "skip" and os.path.lexists(job.output):
+        segment_missing = job.segment_output is not None and not os.path.lexists(job.segment_output)
+        if config.overwrite == "skip" and os.path.lexists(job.output) and not segment_missing:
             settled.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
         elif error := error_of(job.output.parent):
             settled.append(CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs))

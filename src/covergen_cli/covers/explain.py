@@ -1,12 +1,15 @@
-"""The picture that explains a cover: the song's salience, the adapter's attention, and the segment's descriptors."""
+"""The picture that explains a cover: why it looks so, and what was heard where in the song."""
 
 from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.naming import file_name, visible_name
@@ -32,6 +35,7 @@ _POLES = {
     "dynamics": ("even", "wide"),
 }
 _INK, _FAINT, _ACCENT = "#222222", "#c9c9c9", "#d1495b"
+_COVER_SIDE = 480
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,11 @@ def explain_song(song: Path, segment: tuple[float, float], search: Segment | Non
 
 
 def write_explanation(
-    job: Job, explanation: Explanation, attention: npt.NDArray[np.float32] | None, prompt: str | None = None
+    job: Job,
+    explanation: Explanation,
+    attention: npt.NDArray[np.float32] | None,
+    prompt: str | None = None,
+    reasons: Sequence[str] = (),
 ) -> FileSaved | Warned:
     """Write the picture beside a cover; return a warning if it cannot be written, so that the cover is not lost.
 
@@ -85,35 +93,64 @@ def write_explanation(
         attention: float32 ``(T,)``, the adapter's attention over the segment; sums to 1. ``None`` without an adapter
             that was trained.
         prompt: the words that the cover was drawn by.
+        reasons: why the cover has its look, in lines.
     """
     path = explanation_path(job.output)
     try:
         with atomic_path(path) as temporary:
-            _draw(visible_name(job.input.name), explanation, attention, prompt, temporary)
+            _draw(job, explanation, attention, prompt, reasons, temporary)
     except (OutputError, OSError, ValueError, RuntimeError) as error:
         return Warned(f"the explanation could not be written: {error}", job.input)
     return FileSaved(path, "the explanation")
 
 
 def _draw(
-    name: str, explanation: Explanation, attention: npt.NDArray[np.float32] | None, prompt: str | None, path: Path
+    job: Job,
+    explanation: Explanation,
+    attention: npt.NDArray[np.float32] | None,
+    prompt: str | None,
+    reasons: Sequence[str],
+    path: Path,
 ) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 8.4), dpi=120, layout="constrained")
+    heights = (1.6, 1, 1, 1.35) if attention is not None else (1.6, 1, 1.35)
+    figure = Figure(figsize=(9, 2.3 * sum(heights)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    # matplotlib would typeset a name between dollar signs as a formula.
-    figure.suptitle(name.replace("$", r"\$"), fontsize=13, color=_INK)
-    heights = (1, 1, 1.35) if attention is not None else (1, 1.35)
-    rows = figure.subplots(len(heights), 1, height_ratios=heights)
-    _draw_salience(rows[0], explanation)
+    figure.suptitle(_plain(visible_name(job.input.name)), fontsize=13, color=_INK)
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(1, 1.5))
+    _draw_cover(figure.add_subplot(grid[0, 0]), job.output)
+    _draw_reasons(figure.add_subplot(grid[0, 1]), reasons)
+    _draw_salience(figure.add_subplot(grid[1, :]), explanation)
     if attention is not None:
-        _draw_attention(rows[1], explanation.segment, attention)
-    _draw_descriptors(rows[-1], explanation.descriptors)
+        _draw_attention(figure.add_subplot(grid[2, :]), explanation.segment, attention)
+    _draw_descriptors(figure.add_subplot(grid[-1, :]), explanation.descriptors)
     if prompt:
-        figure.supxlabel(textwrap.fill(prompt, 110).replace("$", r"\$"), fontsize=10, color=_INK)
+        figure.supxlabel(_plain(textwrap.fill(prompt, 110)), fontsize=10, color=_INK)
     figure.savefig(os.fspath(path), format="png", metadata={"Software": None})
+
+
+def _plain(text: str) -> str:
+    """Return a text that matplotlib does not typeset as a formula, which it does between dollar signs."""
+    return text.replace("$", r"\$")
+
+
+def _draw_cover(axes: Any, cover: Path) -> None:
+    axes.set_axis_off()
+    try:
+        with Image.open(cover, formats=("PNG", "JPEG")) as image:
+            image.draft("RGB", (_COVER_SIDE, _COVER_SIDE))
+            axes.imshow(image.convert("RGB").resize((_COVER_SIDE, _COVER_SIDE), Image.Resampling.LANCZOS))
+    except (OSError, ValueError, SyntaxError):  # a vector file, or one that could not be written
+        axes.text(0.5, 0.5, _plain(visible_name(cover.name)), ha="center", va="center", fontsize=9, color=_INK)
+
+
+def _draw_reasons(axes: Any, reasons: Sequence[str]) -> None:
+    axes.set_axis_off()
+    axes.set_title("Why it looks so", loc="left", fontsize=11)
+    text = "\n".join(textwrap.fill(line, 62) for line in reasons)
+    axes.text(0, 0.97, _plain(text), ha="left", va="top", fontsize=9, color=_INK, linespacing=1.5)
 
 
 def _draw_salience(axes: Any, explanation: Explanation) -> None:

@@ -1,21 +1,20 @@
-"""The fingerprint of a cover: a hash of all that decides its pixels, computed without loading a model."""
+"""Finds the models that draw covers, and their fingerprints, without loading them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli import __version__
-from covergen_cli.config import SegmentConfig
+from covergen_cli.covers.own_picture import PICTURE, picture_metadata
 from covergen_cli.covers.prompts import AUTO
 from covergen_cli.covers.words import WORDS, vocabulary_sha256
 from covergen_cli.errors import ConfigError, ModelError
-from covergen_cli.files import SCHEMA, seed_from, sha256_bytes
+from covergen_cli.files import seed_from
 from covergen_cli.models.fingerprint import (
+    UPSCALER_CONFIG,
     adapter_fingerprint,
     adapter_folder,
     base_fingerprint,
@@ -23,7 +22,6 @@ from covergen_cli.models.fingerprint import (
     read_adapter_json,
     read_model_json,
     refiner_fingerprint,
-    text_fingerprint,
 )
 from covergen_cli.weights import hub
 
@@ -31,11 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.plan import Job
-
-_RECORDED = ("steps", "guidance", "scheduler", "prompt", "audio_scale", "no_audio", "dtype", "size", "raw")
-"""Settings that provenance stores under their own names, whatever their values."""
-
 
 PAINTER = "painter"
 """The name of the engine that needs no models, where others have a base."""
@@ -61,6 +54,7 @@ class Models:
         words_scale: weight of what is heard, put into words for the base; 0 for none.
         takes_words: what is heard is put into words for the base or the refiner.
         refiner: provenance of the refiner, JSON-able; ``None`` when covers are not refined.
+        picture: name and hash of a picture that the user brings in place of all models; ``None`` without.
     """
 
     adapter: str
@@ -76,6 +70,12 @@ class Models:
     words_scale: float = 0.0
     takes_words: bool = False
     refiner: dict[str, Any] | None = None
+    picture: dict[str, Any] | None = None
+
+    @property
+    def has_upscaler(self) -> bool:
+        """Whether the base enlarges its pictures itself."""
+        return (self.base_folder / UPSCALER_CONFIG).is_file()
 
     @property
     def reference(self) -> str:
@@ -97,7 +97,10 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """
     if config.no_audio and config.shuffle:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
-    if config.base == "painter":
+    if config.picture is not None:
+        picture = picture_metadata(config)
+        return _no_models(PICTURE, picture["sha256"], picture=picture)
+    if config.base == PAINTER:
         return _painter(config)
     name = config.adapter or _default_adapter(config, fetch=fetch)
     adapter = None if name == WORDS else _find_adapter(name, config, fetch=fetch)
@@ -154,7 +157,7 @@ def _find_adapter(name: str, config: GenerateConfig, *, fetch: bool) -> _Adapter
     if reference not in {None, trained_for} and {reference, trained_for} <= {hub.STARTER, *hub.KNOWN}:
         # Checked before gigabytes are downloaded; other combinations are checked by comparing weights.
         raise ModelError(
-            f"the adapter {_portable(name)} was trained for {trained_for}, not for {reference}",
+            f"the adapter {portable(name)} was trained for {trained_for}, not for {reference}",
             hint=f"Leave out --base, or train an adapter for it: covergen train DATA --base {reference}",
         )
     return _Adapter(folder, adapter_fingerprint(facts), facts["encoder"], trained_for)
@@ -167,8 +170,12 @@ def _painter(config: GenerateConfig) -> Models:
             raise ConfigError(f"--{name.replace('_', '-')} needs a model; --base painter uses none")
     if config.adapter is not None:
         raise ConfigError("--base painter uses no adapter", hint="Leave out --adapter.")
-    version = f"{PAINTER}-{DESCRIPTORS['version']}"
-    return Models(PAINTER, Path(), version, DESCRIPTORS, PAINTER, None, version, {}, Path())
+    return _no_models(PAINTER, f"{PAINTER}-{DESCRIPTORS['version']}")
+
+
+def _no_models(name: str, fingerprint: str, *, picture: dict[str, Any] | None = None) -> Models:
+    """Return what stands for the models of covers that no model draws."""
+    return Models(name, Path(), fingerprint, DESCRIPTORS, name, None, fingerprint, {}, Path(), picture=picture)
 
 
 def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: bool) -> None:
@@ -178,7 +185,7 @@ def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: b
     """
     if has_text_encoder(base):
         return
-    name = _portable(reference)
+    name = portable(reference)
     half = (base / "text_encoder").is_dir()
     lacks = "its text_encoder has no tokenizer" if half else "it has no text encoder"
     if words:
@@ -199,7 +206,7 @@ def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: b
 def _refiner_metadata(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
     folder = hub.resolve(config.refiner, "refiner", fetch=fetch)
     return {
-        "name": _portable(config.refiner),
+        "name": portable(config.refiner),
         "revision": hub.revision_of(folder),
         "fingerprint": refiner_fingerprint(folder),
         "scheduler": read_model_json(folder / "scheduler" / "scheduler_config.json"),
@@ -208,64 +215,6 @@ def _refiner_metadata(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
         "steps": config.refine_steps,
         "guidance": config.refine_guidance,
     }
-
-
-def cover_metadata(
-    job: Job,
-    input_sha256: str,
-    config: GenerateConfig,
-    models: Models,
-    *,
-    text: dict[str, Any] | None = None,
-    donor_sha256: str | None = None,
-) -> dict[str, Any]:
-    """Return the provenance of a cover: all that decides its pixels, JSON-able, with a ``fingerprint`` of it.
-
-    It contains no paths of this machine, since covers are shared.
-
-    Args:
-        job: seed and format are used here.
-        input_sha256: hash of the song's audio.
-        config: the settings.
-        models: the models.
-        text: the text on the cover; ``None`` for none.
-        donor_sha256: hash of the audio that is used instead of the song's; ``None`` if it is the song's own.
-    """
-    metadata: dict[str, Any] = {
-        "schema": SCHEMA,
-        "version": __version__,
-        "input_sha256": input_sha256,
-        "segment_asked": list(config.segment) if config.segment else None,
-        "segment_search": asdict(SegmentConfig()),
-        "seed": job.seed,
-        "format": job.format,
-        **{name: getattr(config, name) for name in _RECORDED},
-        **{name: 0.0 if config.raw else getattr(config, name) for name in ("grain", "tone")},
-        "shuffled_sha256": donor_sha256,
-        "refiner": models.refiner,
-        "encoder": models.encoder_spec,
-        "adapter": {"name": _portable(models.adapter), "fingerprint": models.adapter_fingerprint},
-        "base": {
-            "name": _portable(models.base_reference),
-            "revision": models.base_revision,
-            "fingerprint": models.base_fingerprint,
-            "scheduler": models.scheduler_config,
-        },
-    }
-    if models.has_text_encoder or models.refiner is not None:
-        metadata["negative"] = config.negative
-    if models.takes_words:
-        metadata |= _words_metadata(config, models)
-    if not config.raw and config.look != "paint":
-        metadata |= {"look": config.look, "palette": config.palette}
-    optional = {"lettering": text, "store": config.store, "fast_decode": config.fast_decode}
-    metadata |= {name: value for name, value in optional.items() if value}
-    return {**metadata, "fingerprint": _fingerprint(metadata)}
-
-
-def _words_metadata(config: GenerateConfig, models: Models) -> dict[str, Any]:
-    found = {"words": config.words, "words_scale": models.words_scale, "vocabulary": vocabulary_sha256()}
-    return found | ({"text_encoder": text_fingerprint(models.base_folder)} if models.words_scale else {})
 
 
 def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:
@@ -287,17 +236,7 @@ def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:
     return seed_from(f"{seed}:{outline.tolist()}")
 
 
-def _portable(reference: str) -> str:
+def portable(reference: str) -> str:
     """Return a model's name or hub id, and of a folder only its last part."""
     path = Path(reference).expanduser()
     return path.resolve().name if path.is_dir() else reference
-
-
-def _fingerprint(metadata: dict[str, Any]) -> str:
-    """Hash provenance without names and revisions of models."""
-    hashed = {key: value for key, value in metadata.items() if key not in {"adapter", "base"}}
-    hashed["adapter"] = metadata["adapter"]["fingerprint"]
-    hashed["base"] = [metadata["base"]["fingerprint"], metadata["base"]["scheduler"]]
-    if refiner := metadata["refiner"]:
-        hashed["refiner"] = {key: refiner[key] for key in refiner.keys() - {"name", "revision"}}
-    return sha256_bytes(json.dumps(hashed, sort_keys=True).encode())

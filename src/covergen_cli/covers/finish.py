@@ -16,12 +16,31 @@ from covergen_cli.diffusion.resize import resize
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from covergen_cli.config import GenerateConfig
+
 _LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in luminance (ITU-R BT.709, which sRGB shares)."""
 _GRAIN_STD = 0.05
 """Standard deviation of the strongest grain at middle grey, for values in [0, 1]."""
 _SHARPEN = 0.35
 _MIN_DEVIATION = 0.09
+
+
+def finish_image(
+    image: Image.Image, seed: int, config: GenerateConfig, upscaler: Callable[[Tensor], Tensor] | None = None
+) -> Image.Image:
+    """Return a picture as the model drew it at ``config.size``; with ``raw`` it is only enlarged.
+
+    Args:
+        image: RGB.
+        seed: seed of the grain.
+        config: ``size``, ``raw``, ``grain`` and ``tone`` are used.
+        upscaler: as for :func:`finish`.
+    """
+    decoded = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+    if config.raw:
+        return finish(decoded, config.size, sharpen=False)
+    return finish(decoded, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
 
 
 def finish(

@@ -16,41 +16,42 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.decide import event_of, skip_existing
 from covergen_cli.covers.explain import write_explanation
-from covergen_cli.covers.fingerprint import Models, find_models, song_seed
+from covergen_cli.covers.fingerprint import PAINTER, Models, song_seed
+from covergen_cli.covers.loading import PipelineLoader, fetch_models
+from covergen_cli.covers.looks import apply_look, parse_look
+from covergen_cli.covers.own_picture import PICTURE
+from covergen_cli.covers.picture_cache import RawPicture, save_picture
 from covergen_cli.covers.plan import donors
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
-from covergen_cli.covers.styling import look_of
+from covergen_cli.covers.styling import explain_look, look_of, save_finished
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import (
     CoverFailed,
     CoverFinished,
-    ModelDownloading,
-    ModelLoaded,
-    ModelLoading,
+    FileSaved,
     Progress,
     Warned,
 )
-from covergen_cli.weights import catalogue, hub
-from covergen_cli.weights.hub import NotFetchedError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.pipeline import CoverPipeline
+    from covergen_cli.covers.explain import Explanation
+    from covergen_cli.covers.looks import Look
     from covergen_cli.covers.plan import Job
+    from covergen_cli.covers.styling import Finish
     from covergen_cli.events import Event
 
 _SONGS_AHEAD = 2
-_load_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -79,28 +80,9 @@ def generate(
     missing, skipped = skip_existing(jobs, config)
     yield from skipped
     if missing:
-        models = yield from _fetch_models(config)
+        models = yield from fetch_models(config)
         run = _Run(config, models, donors(jobs, config), channel)
         yield from channel.read(run.draw_covers, missing)
-
-
-def _fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
-    """Return the models; report page, size and licence of each before it is downloaded."""
-    reported: set[str] = set()
-    while (missing := _missing_model(config)) is not None and missing.reference not in reported:
-        model = catalogue.describe(missing.reference)
-        yield ModelDownloading(model.name, model.source, model.licence, model.download_bytes)
-        hub.resolve(missing.reference, missing.kind)
-        reported.add(missing.reference)
-    return find_models(config)
-
-
-def _missing_model(config: GenerateConfig) -> NotFetchedError | None:
-    try:
-        find_models(config, fetch=False)
-    except NotFetchedError as error:
-        return error
-    return None
 
 
 @dataclass(frozen=True)
@@ -109,11 +91,11 @@ class _Cover:
 
     Args:
         job: its job.
-        music: the embedded song or album.
+        music: the song or album.
         condition: the music to draw from: its own, or a donor's.
         metadata: provenance, without names and segments of songs.
         seconds: time spent on it so far.
-        prompts: the words that it is drawn by.
+        key: name of its picture in the cache; ``None`` if it is not kept.
     """
 
     job: Job
@@ -121,7 +103,7 @@ class _Cover:
     condition: EmbeddedMusic
     metadata: dict[str, Any]
     seconds: float
-    prompts: Prompts = NO_PROMPTS
+    key: str | None
 
 
 class _Run:
@@ -131,12 +113,10 @@ class _Run:
         self._config = config
         self._models = models
         self._channel = channel
-        self._lock = threading.Lock()
-        self._loading: Task[CoverPipeline] | None = None
-        self._pipeline: CoverPipeline | None = None
+        self._loader = PipelineLoader(config, models, channel)
         self._batch: list[_Cover] = []
-        self._finishing: deque[tuple[_Cover, Task[float]]] = deque()
-        self._preparer = Preparer(config, models, channel.check_stop, self._start_loading, donor_of)
+        self._finishing: deque[tuple[_Cover, Task[CoverFinished]]] = deque()
+        self._preparer = Preparer(config, models, channel.check_stop, self._loader.start, donor_of)
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
         """Draw the covers of all songs."""
@@ -155,7 +135,7 @@ class _Run:
         ahead: deque[tuple[list[Job], Task[PreparedSong]]] = deque()
         for jobs in songs:
             ahead.append((jobs, Task(self._preparer.prepare, jobs)))
-            if len(ahead) > max(_SONGS_AHEAD, 1 if self._pipeline is None else self._pipeline.placement.batch):
+            if len(ahead) > max(_SONGS_AHEAD, self._loader.batch):
                 yield ahead.popleft()
         yield from ahead
 
@@ -171,21 +151,43 @@ class _Run:
             return
         for text in song.warnings:
             self._channel.emit(Warned(text, None if jobs[0].songs else jobs[0].input))
+        if song.saved_segment is not None:
+            self._channel.emit(FileSaved(song.saved_segment, "the segment"))
         seconds = song.seconds
-        for job, decision, metadata in zip(jobs, song.decisions.decisions, song.decisions.metadata, strict=True):
+        for index, (job, decision) in enumerate(zip(jobs, song.decisions.decisions, strict=True)):
             event = event_of(job, decision)
             if event is not None:
                 self._channel.emit(event)
-            elif song.music is not None and song.condition is not None:
-                self._batch.append(_Cover(job, song.music, song.condition, metadata, seconds))
+            elif song.music is not None:
+                metadata, key = song.decisions.metadata[index], song.keys[index]
+                cover = _Cover(job, song.music, song.condition or song.music, metadata, seconds, key)
+                self._add_cover(cover, song.pictures[index])
                 seconds = 0.0
-                if len(self._batch) >= self._get_pipeline().placement.batch:
-                    self._draw_batch()
-        if song.explanation is not None and song.condition is not None:
-            pipeline = self._get_pipeline()
-            attention = pipeline.attention(song.condition.embedding)
-            prompts = pipeline.write_prompts(song.condition.heard, jobs[0].seed, self._config)
-            self._channel.emit(write_explanation(jobs[0], song.explanation, attention, prompts.shown))
+        if song.explanation is not None and song.condition is not None and song.music is not None:
+            self._explain(jobs[0], song.explanation, song.condition, song.music)
+
+    def _add_cover(self, cover: _Cover, picture: RawPicture | None) -> None:
+        """Finish a cover whose picture is known, or draw it once the batch is full."""
+        if picture is not None:
+            self._start_finishing(cover, picture)
+            if self._loader.batch == 1:
+                self._report_finished()
+            return
+        self._batch.append(cover)
+        if len(self._batch) >= self._loader.get().placement.batch:
+            self._draw_batch()
+
+    def _explain(self, job: Job, explanation: Explanation, condition: EmbeddedMusic, music: EmbeddedMusic) -> None:
+        """Write the picture that explains a cover, which has to be there."""
+        self._draw_batch()
+        self._report_finished()
+        attention = prompt = None
+        if self._models.picture is None and condition.embedding is not None:
+            pipeline = self._loader.get()
+            attention = pipeline.attention(condition.embedding)
+            prompt = pipeline.write_prompts(condition.heard, job.seed, self._config).shown
+        reasons = explain_look(self._config, job, music.heard)
+        self._channel.emit(write_explanation(job, explanation, attention, prompt, reasons))
 
     def _wait_for_song(self, job: Job, task: Task[PreparedSong]) -> PreparedSong:
         """Wait for a song or an album, and report how many of its songs are embedded."""
@@ -203,10 +205,13 @@ class _Run:
         if not self._batch:
             return
         covers, self._batch = self._batch, []
-        pipeline = self._get_pipeline()
+        pipeline = self._loader.get()
         started = time.monotonic()
-        tokens = pipeline.audio_tokens(*(cover.condition.embedding for cover in covers))
-        seeds = [song_seed(cover.job.seed, cover.music.embedding) for cover in covers]
+        embeddings = [cover.condition.embedding for cover in covers if cover.condition.embedding is not None]
+        tokens = pipeline.audio_tokens(*embeddings)
+        seeds = [
+            song_seed(cover.job.seed, cover.music.embedding) for cover in covers if cover.music.embedding is not None
+        ]
         prompts = [pipeline.write_prompts(cover.condition.heard, cover.job.seed, self._config) for cover in covers]
         label = covers[0].job.label
         pictures = pipeline.draw(
@@ -218,82 +223,73 @@ class _Run:
         )
         share = (time.monotonic() - started) / len(covers)
         self._report_finished()
-        for number, (seed, picture) in enumerate(zip(seeds, pictures, strict=True)):
-            cover = replace(covers[number], prompts=prompts[number])
-            self._finishing.append((cover, Task(self._finish, cover, seed, picture, cover.seconds + share)))
-        if pipeline.placement.batch == 1:
+        for cover, seed, picture, prompt in zip(covers, seeds, pictures, prompts, strict=True):
+            self._start_finishing(replace(cover, seconds=cover.seconds + share), picture, seed, prompt)
+        if self._loader.batch == 1:
             self._report_finished()
 
-    def _finish(self, cover: _Cover, seed: int, picture: Tensor, seconds: float) -> float:
-        """Finish and write a cover; return the seconds that were spent on it in all."""
-        started = time.monotonic()
-        metadata = {**cover.metadata, **cover.music.provenance(cover.job), **cover.prompts.as_metadata()}
-        look = look_of(self._config, cover.job.seed, cover.music.heard)
-        self._get_pipeline().save(cover.job, picture, seed, metadata, self._config, look)
-        return seconds + time.monotonic() - started
+    def _start_finishing(
+        self, cover: _Cover, picture: RawPicture | Tensor, seed: int = 0, prompts: Prompts = NO_PROMPTS
+    ) -> None:
+        """Start to finish a cover in a thread; a picture that was just drawn is kept in the cache."""
+        look = look_of(self._config, cover.job, cover.music.heard)
+        finish = None if look is not None else self._finisher(picture)
+        self._finishing.append((cover, Task(self._finish, cover, picture, seed, prompts, look, finish)))
+
+    def _finish(
+        self,
+        cover: _Cover,
+        picture: RawPicture | Tensor,
+        seed: int,
+        prompts: Prompts,
+        look: Look | None,
+        finish: Finish | None,
+    ) -> CoverFinished:
+        """Finish and write a cover."""
+        started, job, music = time.monotonic(), cover.job, cover.music
+        if not isinstance(picture, RawPicture):
+            segments = {song.sha256: segment for song, segment in music.parts if segment is not None}
+            picture = RawPicture(self._loader.get().to_image(picture), seed, segments, music.heard, prompts)
+            if cover.key is not None:
+                save_picture(cover.key, picture)
+        metadata = {**cover.metadata, **music.provenance(job)}
+        save_finished(job, picture, metadata, self._config, look, finish)
+        return CoverFinished(
+            job.input,
+            job.output,
+            job.seed,
+            None if job.songs else music.segment,
+            cover.seconds + time.monotonic() - started,
+            picture.image.width,
+            tuple(song.path for song, _ in music.parts) if job.songs else (),
+            None if look is None else str(look),
+            self._models.base_reference,
+            picture.prompts.shown,
+        )
+
+    def _finisher(self, picture: RawPicture | Tensor) -> Finish:
+        """Return what enlarges a picture without a look; the models are loaded only if their upscaler is needed."""
+        if self._models.base_reference in {PAINTER, PICTURE}:
+            return lambda image, _seed, config: apply_look(image, parse_look("paint"), config.size)
+        enlarged = not isinstance(picture, RawPicture) or picture.image.width < self._config.size
+        if enlarged and not self._config.raw and self._models.refiner is None and self._models.has_upscaler:
+            return self._loader.get().finish
+        from covergen_cli.covers.finish import finish_image
+
+        return finish_image
 
     def _report_finished(self) -> None:
         """Wait for the covers that are being finished, and report each."""
         while self._finishing:
             cover, task = self._finishing[0]
-            job, music = cover.job, cover.music
             try:
-                seconds = task.result(self._channel.check_stop)
+                event: Event = task.result(self._channel.check_stop)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
-                event: Event = _failure(job, error)
-            else:
-                segment = None if job.songs else music.segment
-                songs = tuple(song.path for song, _ in music.parts) if job.songs else ()
-                size = self._get_pipeline().native_size
-                look = look_of(self._config, job.seed, music.heard)
-                event = CoverFinished(
-                    job.input,
-                    job.output,
-                    job.seed,
-                    segment,
-                    seconds,
-                    size,
-                    songs,
-                    None if look is None else str(look),
-                    self._models.base_reference,
-                    cover.prompts.shown,
-                )
+                event = _failure(cover.job, error)
             self._finishing.popleft()
             self._channel.emit(event)
-
-    def _start_loading(self) -> Task[CoverPipeline]:
-        """Start to load the models, once; called from several threads."""
-        with self._lock:
-            if self._loading is None:
-                self._loading = Task(_load, self._config, self._models)
-            return self._loading
-
-    def _get_pipeline(self) -> CoverPipeline:
-        """Return the loaded models; wait for them the first time."""
-        if self._pipeline is None:
-            loading = self._start_loading()
-            self._channel.emit(ModelLoading(self._models.base_reference))
-            self._pipeline = loading.result(self._channel.check_stop)
-            self._channel.emit(ModelLoaded(self._models.base_reference, self._pipeline.seconds))
-        return self._pipeline
-
-
-def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
-    """Import torch and diffusers and load the models, in one thread.
-
-    One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
-    ended early may still be loading.
-    """
-    if models.base_reference == "painter":
-        from covergen_cli.covers.painter import PainterPipeline
-
-        return cast("CoverPipeline", PainterPipeline())  # the same interface, without tensors
-    with _load_lock:
-        from covergen_cli.covers.pipeline import load_pipeline
-
-        return load_pipeline(config, models)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:

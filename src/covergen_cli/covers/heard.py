@@ -71,7 +71,7 @@ def hear(
     if "lyrics" in asked:
         from covergen_cli.covers.words import concrete_nouns
 
-        heard = replace(heard, nouns=concrete_nouns(tags.lyrics or _lrc(Path(path))))
+        heard = replace(heard, nouns=concrete_nouns(tags.lyrics or lrc_text(Path(path))))
     return heard
 
 
@@ -96,7 +96,7 @@ def _rounded(values: npt.NDArray[np.float32]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(NAMES, values, strict=True)}
 
 
-def _lrc(song: Path) -> str:
+def lrc_text(song: Path) -> str:
     """Return the text of the ``.lrc`` file beside a song; empty when there is none."""
     try:
         return song.with_suffix(".lrc").read_text(encoding="utf-8", errors="replace")

@@ -71,8 +71,10 @@ def refusals(jobs: Sequence[Job], settings: TagSettings) -> tuple[list[Job], lis
     """Separate the jobs that have a song that can take a cover from those that have none, with a failure for each.
 
     Raises:
-        ConfigError: there is more than one cover for a song.
+        ConfigError: there is more than one cover for a song, or covers are vector files.
     """
+    if svg := next((job for job in jobs if job.format == "svg"), None):
+        raise ConfigError(f"music files cannot hold the vector file {svg.output}", hint="Use --format png or jpg.")
     songs = [song for job in jobs for song in job.all_songs]
     if len(set(songs)) < len(songs):
         raise ConfigError("--write-tags puts one cover into a song, and there are several", hint="Leave out -n.")

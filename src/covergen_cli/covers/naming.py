@@ -17,7 +17,7 @@ from covergen_cli.files import sha256_bytes
 if TYPE_CHECKING:
     from covergen_cli.audio.tags import Tags
 
-FORMATS: dict[str, Literal["png", "jpg"]] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+FORMATS: dict[str, Literal["png", "jpg", "svg"]] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".svg": "svg"}
 """Formats by the suffix of the cover's file."""
 
 TAG_FIELDS = ("artist", "albumartist", "album", "title", "track", "disc", "year", "genre")
@@ -118,7 +118,7 @@ class Template:
         self._numbered = not names.isdisjoint({"n", "seed"})
         self.format = FORMATS.get(path.suffix.lower())
         if self.format is None and path.suffix != ".{ext}":
-            raise ConfigError(f"{text} names no picture", hint="End it in .{ext}, .png or .jpg.")
+            raise ConfigError(f"{text} names no picture", hint="End it in .{ext}, .png, .jpg or .svg.")
 
     def _fields(self, part: str) -> list[str]:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,6 @@ from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.features import RATE_HZ
 from covergen_cli.covers.fingerprint import DESCRIPTORS
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
-from covergen_cli.covers.styling import style, write_cover
 from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.heard import Heard
-    from covergen_cli.covers.looks import Look
-    from covergen_cli.covers.plan import Job
 
 _STYLED_SIZE = 512  # looks redraw the picture, so more pixels would not show
 
@@ -89,22 +86,6 @@ class PainterPipeline:
                 callback(done, len(seeds))
         return pictures
 
-    def save(
-        self,
-        job: Job,
-        picture: Image.Image,
-        seed: int,
-        metadata: dict[str, Any],
-        config: GenerateConfig,
-        look: Look | None = None,
-    ) -> None:
-        """Style a painting, add its text, and write it to ``job.output``.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
-        metadata = {**metadata, "native_size": picture.width}
-        if look is not None:
-            picture, drawn = style(picture, look, seed, config)
-            metadata |= drawn
-        write_cover(job, picture, metadata, config)
+    def to_image(self, picture: Image.Image) -> Image.Image:
+        """Return a painting as it is."""
+        return picture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from covergen_cli.covers.finish import finish
+from covergen_cli.covers.finish import finish, finish_image
 from covergen_cli.covers.prompts import AUTO, Prompts
-from covergen_cli.covers.styling import style, write_cover
 from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.fingerprint import Models
     from covergen_cli.covers.heard import Heard
-    from covergen_cli.covers.looks import Look
-    from covergen_cli.covers.plan import Job
     from covergen_cli.models.adapter import Adapter
 
 
@@ -69,13 +66,13 @@ class CoverPipeline:
         return (self.refiner or self.base).native_size
 
     @torch.inference_mode()
-    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Tensor | None:
+    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Tensor:
         """Return the conditioning tokens ``(B, K, D)`` of ``B`` songs, given embeddings ``(T, E)``; T may differ.
 
-        ``None`` without an adapter.
+        Without an adapter there are none: K is 0.
         """
         if self.adapter is None:
-            return None
+            return self.base.null_tokens.new_empty(len(embeddings), 0, self.base.cross_attention_dim)
         # One at a time, so that padding cannot change the last bits.
         return torch.cat([self.adapter(torch.from_numpy(one)[None].to(self.base.device)) for one in embeddings])
 
@@ -110,7 +107,7 @@ class CoverPipeline:
     @torch.inference_mode()
     def draw(
         self,
-        tokens: Tensor | None,
+        tokens: Tensor,
         seeds: Sequence[int],
         config: GenerateConfig,
         callback: Callback | None = None,
@@ -128,7 +125,7 @@ class CoverPipeline:
             callback: as for :func:`~covergen_cli.diffusion.sampler.denoise`; base and refiner are counted together.
             prompts: one per picture, from :meth:`write_prompts`; empty if nothing is put into words.
 
-        The values may not be finite, which :meth:`finish` and :meth:`save` check, picture by picture.
+        The values may not be finite, which :meth:`to_image` checks, picture by picture.
         """
         swap_models(self.base, self.refiner, self.placement)
         counted = _counted(callback, 0, refine_calls(config))
@@ -146,7 +143,7 @@ class CoverPipeline:
         return pictures
 
     def _steps(
-        self, song: Tensor | None, prompts: Sequence[Prompts], config: GenerateConfig
+        self, song: Tensor, prompts: Sequence[Prompts], config: GenerateConfig
     ) -> list[tuple[Condition, float]]:
         """Return the conditions of guidance after the first, each containing the one before, with their scales."""
         text, null = self.prompt, self.base.null
@@ -154,65 +151,31 @@ class CoverPipeline:
         if self.words_scale and prompts:
             text = _embedded(self.base, [one.base or "" for one in prompts])
             steps.append((text, self.words_scale))
-        if song is not None:
+        if song.shape[1]:
             beside = Condition(song, null.expand(len(song)).added) if text is None else text.behind(song)
             steps.append((beside, 0.0 if config.no_audio else config.audio_scale))
         return steps
 
-    def finish(self, picture: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
-        """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of ``config.size`` pixels per side.
+    def to_image(self, picture: Tensor) -> Image.Image:
+        """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of its own size.
 
         Raises:
             ModelError: it holds values that are not finite.
         """
-        self._check(picture)
-        if config.raw:
-            return finish(picture, config.size, sharpen=False)
-        upscaler = self.base.upscaler if self.refiner is None else None
-        return finish(picture, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
-
-    def draw_cover(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
-        """Draw and finish one cover; see :meth:`draw` and :meth:`finish`."""
-        return self.finish(self.draw(tokens, [seed], config)[0], seed, config)
-
-    def save(
-        self,
-        job: Job,
-        picture: Tensor,
-        seed: int,
-        metadata: dict[str, Any],
-        config: GenerateConfig,
-        look: Look | None = None,
-    ) -> None:
-        """Finish a picture, add its text, and write it to ``job.output``.
-
-        Args:
-            job: the cover's job.
-            picture: float ``(3, H, H)`` in [-1, 1].
-            seed: the seed that drew it.
-            metadata: the provenance to write into the file.
-            config: the settings.
-            look: its look; ``None`` for the picture as the model drew it.
-
-        Raises:
-            ModelError: the picture holds values that are not finite.
-            OutputError: the file cannot be written.
-        """
-        self._check(picture)
-        metadata = {**metadata, "native_size": self.native_size}
-        if look is None:
-            image = self.finish(picture, seed, config)
-        else:
-            plain = finish(picture, picture.shape[-1], sharpen=False)
-            image, drawn = style(plain, look, seed, config)
-            metadata |= drawn
-        write_cover(job, image, metadata, config)
-
-    def _check(self, picture: Tensor) -> None:
         if not bool(torch.isfinite(picture).all()):
             model = self.refiner or self.base
             hint = "Try --dtype bf16 or fp32, or less --guidance."
             raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
+        return finish(picture, picture.shape[-1], sharpen=False)
+
+    def finish(self, picture: Tensor | Image.Image, seed: int, config: GenerateConfig) -> Image.Image:
+        """Return a picture, as drawn or from :meth:`to_image`, as RGB image of ``config.size`` pixels per side."""
+        image = self.to_image(picture) if isinstance(picture, torch.Tensor) else picture
+        return finish_image(image, seed, config, self.base.upscaler if self.refiner is None else None)
+
+    def draw_cover(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
+        """Draw and finish one cover; see :meth:`draw` and :meth:`finish`."""
+        return self.finish(self.draw(tokens, [seed], config)[0], seed, config)
 
 
 def _counted(callback: Callback | None, before: int, after: int) -> Callback | None:

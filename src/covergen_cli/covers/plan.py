@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.inputs import Song
 
-_OTHER_IMAGES = frozenset({".avif", ".bmp", ".gif", ".heic", ".svg", ".tif", ".tiff", ".webp"})
+_OTHER_IMAGES = frozenset({".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp"})
 _LAST_SEED = 2**32 - 1
 
 
@@ -44,7 +44,7 @@ class Job:
     input: Path
     output: Path
     seed: int
-    format: Literal["png", "jpg"] = "png"
+    format: Literal["png", "jpg", "svg"] = "png"
     segment_output: Path | None = None
     songs: tuple[Path, ...] = ()
 
@@ -135,9 +135,11 @@ def _is_file_name(out: Path | None) -> bool:
         return False
     suffix = out.suffix.lower()
     if suffix in _OTHER_IMAGES:
-        raise ConfigError(f"covers are written as png or jpg, not {suffix[1:]}", hint=f"Use {out.with_suffix('.png')}.")
+        raise ConfigError(
+            f"covers are written as png, jpg or svg, not {suffix[1:]}", hint=f"Use {out.with_suffix('.png')}."
+        )
     if suffix not in FORMATS and os.path.exists(out):  # noqa: PTH110
-        raise ConfigError(f"{out} is a file, not a folder", hint="Name a folder, or a .png or .jpg file.")
+        raise ConfigError(f"{out} is a file, not a folder", hint="Name a folder, or a .png, .jpg or .svg file.")
     return suffix in FORMATS
 
 
@@ -148,7 +150,7 @@ def _name_after_songs(songs: Sequence[Song], out: Path | None, config: GenerateC
     """
     folders = [(song.home if out is None else out) / song.folder for song in songs]
     keys = [
-        tuple(map(os.path.normcase, (song.path.parent, folder, song.path.stem)))
+        tuple(os.path.normcase(str(part)) for part in (song.path.parent, folder, song.path.stem))
         for song, folder in zip(songs, folders, strict=True)
     ]
     count = Counter(keys)

@@ -11,14 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from covergen_cli.audio.io import probe
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import pool, thin
 from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
-from covergen_cli.covers.fingerprint import DESCRIPTORS
-from covergen_cli.covers.heard import Heard, hear, mean_heard
+from covergen_cli.covers.fingerprint import DESCRIPTORS, PAINTER
+from covergen_cli.covers.heard import Heard, hear, lrc_text, mean_heard
+from covergen_cli.covers.own_picture import PICTURE, open_own_picture
+from covergen_cli.covers.picture_cache import RawPicture, load_picture, picture_key, save_picture
 from covergen_cli.covers.styling import must_hear
 from covergen_cli.errors import InputError, reason_of
+from covergen_cli.files import seed_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,33 +42,31 @@ class EmbeddedMusic:
     """The embedding of a song or an album.
 
     Args:
-        embedding: float32 ``(T, E)``.
-        parts: the embedded songs, each with start and end of its segment in seconds.
+        embedding: float32 ``(T, E)``; ``None`` when the pictures are known and nothing has to be drawn from it.
+        parts: the songs, each with start and end of its segment in seconds, or ``None`` if none was searched for.
         warnings: warnings about the files.
         search: the search for the segment; ``None`` for an album, or when the segment was given.
         heard: what looks and words are chosen by; ``None`` when there is neither to choose.
     """
 
-    embedding: npt.NDArray[np.float32]
-    parts: tuple[tuple[HashedSong, tuple[float, float]], ...]
-    warnings: tuple[str, ...]
+    embedding: npt.NDArray[np.float32] | None
+    parts: tuple[tuple[HashedSong, tuple[float, float] | None], ...]
+    warnings: tuple[str, ...] = ()
     search: Segment | None = None
     heard: Heard | None = None
 
     @property
-    def segment(self) -> tuple[float, float]:
+    def segment(self) -> tuple[float, float] | None:
         """Start and end, in seconds, of the segment of the first song."""
         return self.parts[0][1]
 
     def provenance(self, job: Job) -> dict[str, Any]:
         """Return names and segments of the songs, as a cover records them."""
-        if not job.songs:
-            return {"input": job.input.name, "segment": list(self.segment)}
         rows = [
-            {"input": song.path.name, "input_sha256": song.sha256, "segment": list(segment)}
+            {"input": song.path.name, "input_sha256": song.sha256, "segment": segment and list(segment)}
             for song, segment in self.parts
         ]
-        return {"songs": rows}
+        return {"songs": rows} if job.songs else {"input": job.input.name, "segment": rows[0]["segment"]}
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class PreparedSong:
         music: its embedding; ``None`` when it is not needed.
         condition: the music that its covers are drawn from: its own, or a donor's.
         explanation: what ``--explain`` shows; ``None`` when it is not needed.
+        saved_segment: the file of the segment, if it was written.
+        keys: names of the pictures in the cache, one per cover; ``None`` for those that are not kept.
+        pictures: the pictures that are known already, one per cover; ``None`` for those to draw.
     """
 
     decisions: Decisions
@@ -86,6 +91,9 @@ class PreparedSong:
     music: EmbeddedMusic | None = None
     condition: EmbeddedMusic | None = None
     explanation: Explanation | None = None
+    saved_segment: Path | None = None
+    keys: tuple[str | None, ...] = ()
+    pictures: tuple[RawPicture | None, ...] = ()
 
 
 class Preparer:
@@ -130,41 +138,109 @@ class Preparer:
         with self._slots:
             self._check_stop()
             started = time.monotonic()
-            first = jobs[0]
-            donor = self._donor_of.get(first.input)
+            first, donor = jobs[0], self._donor_of.get(jobs[0].input)
             decisions = decide_covers(jobs, self._config, self._models, donor)
-            drawn = any(decision.action == "draw" for decision in decisions.decisions)
-            explained = self._config.explain and (drawn or not os.path.lexists(explanation_path(first.output)))
+            drawn = [decision.action == "draw" for decision in decisions.decisions]
+            explained = self._config.explain and (any(drawn) or not os.path.lexists(explanation_path(first.output)))
+            keys = tuple(self._key(metadata, decisions) for metadata in decisions.metadata)
+            pictures = tuple(
+                self._known_picture(job, key) if draws else None
+                for job, key, draws in zip(jobs, keys, drawn, strict=True)
+            )
+            known = [picture for picture in pictures if picture is not None]
             music = condition = explanation = None
-            if drawn or explained:
-                self._before_embedding()
-                music = self._embed(first, decisions.songs)
-                condition = music
+            if len(known) < sum(drawn) or explained:
+                if self._models.picture is None:
+                    self._before_embedding()
+                music = condition = self._embed(first, decisions.songs)
                 if donor is not None:
-                    condition = self._embed(replace(donor, segment_output=None), decisions.donor_songs)
-                if explained:
-                    explanation = explain_song(first.input, music.segment, music.search)
-            warnings = (*decisions.skipped_songs, *(music.warnings if music else ()), *decisions.text_warnings)
-            return PreparedSong(decisions, warnings, time.monotonic() - started, music, condition, explanation)
+                    condition = self._embed(donor, decisions.donor_songs)
+            elif known and must_hear(self._config) and known[0].heard is None:
+                music = self._embed(first, decisions.songs)
+                for key, picture in zip(keys, pictures, strict=True):
+                    if key and picture:
+                        save_picture(key, replace(picture, heard=music.heard))
+            elif known:
+                music = self._remember(known[0], decisions.songs)
+            if explained and music is not None and music.segment is not None:
+                explanation = explain_song(first.input, music.segment, music.search)
+            return PreparedSong(
+                decisions,
+                (*decisions.skipped_songs, *(music.warnings if music else ()), *decisions.text_warnings),
+                time.monotonic() - started,
+                music,
+                condition,
+                explanation,
+                self._save_segment(first, decisions.songs[0], music),
+                keys,
+                pictures,
+            )
+
+    def _key(self, metadata: dict[str, Any], decisions: Decisions) -> str | None:
+        """Return the name of a cover's picture in the cache, ``None`` if it is quicker to paint it anew."""
+        if self._models.base_reference in {PAINTER, PICTURE}:
+            return None
+        songs = (*decisions.songs, *decisions.donor_songs)
+        # Words are chosen by tags too, which are not part of the audio's hash.
+        tags = [(probe(path).tags, lrc_text(path)) for path, _ in songs] if self._models.takes_words else []
+        return picture_key(metadata, self._config.device, tags)
+
+    def _known_picture(self, job: Job, key: str | None) -> RawPicture | None:
+        """Return the picture that the user brings, or the one in the cache; ``None`` if it has to be drawn."""
+        if self._models.picture is not None:
+            image = open_own_picture(Path(self._config.picture or "").expanduser())
+            return RawPicture(image, seed_from(f"{job.seed}:{self._models.base_fingerprint}"), {})
+        return load_picture(key) if key else None
+
+    def _remember(self, picture: RawPicture, songs: Sequence[HashedSong]) -> EmbeddedMusic:
+        """Return the music of a known picture; genres are read from the tags again, which may have changed."""
+        parts = tuple((song, picture.segments.get(song.sha256)) for song in songs)
+        parts = tuple(part for part in parts if part[1] is not None or not picture.segments)
+        heard = picture.heard
+        if heard is not None:
+            genres = (probe(song.path).tags.genre for song, _ in parts)
+            heard = replace(heard, genres=tuple(dict.fromkeys(genre for genre in genres if genre)))
+        return EmbeddedMusic(None, parts, heard=heard)
+
+    def _save_segment(self, job: Job, song: HashedSong, music: EmbeddedMusic | None) -> Path | None:
+        """Write the segment of a song if it is asked for, and is new or missing; return its file."""
+        from covergen_cli.audio import io
+
+        path = job.segment_output
+        if path is None or (music is None and os.path.lexists(path)):
+            return None
+        start, end = (music and music.segment) or self._find_segment(song)[0]
+        kept = io.load(song.path, _SEGMENT_RATE_HZ, start, end)
+        io.save_mp3(path, kept.samples, kept.sample_rate_hz)
+        return path
+
+    def _find_segment(self, song: HashedSong) -> tuple[tuple[float, float], Segment | None]:
+        """Return start and end of the segment of a song, in seconds, and the search that found it."""
+        if self._config.segment is not None:
+            return self._config.segment, None
+        from covergen_cli.audio.segment import find_segment
+
+        search = find_segment(song.path, SegmentConfig())
+        return (search.start_seconds, search.end_seconds), search
 
     def _embed(self, job: Job, songs: Sequence[HashedSong]) -> EmbeddedMusic:
-        return self._embed_album(job, songs) if job.songs else self._embed_song(songs[0], job.segment_output)
+        return self._embed_album(job, songs) if job.songs else self._embed_song(songs[0])
 
     def _embed_album(self, job: Job, songs: Sequence[HashedSong]) -> EmbeddedMusic:
         """Embed the songs of an album one after the other, without those that cannot be used."""
         embeddings: list[npt.NDArray[np.float32]] = []
-        parts: list[tuple[HashedSong, tuple[float, float]]] = []
+        parts: list[tuple[HashedSong, tuple[float, float] | None]] = []
         warnings: list[str] = []
         heard: list[Heard] = []
         for song in songs:
             try:
-                music = self._embed_song(song, None, album=True)
+                music = self._embed_song(song, album=True)
             except InputError as error:
                 warnings.append(skipped_song(error.message))
             except (OSError, ValueError, RuntimeError) as error:  # from this file; the other songs can be used
                 warnings.append(skipped_song(f"{song.path} cannot be used: {reason_of(error)}"))
             else:
-                embeddings.append(thin(music.embedding, len(songs)))
+                embeddings += [] if music.embedding is None else [thin(music.embedding, len(songs))]
                 parts += music.parts
                 warnings += music.warnings
                 heard += [music.heard] if music.heard else []
@@ -175,18 +251,11 @@ class Preparer:
             pool(embeddings), tuple(parts), tuple(warnings), heard=mean_heard(heard) if heard else None
         )
 
-    def _embed_song(self, song: HashedSong, segment_output: Path | None, *, album: bool = False) -> EmbeddedMusic:
+    def _embed_song(self, song: HashedSong, *, album: bool = False) -> EmbeddedMusic:
         """Embed a song, and listen to it when a look or words have to be chosen."""
         from covergen_cli.audio import io
 
-        search = None
-        if self._config.segment is not None:
-            start, end = self._config.segment
-        else:
-            from covergen_cli.audio.segment import find_segment
-
-            search = find_segment(song.path, SegmentConfig())
-            start, end = search.start_seconds, search.end_seconds
+        (start, end), search = self._find_segment(song)
         self._check_stop()
         encoder = self._get_encoder()
         clip = io.load(song.path, encoder.sample_rate_hz, start, end, encoder.resample)
@@ -198,9 +267,6 @@ class Preparer:
         if labels or must_hear(self._config):
             words = self._config.words if labels else None
             heard = hear(song.path, clip.samples, clip.sample_rate_hz, labels=labels, words=words, album=album)
-        if segment_output is not None:
-            kept = io.load(song.path, _SEGMENT_RATE_HZ, start, end)
-            io.save_mp3(segment_output, kept.samples, kept.sample_rate_hz)
         return EmbeddedMusic(embedding, ((song, segment),), warnings, search, heard)
 
     def _get_encoder(self) -> Encoder:

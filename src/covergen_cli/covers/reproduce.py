@@ -31,7 +31,7 @@ class CoverSettings:
         song_name: name of the music file.
         song_sha256: hash of its audio (:func:`~covergen_cli.audio.audio_hash.audio_sha256`).
         adapter: fingerprint of the adapter.
-        base: fingerprint of the base.
+        base: fingerprint of the base, or the hash of the picture that the user brought.
         refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
         version: version of CoverGen.
     """
@@ -64,9 +64,13 @@ def read_settings(cover: Path) -> CoverSettings:
     made = read_provenance(cover) or {}
     _require_one_song(cover, made)
     try:
-        settings = {name: value for name, value in made.items() if name in _PLAIN and _is_plain(value)}
+        plain = {name: value for name, value in made.items() if isinstance(value, (str, int, float, bool))}
+        settings = {name: value for name, value in plain.items() if name in _PLAIN}
         settings.setdefault("look", "paint")  # covers without this key are older than looks
-        settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
+        if picture := made.get("picture"):
+            settings["picture"] = picture["name"]
+        else:
+            settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
         if "negative" in made:  # None means that there was no negative prompt
@@ -92,10 +96,6 @@ def read_settings(cover: Path) -> CoverSettings:
             f"{cover} does not say how it was made",
             hint="Only covers that covergen wrote, unedited, can be made again.",
         ) from error
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int, float, bool))
 
 
 def _require_one_song(cover: Path, made: dict[str, Any]) -> None:
@@ -172,12 +172,22 @@ def check_models(made: CoverSettings, config: GenerateConfig, given: Collection[
 
     Raises:
         ModelError: a model is missing, or differs.
+        InputError: the picture that the user brought is missing, or differs.
     """
+    picture = made.settings.get("picture")
     try:
         models = find_models(config)
+    except InputError as error:
+        hint = f"{made.cover} was made from the picture {picture}; give it with --picture." if picture else error.hint
+        raise InputError(error.message, hint=hint) from error
     except ModelError as error:
         hint = "The cover records only the names of models; give the folder with --adapter or --base."
         raise ModelError(error.message, hint=f"{error.hint or ''} {hint}".strip()) from error
+    if models.picture is not None:
+        if picture and made.base != models.base_fingerprint:
+            message = f"{made.cover} was made from another picture than {config.picture}"
+            raise InputError(message, hint="Give the same one with --picture, or leave out --from.")
+        return
     for kind, was, now in (
         ("adapter", made.adapter, models.adapter_fingerprint),
         ("base", made.base, models.base_fingerprint),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.covers.looks import choose_look, draw_look, palette_from, parse_look
+from covergen_cli.covers.looks import LOOKS, choose_look, draw_look, look_svg, look_weights, palette_from, parse_look
 from covergen_cli.covers.stores import max_bytes
 from covergen_cli.covers.text.finish import draw_styled
 from covergen_cli.covers.text.layout import draw_text
 from covergen_cli.covers.text.styles import settle_text, style_of
+from covergen_cli.covers.text.vector import TEXT_SIDE, text_svg
+from covergen_cli.errors import ConfigError
 from covergen_cli.files import seed_from
-from covergen_cli.provenance import save_cover
+from covergen_cli.provenance import save_cover, save_svg
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.heard import Heard
     from covergen_cli.covers.looks import Look
+    from covergen_cli.covers.picture_cache import RawPicture
     from covergen_cli.covers.plan import Job
+
+    Finish = Callable[[Image.Image, int, GenerateConfig], Image.Image]
+    """Returns a picture, given the seed that drew it, at the size of the file."""
 
 AUTO = "auto"
 """Chooses a look by the music and the seed."""
 
-
 PLAIN_LAYOUTS = ("corner", "centre", "poster", "line")
 """Layouts that covers without a look have had from the beginning: drawn in black or white on a veil."""
+
+_PALETTE_SIDE = 64
+"""Pixels per side of the drawing that only tells the palette of a vector cover without text."""
 
 
 def settle_look(config: GenerateConfig) -> GenerateConfig:
@@ -46,15 +54,16 @@ def must_hear(config: GenerateConfig) -> bool:
     return config.look == AUTO and not config.raw
 
 
-def look_of(config: GenerateConfig, seed: int, heard: Heard | None) -> Look | None:
+def look_of(config: GenerateConfig, job: Job, heard: Heard | None) -> Look | None:
     """Return the look of one cover; ``None`` for the picture as the model drew it.
 
     With ``auto``, the song puts all looks in an order in which likely ones tend to come first, and the seed counts
-    along it: the covers of one song with neighbouring seeds differ in look.
+    along it: the covers of one song with neighbouring seeds differ in look. For a vector file, only looks of flat
+    shapes are in that order.
 
     Args:
         config: the settings.
-        seed: of the cover.
+        job: its seed and format are used.
         heard: what was heard; used with ``auto`` only.
     """
     if config.raw:
@@ -65,34 +74,110 @@ def look_of(config: GenerateConfig, seed: int, heard: Heard | None) -> Look | No
         return None
     else:
         order = seed_from(f"look:{sorted((name, round(value, 1)) for name, value in heard.descriptors.items())}")
-        look = choose_look(heard.descriptors, order, heard.genres, variation=seed)
+        look = choose_look(heard.descriptors, order, heard.genres, variation=job.seed)
+        if job.format == "svg":
+            looks = [
+                choose_look(heard.descriptors, order, heard.genres, variation=place) for place in range(len(LOOKS))
+            ]
+            vector = [one for one in dict.fromkeys(looks) if one.vector]
+            look = vector[job.seed % len(vector)]
     return None if look.name == "paint" else look
 
 
-def style(picture: Image.Image, look: Look, seed: int, config: GenerateConfig) -> tuple[Image.Image, dict[str, str]]:
-    """Return a picture in a look at ``config.size``, and what the cover records of it.
+def explain_look(config: GenerateConfig, job: Job, heard: Heard | None) -> list[str]:
+    """Return why a cover has its look, in lines."""
+    look = look_of(config, job, heard)
+    if look is None or heard is None or config.look != AUTO:
+        return [f"look: {look}, as asked" if look else "no look: the picture as it was drawn"]
+    weights = look_weights(heard.descriptors, heard.genres)
+    likely = ", ".join(
+        f"{name} {weight:.0%}" for name, weight in sorted(weights.items(), key=lambda pair: -pair[1])[:6]
+    )
+    unusual = sorted(heard.descriptors.items(), key=lambda pair: -abs(pair[1] - 0.5))[:3]
+    return [
+        f"look: {look}",
+        f"chosen by the song and seed {job.seed}, the next seed takes another",
+        f"how likely each look was: {likely}",
+        f"heard most clearly: {', '.join(f'{name} {value:.2f}' for name, value in unusual)}",
+        f"genre in the tags: {', '.join(heard.genres) or 'none'}",
+    ]
+
+
+def check_vector(jobs: Sequence[Job], config: GenerateConfig) -> None:
+    """Check that the look can be written in the file format of every cover.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    vector = [name for name, look in LOOKS.items() if look.vector]
+    svg = next((job for job in jobs if job.format == "svg"), None)
+    chosen = "paint" if config.raw else config.look.partition(":")[0]
+    if svg is not None and chosen not in {AUTO, *vector}:
+        raise ConfigError(
+            f"the look {chosen} cannot be written as SVG ({svg.output})",
+            hint=f"Use --look {', '.join(vector[:-1])} or {vector[-1]}, or another --format.",
+        )
+
+
+def save_finished(
+    job: Job,
+    picture: RawPicture,
+    metadata: dict[str, Any],
+    config: GenerateConfig,
+    look: Look | None,
+    finish: Finish | None,
+) -> None:
+    """Finish a picture, add its text, and write it to ``job.output`` with its provenance.
 
     Args:
-        picture: as it was drawn, at any size.
-        look: from :func:`look_of`.
-        seed: of paper, grain and all else that is chance.
+        job: the cover's job.
+        picture: as it was drawn.
+        metadata: provenance without what is found here: the palette, the drawn text and the size of the picture.
         config: the settings.
-    """
-    palette = None if config.palette is None else palette_from(config.palette)
-    image, used = draw_look(picture, look, config.size, seed=seed, palette=palette)
-    return image, {"look_drawn": str(look), **({"palette_drawn": str(used)} if used else {})}
-
-
-def write_cover(job: Job, image: Image.Image, metadata: dict[str, Any], config: GenerateConfig) -> None:
-    """Add the text of a cover, and write it to ``job.output`` with its provenance.
+        look: from :func:`look_of`.
+        finish: makes the cover where there is no look; not used with one.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    if text := metadata.get("lettering"):
-        image, drawn = add_text(image, text, metadata, job.seed, config.font)
-        metadata = {**metadata, **drawn}
-    save_cover(job.output, image, metadata, job.format, max_bytes(config.store))
+    image, text = picture.image, metadata.get("lettering")
+    metadata = {**metadata, **picture.prompts.as_metadata(), "native_size": image.width}
+    palette = None if config.palette is None else palette_from(config.palette)
+    if look is None:
+        cover = image if finish is None else finish(image, picture.seed, config)
+    else:
+        size = config.size if job.format != "svg" else TEXT_SIDE if text else _PALETTE_SIDE
+        cover, used = draw_look(image, look, size, seed=picture.seed, palette=palette)
+        metadata |= {"look_drawn": str(look), **({"palette_drawn": str(used)} if used else {})}
+    if job.format == "svg":
+        if look is None:
+            raise ConfigError("a cover without a look cannot be written as SVG", hint="Use --look cutout.")
+        overlay = ""
+        if text:
+            overlay, drawn = _text_elements(cover, text, metadata, look, job.seed, config.font)
+            metadata |= drawn
+        save_svg(job.output, look_svg(image, look, seed=picture.seed, palette=palette, overlay=overlay), metadata)
+        return
+    if text:
+        cover, drawn = add_text(cover, text, metadata, job.seed, config.font)
+        metadata |= drawn
+    save_cover(job.output, cover, metadata, job.format, max_bytes(config.store))
+
+
+def _text_elements(
+    image: Image.Image, text: dict[str, Any], drawn: Mapping[str, Any], look: Look, seed: int, font: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the text of a vector cover as SVG elements, and what the cover records of it."""
+    settled = settle_text(text, look, seed)
+    elements, contrast = text_svg(image, settled, style_of(look), drawn["palette_drawn"].split(","), own_font=font)
+    return elements, _text_record(text, settled, contrast)
+
+
+def _text_record(text: dict[str, Any], settled: dict[str, Any], contrast: float) -> dict[str, Any]:
+    record: dict[str, Any] = {"text_contrast": round(contrast, 2)}
+    if settled != text:
+        record["text_drawn"] = {"layout": settled["layout"], "fonts": settled["fonts"]}
+    return record
 
 
 def add_text(
@@ -103,7 +188,7 @@ def add_text(
     Args:
         image: the cover at its size.
         text: from :func:`covergen_cli.covers.text.wording.cover_text`.
-        drawn: ``look_drawn`` and ``palette_drawn`` from :func:`style`, if the cover has a look.
+        drawn: with ``look_drawn`` and ``palette_drawn`` if the cover has a look.
         seed: of the cover.
         font: value of ``--font``.
 
@@ -119,7 +204,4 @@ def add_text(
         hexes = palette.split(",") if palette else []
         cells = getattr(look, "cells", 128)
         image, contrast = draw_styled(image, settled, style_of(look), hexes, own_font=font, cells=cells)
-    record = {"text_contrast": round(contrast, 2)}
-    if settled == text:
-        return image, record
-    return image, {**record, "text_drawn": {"layout": settled["layout"], "fonts": settled["fonts"]}}
+    return image, _text_record(text, settled, contrast)

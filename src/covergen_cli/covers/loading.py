@@ -1,0 +1,86 @@
+"""Fetches the models of a run and loads them in the background, while the first song is prepared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import TYPE_CHECKING, cast
+
+from covergen_cli.covers.background import Channel, Task
+from covergen_cli.covers.fingerprint import PAINTER, Models, find_models
+from covergen_cli.events import ModelDownloading, ModelLoaded, ModelLoading
+from covergen_cli.weights import catalogue, hub
+from covergen_cli.weights.hub import NotFetchedError
+
+if TYPE_CHECKING:
+    from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.pipeline import CoverPipeline
+    from covergen_cli.events import Event
+
+_load_lock = threading.Lock()
+
+
+def fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
+    """Return the models; report page, size and licence of each before it is downloaded."""
+    reported: set[str] = set()
+    while (missing := _missing_model(config)) is not None and missing.reference not in reported:
+        model = catalogue.describe(missing.reference)
+        yield ModelDownloading(model.name, model.source, model.licence, model.download_bytes)
+        hub.resolve(missing.reference, missing.kind)
+        reported.add(missing.reference)
+    return find_models(config)
+
+
+def _missing_model(config: GenerateConfig) -> NotFetchedError | None:
+    try:
+        find_models(config, fetch=False)
+    except NotFetchedError as error:
+        return error
+    return None
+
+
+class PipelineLoader:
+    """Loads the models of a run once, when they are first needed."""
+
+    def __init__(self, config: GenerateConfig, models: Models, channel: Channel) -> None:
+        self._config, self._models, self._channel = config, models, channel
+        self._lock = threading.Lock()
+        self._loading: Task[CoverPipeline] | None = None
+        self._pipeline: CoverPipeline | None = None
+
+    @property
+    def batch(self) -> int:
+        """Number of covers to draw at once; 1 until the models are loaded."""
+        return 1 if self._pipeline is None else self._pipeline.placement.batch
+
+    def start(self) -> Task[CoverPipeline]:
+        """Start to load the models, once; called from several threads."""
+        with self._lock:
+            if self._loading is None:
+                self._loading = Task(_load, self._config, self._models)
+            return self._loading
+
+    def get(self) -> CoverPipeline:
+        """Return the loaded models; wait for them the first time."""
+        if self._pipeline is None:
+            loading = self.start()
+            self._channel.emit(ModelLoading(self._models.base_reference))
+            self._pipeline = loading.result(self._channel.check_stop)
+            self._channel.emit(ModelLoaded(self._models.base_reference, self._pipeline.seconds))
+        return self._pipeline
+
+
+def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
+    """Import torch and diffusers and load the models, in one thread.
+
+    One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
+    ended early may still be loading.
+    """
+    if models.base_reference == PAINTER:
+        from covergen_cli.covers.painter import PainterPipeline
+
+        return cast("CoverPipeline", PainterPipeline())  # the same interface, without tensors
+    with _load_lock:
+        from covergen_cli.covers.pipeline import load_pipeline
+
+        return load_pipeline(config, models)
