@@ -72,7 +72,7 @@ def build_survey(
     groups = test_data.groups(config.by or ("genre" if has_genre else None))
     total = songs + config.controls
     chosen = yield from _usable_songs(test_data, total, config.seed)
-    _check_count(test_data, len(chosen), songs, config)
+    check_songs(test_data, songs, config, found=len(chosen))
     items = _items(chosen, songs, config)
     key = _key(run, test_data, items, groups, config)
     _write_key(out / KEY, key)
@@ -82,22 +82,30 @@ def build_survey(
     for number, (name, (song, cover)) in enumerate(items.items(), start=1):
         _write_item(out / "public", name, test_data.audio[song.id], pictures[cover.id])
         yield Progress("writing songs", number, total)
-    _make_folder(out / ANSWERS)
-    page = _write_page(out / "public" / "index.html", key)
+    try:
+        (out / ANSWERS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create {out / ANSWERS}: {error.strerror or error}") from error
+    page = out / "public" / "index.html"
+    files = [{"id": name, "audio": f"audio/{name}.mp3", "image": f"images/{name}.jpg"} for name in items]
+    write_text(page, render("survey.html", survey={"id": key["survey"], "items": files}))
     summary = f"{songs} songs with their own covers, {config.controls} with another's; publish only {out / 'public'}"
     yield SurveyFinished(page, None, summary)
 
 
-def check_songs(test_data: TestData, songs: int, config: EvalConfig) -> None:
+def check_songs(test_data: TestData, songs: int, config: EvalConfig, *, found: int | None = None) -> None:
     """Check that enough test songs have a music file; needs no model.
+
+    Args:
+        test_data: the test pairs.
+        songs: number of songs with their own covers.
+        config: the number of controls.
+        found: number of songs that can be used; by default, of those with a music file.
 
     Raises:
         InputError: there are too few.
     """
-    _check_count(test_data, len(test_data.audio), songs, config)
-
-
-def _check_count(test_data: TestData, found: int, songs: int, config: EvalConfig) -> None:
+    found = len(test_data.audio) if found is None else found
     if found < songs + config.controls:
         raise InputError(
             f"{songs} songs and {config.controls} controls are needed, but {test_data.folder} has music files for only "
@@ -172,16 +180,3 @@ def _write_item(public: Path, name: str, song: Path, cover: Path) -> None:
     with Image.open(cover, formats=("PNG",)) as opened:
         picture = opened.convert("RGB").resize((_COVER_PIXELS,) * 2, Image.Resampling.LANCZOS)
     save_cover(public / "images" / f"{name}.jpg", picture, {}, "jpg")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot create {folder}: {error.strerror or error}") from error
-
-
-def _write_page(path: Path, key: dict[str, Any]) -> Path:
-    items = [{"id": name, "audio": f"audio/{name}.mp3", "image": f"images/{name}.jpg"} for name in key["items"]]
-    write_text(path, render("survey.html", survey={"id": key["survey"], "items": items}))
-    return path

@@ -12,7 +12,8 @@ complete, and then added to the index. Parts are never changed, so a process tha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,26 @@ from covergen_cli.files import SCHEMA, atomic_path, read_json, sha256_bytes, wri
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from typing_extensions import Self
 
 INDEX = "index.json"
 
 
-class ArrayCache(Mapping[str, "npt.NDArray[Any]"]):
+@dataclass(frozen=True)
+class CachedArrays:
+    """Arrays of a cache in the order of some pairs: ``keys[i]`` is the key of pair ``i`` in ``arrays``."""
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, pairs: slice) -> Self:
+        return type(self)(self.arrays, self.keys[pairs])
+
+
+class ArrayCache(dict[str, "npt.NDArray[Any]"]):
     """The arrays of one folder by key, as views into the mapped files.
 
     Parts that are missing, truncated or made with other metadata are ignored, and so is all of a damaged index.
@@ -38,19 +54,10 @@ class ArrayCache(Mapping[str, "npt.NDArray[Any]"]):
     """
 
     def __init__(self, folder: Path, metadata: Mapping[str, object]) -> None:
+        super().__init__()
         self.folder, self.metadata = folder, dict(metadata)
-        self._arrays: dict[str, npt.NDArray[Any]] = {}
         for part in self._parts():
             self._map(part)
-
-    def __getitem__(self, key: str) -> npt.NDArray[Any]:
-        return self._arrays[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
 
     def add(
         self,
@@ -115,4 +122,4 @@ class ArrayCache(Mapping[str, "npt.NDArray[Any]"]):
         ends = list(itertools.accumulate(part["rows"]))
         if isinstance(array, np.ndarray) and array.ndim > 1 and len(array) == sum(part["rows"]):
             rows = zip(part["keys"], [0, *ends], ends, strict=False)
-            self._arrays |= {key: array[start:end] for key, start, end in rows}
+            self.update((key, array[start:end]) for key, start, end in rows)

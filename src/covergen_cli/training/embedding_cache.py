@@ -6,10 +6,9 @@ embedding is its name with the size and modification time of its file, so a file
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ import torch
 from covergen_cli.errors import InputError
 from covergen_cli.events import Progress
 from covergen_cli.files import require_space
-from covergen_cli.training.array_cache import ArrayCache
+from covergen_cli.training.array_cache import ArrayCache, CachedArrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,20 +28,8 @@ if TYPE_CHECKING:
 _PART = 2000
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """The embeddings of pairs, in the order of the pairs.
-
-    Args:
-        arrays: key → float32 ``(T, E)``.
-        keys: one per pair.
-    """
-
-    arrays: Mapping[str, npt.NDArray[Any]]
-    keys: list[str]
-
-    def __getitem__(self, pairs: slice) -> Embeddings:
-        return Embeddings(self.arrays, self.keys[pairs])
+class Embeddings(CachedArrays):
+    """The embeddings of pairs, each float32 ``(T, E)``."""
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return the embeddings of the pairs at ``indices``, padded at the end with zeros.

@@ -13,11 +13,10 @@ import contextlib
 import math
 import re
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, require_space, sha256_bytes, sha256_file
-from covergen_cli.training.array_cache import ArrayCache
+from covergen_cli.training.array_cache import ArrayCache, CachedArrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,24 +41,12 @@ _ENCODE_BATCH = 8
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
-@dataclass(frozen=True)
-class Latents:
-    """The latents of pairs' covers, in the order of the pairs.
+class Latents(CachedArrays):
+    """The latents of pairs' covers.
 
-    Args:
-        arrays: key → float16 ``(1, 2, C, h, w)``, mean and standard deviation; ``(1, 1, C, h, w)`` where the
-            autoencoder gives one latent per image.
-        keys: one per pair.
+    Each is float16 ``(1, 2, C, h, w)``, mean and standard deviation; or ``(1, 1, C, h, w)`` where the autoencoder gives
+    one latent per image.
     """
-
-    arrays: Mapping[str, npt.NDArray[Any]]
-    keys: list[str]
-
-    def __getitem__(self, pairs: slice) -> Latents:
-        return Latents(self.arrays, self.keys[pairs])
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     @property
     def shape(self) -> tuple[int, int, int]:
