@@ -28,7 +28,7 @@ from covergen_cli.cli.main import run
 from covergen_cli.config import FetchConfig
 from covergen_cli.covers.inputs import find_songs, read_list
 from covergen_cli.covers.tag_pictures import open_tags
-from covergen_cli.dataset.fetch import http, partial, retry
+from covergen_cli.dataset.fetch import http, partial
 from covergen_cli.dataset.fetch.run import fetch_dataset, open_source
 from covergen_cli.dataset.sources.table import TableSource
 from covergen_cli.dataset.tables import clean, open_table, read_rows
@@ -188,7 +188,7 @@ def fuzz_headers(dice, folder, _originals):
         download.missing()
         download.finish()
     assert (
-        retry.retry_after_seconds(dice.choice([number, some_text(dice), f"Wed, {number} Oct 2026 07:28:00 GMT"])) or 0
+        http.retry_after_seconds(dice.choice([number, some_text(dice), f"Wed, {number} Oct 2026 07:28:00 GMT"])) or 0
     ) >= 0
     http.forbids_ai(some_text(dice))
     base = http.parse_url("https://ana:x@h.org/a")

@@ -12,9 +12,7 @@ from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.cli.options import Command, global_options, terminal_of
 from covergen_cli.config.coerce import parse_segment
 from covergen_cli.errors import InputError
-
-SCHEMA = 1
-"""Version of the objects that ``--json`` writes."""
+from covergen_cli.files import SCHEMA
 
 
 @click.command(cls=Command)

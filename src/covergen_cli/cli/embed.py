@@ -15,12 +15,10 @@ from covergen_cli.cli.options import Command, given_settings, global_options, se
 from covergen_cli.config import EmbedConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import OutputError
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
-
-SCHEMA = 1
-"""Version of the object that ``--json`` writes."""
 
 
 @click.command(cls=Command)

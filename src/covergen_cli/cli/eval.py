@@ -15,14 +15,12 @@ from covergen_cli.cli.options import Command, SettingType, given_settings, globa
 from covergen_cli.config import Between, EvalConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.evaluation.test_data import LoadedRun
     from covergen_cli.events import Event
-
-SCHEMA = 1
-"""Version of the objects that ``--json`` writes."""
 
 GROUPS = {
     "Common": ("output", "against", "by", "budget", "seed", "device", "as_json"),

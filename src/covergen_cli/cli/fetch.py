@@ -14,13 +14,11 @@ from covergen_cli.cli.options import Command, given_settings, global_options, se
 from covergen_cli.cli.tagging import tag_genres, tag_option
 from covergen_cli.config import FetchConfig
 from covergen_cli.config.resolve import resolve
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import FetchFinished
-
-SCHEMA = 1
-"""Version of the object that ``--json`` writes."""
 
 GROUPS = {
     "Common": ("output", "limit", "sample", "seed", "retry", "tag", "report", "errors", "as_json"),

@@ -13,13 +13,11 @@ from covergen_cli.cli.errors import DONE, FAILED
 from covergen_cli.cli.options import Command, global_options, terminal_of
 from covergen_cli.cli.progress import size_text
 from covergen_cli.errors import ModelError
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.weights.catalogue import ModelState
-
-SCHEMA = 1
-"""Version of the objects that ``--json`` writes."""
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")

@@ -13,13 +13,11 @@ from covergen_cli.cli.options import Command, given_settings, global_options, se
 from covergen_cli.cli.tagging import tag_genres, tag_option
 from covergen_cli.config import SplitConfig
 from covergen_cli.config.resolve import resolve
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import SplitFinished
-
-SCHEMA = 1
-"""Version of the object that ``--json`` writes."""
 
 _PARTS = ("train", "val", "test")
 

@@ -14,13 +14,11 @@ from covergen_cli.cli.errors import DONE, FAILED, GracefulStop, Terminated
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
+from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.events import Event, TrainFinished
-
-SCHEMA = 1
-"""Version of the object that ``--json`` writes."""
 
 GROUPS = {
     "Common": ("run", "base", "preset", "epochs", "batch_size", "resume", "seed", "device"),

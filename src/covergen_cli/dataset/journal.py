@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covergen_cli.dataset.tables import read_rows
-from covergen_cli.errors import InputError, OutputError
+from covergen_cli.errors import InputError, OutputError, reason_of
 
 
 class Journal:
@@ -33,7 +33,7 @@ class Journal:
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
             self._file.write("\n")  # ends an incomplete line
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise OutputError(f"cannot write {self._path}: {reason_of(error)}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,7 +48,7 @@ class Journal:
             self._file.write(json.dumps({row_id: reason}) + "\n")
             self._file.flush()
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise OutputError(f"cannot write {self._path}: {reason_of(error)}") from error
 
     def reason(self, row_id: str) -> str:
         """Return the recorded reason, or an empty text."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from covergen_cli.errors import OutputError
+from covergen_cli.errors import OutputError, reason_of
 from covergen_cli.files import sha256_file, write_text
 
 SOURCES = "sources.csv"
@@ -76,7 +76,7 @@ class MusicState:
             with self._path.open("a", encoding="ascii", newline="\n") as file:
                 file.write(f"\n{row_id},{self._lines[row_id]}\n")
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise OutputError(f"cannot write {self._path}: {reason_of(error)}") from error
 
     def save(self, ids: Iterable[str]) -> None:
         """Write the records of these embeddings, and no others.

@@ -22,7 +22,7 @@ from covergen_cli.dataset.assign_splits import TEST, TRAIN, VAL, Groups, assign_
 from covergen_cli.dataset.layout import MANIFEST, PAIRS
 from covergen_cli.dataset.pairs import SPLIT_JSON, SPLITS, read_pairs
 from covergen_cli.dataset.tables import open_table, read_blocks, read_rows
-from covergen_cli.errors import ConfigError, InputError
+from covergen_cli.errors import ConfigError, InputError, reason_of
 from covergen_cli.events import Progress, SplitFinished, Warned
 from covergen_cli.files import SCHEMA, read_json, sha256_file, write_json
 
@@ -114,7 +114,7 @@ def _by_cover(folder: Path, pairs: Sequence[Pair]) -> Generator[Event, None, tup
                 hashes[pair.image] = sha256_file(pair.image)
             except OSError as error:
                 raise InputError(
-                    f"the cover {pair.image} cannot be read: {error.strerror or error}",
+                    f"the cover {pair.image} cannot be read: {reason_of(error)}",
                     hint=f"Run covergen embed {folder} again: it leaves out pairs without a cover.",
                 ) from error
         keys[pair.id] = f"image {hashes[pair.image]}"

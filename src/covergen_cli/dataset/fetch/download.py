@@ -22,16 +22,17 @@ from covergen_cli import __version__
 from covergen_cli.dataset.fetch.hosts import CheckedBackend, ForbiddenAddressError, Host
 from covergen_cli.dataset.fetch.http import (
     AGENT,
+    PASSING_STATUS,
     FailedError,
     authorization,
     drain,
     forbids_ai,
     header_fields,
-    one_line,
     parse_url,
+    pause_seconds,
+    retry_after_seconds,
 )
 from covergen_cli.dataset.fetch.partial import Decoder, Partial, UnfitError, decoded
-from covergen_cli.dataset.fetch.retry import PASSING_STATUS, pause_seconds, retry_after_seconds
 from covergen_cli.dataset.sources.base import (
     DISK_FULL,
     FREE_SPACE,
@@ -41,7 +42,7 @@ from covergen_cli.dataset.sources.base import (
     unexpected,
     without_credentials,
 )
-from covergen_cli.errors import OutputError
+from covergen_cli.errors import OutputError, reason_of
 from covergen_cli.weights.hub_cache import offline
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Downloader:
             except Exception as error:
                 # Errors of sockets have no file name.
                 if isinstance(error, OSError) and (error.errno in DISK_FULL or error.filename is not None):
-                    why = f"cannot write {self._workspace}: {error.strerror or error}"
+                    why = f"cannot write {self._workspace}: {reason_of(error)}"
                     raise OutputError(why, hint=FREE_SPACE) from error
                 return Missed(item, unexpected(error), "unexpected answer", passing=True)
             finally:
@@ -198,14 +199,14 @@ class Downloader:
             raise FailedError(f"{error}", "forbidden address") from error
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
             host.add_silence(self._config.wait_seconds)
-            raise FailedError(f"the host cannot be reached: {one_line(error)}", "unreachable", passing=True) from error
+            raise FailedError(f"the host cannot be reached: {reason_of(error)}", "unreachable", passing=True) from error
         except httpcore.TimeoutException as error:
             host.add_silence(self._config.wait_seconds)
             raise FailedError(f"no answer in {self._config.timeout_seconds:g} s", "timeout", passing=True) from error
         except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-            raise FailedError(f"the connection was lost: {one_line(error)}", "broken off", passing=True) from error
+            raise FailedError(f"the connection was lost: {reason_of(error)}", "broken off", passing=True) from error
         except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol) as error:
-            raise FailedError(f"it cannot be requested: {one_line(error)}", "not a URL") from error
+            raise FailedError(f"it cannot be requested: {reason_of(error)}", "not a URL") from error
         except UnfitError as error:
             raise FailedError(
                 "the server sent another file than the part on disk", "broken off", passing=True

@@ -1,18 +1,26 @@
-"""Interpret URLs and HTTP responses."""
+"""Interpret URLs and HTTP responses, and decide when to send a request again."""
 
 from __future__ import annotations
 
 import base64
+import random
 import re
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx
+
+from covergen_cli.errors import reason_of
 
 if TYPE_CHECKING:
     import httpcore
 
 AGENT = "covergen"
 """The name of the downloader in ``User-Agent`` and ``X-Robots-Tag``."""
+
+PASSING_STATUS = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
+"""HTTP status codes after which the same request may succeed."""
 
 _DRAIN_BYTES = 1 << 16
 _LONGEST_HOST = 254
@@ -48,7 +56,7 @@ def parse_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
         parsed = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise FailedError(f"this is not a URL: {one_line(error)}", "not a URL") from error
+        raise FailedError(f"this is not a URL: {reason_of(error)}", "not a URL") from error
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
         raise FailedError("this is not an http:, https: or file: URL", "not a URL")
     labels = parsed.raw_host.decode("ascii").removesuffix(".").split(".")
@@ -95,6 +103,24 @@ async def drain(response: httpcore.Response, headers: dict[str, str]) -> None:
             pass
 
 
-def one_line(error: Exception) -> str:
-    """Return the message of an exception, on one line of bounded length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def pause_seconds(attempt: int, backoff_seconds: float) -> float:
+    """Return the wait after attempt number ``attempt`` (from 1): doubling, with up to half of random jitter."""
+    return float(backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 — no secret
+
+
+def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
+    """Parse a ``Retry-After`` header (RFC 9110, 10.2.3): a number of seconds, or a date.
+
+    Returns:
+        seconds after ``now``, at least 0; ``None`` if there is no valid header.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - (now or datetime.now(timezone.utc))).total_seconds())

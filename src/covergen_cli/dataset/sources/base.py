@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from covergen_cli.dataset.layout import ID_PATTERN
-from covergen_cli.errors import InputError
+from covergen_cli.errors import InputError, reason_of
 from covergen_cli.files import sha256_bytes
 
 FREE_SPACE = "Free space, and run the same command again."
@@ -157,7 +157,7 @@ class Source(ABC):
 
 def unexpected(error: Exception) -> str:
     """Return an unexpected exception as the reason of a row, on one line."""
-    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return f"unexpected {type(error).__name__}: {reason_of(error)[:200]}"
 
 
 def safe_id(text: str) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from covergen_cli.dataset.fetch.retry import pause_seconds, retry_after_seconds
+from covergen_cli.dataset.fetch.http import pause_seconds, retry_after_seconds
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 
