@@ -79,7 +79,8 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
     started = time.monotonic()
     probe(song)
     outcome = embed_one(EmbedTask(song.stem, song, output), load_encoder(config))
-    done = isinstance(outcome, EmbedResult)
+    made = outcome if isinstance(outcome, EmbedResult) else None
+    error = None if isinstance(outcome, EmbedResult) else outcome.error
     if isinstance(outcome, EmbedResult):
         for text in outcome.warnings:
             terminal.warn(text)
@@ -90,18 +91,18 @@ def _embed_song(song: Path, output: Path, config: EmbedConfig, terminal: Termina
         record = {
             "schema": SCHEMA,
             "input": str(song),
-            "output": str(output) if done else None,
-            "status": "ok" if done else "failed",
+            "output": str(output) if made else None,
+            "status": "ok" if made else "failed",
             "encoder": config.encoder,
-            "frames": outcome.frames if isinstance(outcome, EmbedResult) else None,
-            "segment": outcome.segment if isinstance(outcome, EmbedResult) else None,
+            "frames": made and made.frames,
+            "segment": made and made.segment,
             "seconds": round(time.monotonic() - started, 3),
-            "error": None if isinstance(outcome, EmbedResult) else outcome.error,
+            "error": error,
         }
         terminal.result(json.dumps(record))
-    elif done:
+    elif made:
         terminal.result(str(output))
-    return DONE if done else FAILED
+    return DONE if made else FAILED
 
 
 def _embed_dataset(folder: Path, config: EmbedConfig, name: str | None, terminal: Terminal, *, as_json: bool) -> int:

@@ -88,7 +88,12 @@ def fetch(
     _summarize(finished, errors, terminal)
     if tag:
         terminal.run(tag_genres(output), Tally(noun="song", log_progress=True))
-    page = _write_report(output, terminal) if report else None
+    page = None
+    if report:
+        from covergen_cli.dataset.report import write_report
+
+        page = write_report(output)
+        terminal.note(f"saved the overview to {page}")
     counts = finished.counts
     if as_json:
         record = _record(finished, page) | {"seconds": round(time.monotonic() - started, 3)}
@@ -114,14 +119,6 @@ def _record(finished: FetchFinished, report: Path | None) -> dict[str, Any]:
         "bytes": finished.bytes,
         "dead_links": finished.dead,
     }
-
-
-def _write_report(folder: Path, terminal: Terminal) -> Path:
-    from covergen_cli.dataset.report import write_report
-
-    page = write_report(folder)
-    terminal.note(f"saved the overview to {page}")
-    return page
 
 
 def _summarize(finished: FetchFinished, errors: Path | None, terminal: Terminal) -> None:

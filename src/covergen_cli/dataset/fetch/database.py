@@ -52,13 +52,10 @@ class Outcome:
 
     Args:
         status: ``ok``, ``failed`` or ``filtered``.
-        reason: why it is not ok.
-        cause: the same in a word or two.
+        cause: the reason in a word or two.
         passing: whether a later attempt may succeed.
         audio_path: path of the music: relative to the dataset folder, or absolute.
         image_path: path of the cover, relative to the dataset folder.
-        audio_bytes: size of the music.
-        image_bytes: size of the cleaned image.
         seconds: length of the music.
         music: the first 16 digits of the SHA-256 of the music.
         cover: likewise of the cleaned image.

@@ -40,8 +40,7 @@ class UnwantedError(InputError):
     """A valid file that does not suit a dataset: too short, silent, blank … Its row is ``filtered``.
 
     Args:
-        message: as in any error.
-        cause: the same in a word or two, for counting; by default, whether music or image is unsuitable.
+        cause: the message in a word or two, for counting; by default, whether music or image is unsuitable.
     """
 
     def __init__(self, message: str, *, cause: str | None = None) -> None:
@@ -93,7 +92,6 @@ class Missed:
     """An item whose files could not be obtained.
 
     Args:
-        item: the item.
         reason: why, one sentence.
         cause: the same in a word or two, for counting: ``"404"``, ``"timeout"`` …
         passing: whether a later attempt may succeed; the next run retries such rows.
@@ -145,7 +143,7 @@ class Source(ABC):
         """Return the raw files of one item. Runs in a worker process, several at once.
 
         Args:
-            item: the item.
+            item: one of :meth:`items`.
             workspace: an existing folder for files, whose names have to begin with the id of the item and a dot; they
                 are removed afterwards.
 
