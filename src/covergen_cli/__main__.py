@@ -20,7 +20,7 @@ def main() -> None:
     # Set before torch is imported: threads that spin while they wait make a busy machine ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
-    code = None
+    code: int | None = None
 
     def leave() -> None:
         """End here after an interrupt: extensions report what daemon threads still hold as leaks, on stderr."""

@@ -72,7 +72,8 @@ def _pull(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
             terminal.show(ModelDownloading(name, model.source, model.licence, model.download_bytes), Tally())
         with transfer(terminal, before.model.download_bytes) as show:
             catalogue.pull(name, show)
-        _result(catalogue.inspect(name), terminal, as_json=as_json)
+        state = catalogue.inspect(name)
+        terminal.result(json.dumps(_record(state)) if as_json else str(state.path))
     return DONE
 
 
@@ -88,7 +89,7 @@ def _path(context: click.Context, /, names: tuple[str, ...], as_json: bool) -> i
         if state.status != "complete":
             problem = state.problem or f"{name} is not on this machine"
             raise ModelError(problem, hint=f"Run: covergen models pull {name}")
-        _result(state, terminal_of(context), as_json=as_json)
+        terminal_of(context).result(json.dumps(_record(state)) if as_json else str(state.path))
     return DONE
 
 
@@ -161,10 +162,6 @@ def _record(state: ModelState) -> dict[str, Any]:
         "about_bytes": state.model.about_bytes or None,
         "error": state.problem or None,
     }
-
-
-def _result(state: ModelState, terminal: Terminal, *, as_json: bool) -> None:
-    terminal.result(json.dumps(_record(state)) if as_json else str(state.path))
 
 
 def _write(states: Sequence[ModelState], terminal: Terminal, *, as_json: bool) -> None:

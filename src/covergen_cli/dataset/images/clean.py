@@ -112,18 +112,12 @@ def _convert(opened: Image.Image) -> tuple[Image.Image, bool]:
     before = (opened.format, opened.mode, opened.size)
     upright = ImageOps.exif_transpose(opened)
     turned = opened.getexif().get(0x0112, 1) != 1
-    image = _centre(upright)
-    image, converted = _to_srgb(image, opened.info.get("icc_profile"))
+    side = min(upright.size)
+    left, top = (upright.width - side) // 2, (upright.height - side) // 2  # integers, so that nothing is blurred
+    image, converted = _to_srgb(upright.crop((left, top, left + side, top + side)), opened.info.get("icc_profile"))
     if image.width > MOST_PIXELS:
         image = image.resize((MOST_PIXELS, MOST_PIXELS), Image.Resampling.LANCZOS)
     return image, turned or converted or before != ("JPEG", "RGB", image.size)
-
-
-def _centre(image: Image.Image) -> Image.Image:
-    """Crop the square centre at integer pixels, so that nothing is blurred."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
