@@ -253,7 +253,7 @@ def test_an_empty_part_on_request(tmp_path):
         (lambda folder: (folder / "images" / "s1.jpg").unlink(), {}, InputError, "s1.jpg cannot be read"),
         (lambda _: None, {"balance": "mood"}, ConfigError, "has no column mood"),
         (lambda _: None, {"ratios": "0,50,50"}, ConfigError, "nothing to train on"),
-        (lambda _: None, {"group": "artist"}, InputError, "1 group cannot fill 3 parts"),
+        (lambda _: None, {"group": "artist"}, InputError, "the pairs form 1 group, but 3 parts need one each"),
     ],
 )
 def test_what_cannot_be_divided_is_told(tmp_path, change, settings, kind, words):

@@ -199,6 +199,18 @@ def test_models_of_xls_size_come_in_half_precision_everywhere(hub):
         resolve("nothing", "refiner")
 
 
+@pytest.mark.parametrize("gap", ["text_encoder", "tokenizer"])
+def test_a_model_of_the_hub_is_complete_with_the_texts_that_its_index_lists(hub, gap):
+    index = {"_class_name": "StableDiffusionPipeline", "text_encoder": ["x", "y"], "tokenizer": ["x", "y"]}
+    hub.files |= {"model_index.json": json.dumps(index).encode(), "tokenizer/vocab.json": b"{}"}
+    folder = resolve("owner/name")
+    shutil.rmtree(folder / gap)
+    assert gap in inspect("owner/name").problem
+    resolve("owner/name")
+    assert inspect("owner/name").status == "complete"
+    assert any((folder / gap).iterdir())
+
+
 def test_the_small_decoder_is_one_file_with_its_config(hub):
     hub.files = {"config.json": b"{}", "diffusion_pytorch_model.safetensors": b"w", "taesd_decoder.safetensors": b"d"}
     folder = resolve("taesd")
@@ -244,8 +256,9 @@ def test_a_hub_that_cannot_be_reached(hub, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelError, match="sd15 cannot be downloaded: the hub cannot be reached"):
+    with pytest.raises(ModelError, match="sd15 cannot be downloaded: the hub cannot be reached") as caught:
         resolve("sd15")
+    assert "covergen models pull sd15" in caught.value.hint
 
 
 def test_what_would_be_fetched_is_named(hub):

@@ -79,8 +79,8 @@ def assign_splits(groups: Groups, ratios: Ratios, seed: int) -> dict[str, int]:
     wanted = [part for part in (TEST, VAL, TRAIN) if ratios[part] > 0]
     if (count := len(groups.sizes)) < len(wanted):
         raise InputError(
-            f"{count} group{'' if count == 1 else 's'} cannot fill {len(wanted)} parts",
-            hint="Add pairs, or use --group none.",
+            f"the pairs form {count} group{'' if count == 1 else 's'}, but {len(wanted)} parts need one each",
+            hint="Add pairs, or use another --group.",
         )
     room = list(quotas(sum(groups.sizes.values()), ratios))
     parts = dict(groups.placed)

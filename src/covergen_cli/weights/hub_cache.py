@@ -77,13 +77,25 @@ def missing_files(snapshot: Path, model: HubModel) -> list[str]:
 
     Files whose names depend on the model are named as patterns.
     """
+    listed = _listed_parts(snapshot)
+    parts = dict.fromkeys([*model.parts, *(part for part in listed if part.startswith("text_encoder"))])
     # The files are links, which may exist without their targets.
     needed = ["scheduler/scheduler_config.json"] if "unet" in model.parts else []
-    needed += [_inside(part, "config.json") for part in model.parts]
+    needed += [_inside(part, "config.json") for part in parts]
     missing = [name for name in needed if not (snapshot / name).is_file()]
-    for part in model.parts:
+    for part in parts:
         missing += [_inside(part, name) for name in _missing_weights(snapshot / part)]
-    return missing
+    tokenizers = [part for part in listed if part.startswith("tokenizer")]
+    return missing + [f"{part}/*" for part in tokenizers if not any(map(Path.is_file, (snapshot / part).glob("*")))]
+
+
+def _listed_parts(snapshot: Path) -> list[str]:
+    """Return the parts that a snapshot's ``model_index.json`` lists; none if it has no such file."""
+    try:
+        index = read_json(snapshot / "model_index.json")
+        return [name for name, kind in index.items() if isinstance(kind, list) and kind and kind[0] is not None]
+    except (OSError, ValueError, AttributeError):
+        return []
 
 
 def _inside(part: str, name: str) -> str:
@@ -155,7 +167,8 @@ def download_model(model: HubModel, kind: Kind | None = None, on_progress: OnPro
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if kinds & {"LocalEntryNotFoundError", "TransportError", "ConnectionError"}:
             message = f"{model.name} cannot be downloaded: the hub cannot be reached"
-            raise ModelError(message, hint="Try again.") from error
+            hint = f"Check the connection. covergen models pull {model.name} downloads it for use offline."
+            raise ModelError(message, hint=hint) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "Check the name and the revision."
         raise ModelError(f"{model.name} cannot be downloaded: {reason}", hint=hint) from error
