@@ -121,9 +121,8 @@ class FileSaved(Event):
 
 @dataclass(frozen=True)
 class EmbedPlanned(Event):
-    """Embedding begins: ``total`` rows of the manifest, ``present`` of which have an embedding in ``folder``."""
+    """Embedding begins: ``total`` rows of the manifest, ``present`` of which have an embedding."""
 
-    folder: Path
     total: int
     present: int
 
@@ -164,7 +163,6 @@ class EmbedFinished(Event):
 class FetchPlanned(Event):
     """Fetching begins: the source has ``total`` rows, ``pending`` of which are not finished."""
 
-    folder: Path
     total: int
     pending: int
 
@@ -215,7 +213,6 @@ class SplitFinished(Event):
 class TrainPlanned(Event):
     """Training begins."""
 
-    run: Path
     train_pairs: int  # pairs of the training part
     validation_pairs: int  # pairs of the validation part
     parameters: int
@@ -230,9 +227,7 @@ class StepDone(Event):
     """Some optimiser steps were done since the last such event."""
 
     epoch: int  # from 1
-    epochs: int  # maximum number of epochs
     step: int
-    steps: int  # maximum number of steps
     loss: float  # mean loss of these steps
     learning_rate: float  # learning rate of the last step
     gradient_norm: float  # gradient norm of the last step, before clipping
@@ -262,13 +257,8 @@ class CheckpointSaved(Event):
     step: int
 
 
-@dataclass(frozen=True)
-class TrainStopped(Event):
+class TrainStopped(CheckpointSaved):
     """Training was stopped by the user; the same command resumes from the checkpoint."""
-
-    run: Path
-    checkpoint: Path
-    step: int
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ with terminal.live(tally):
         (5, Progress("draw", 5, 10, "a very long name of a song, which goes on and on, and on.mp3")),
         (40, Progress("validating", 0, 3)),
         (50, Progress("validating", 3, 3)),
-        (60, StepDone(1, 2, 4, 16, 0.5, 1e-3, 1.0, 12.0, 9.0, None)),
+        (60, StepDone(1, 4, 0.5, 1e-3, 1.0, 12.0, 9.0, None)),
         (60, Progress("training", 4, 8, "epoch 1/2, step 4")),
     ):
         now[0] = 100.0 + seconds

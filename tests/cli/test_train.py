@@ -38,10 +38,10 @@ class FakeLoop:
             yield Warned("something is odd")
             if self.error:
                 raise self.error
-            yield TrainPlanned(run, 800, 100, 5_840_000, 2, 50, 0, None)
+            yield TrainPlanned(800, 100, 5_840_000, 2, 50, 0, None)
             for epoch in (1, 2):
                 yield Progress("training", 25, 25, f"epoch {epoch}")
-                yield StepDone(epoch, 2, 25 * epoch, 50, 0.41, 1e-3, 0.1, 61.5, 100.0, 3 * 2**30)
+                yield StepDone(epoch, 25 * epoch, 0.41, 1e-3, 0.1, 61.5, 100.0, 3 * 2**30)
                 yield EpochDone(epoch, 2, 25 * epoch, 0.41, 0.42 - epoch / 100, best=True, samples=None)
                 yield CheckpointSaved(run / "checkpoints" / "step", 25 * epoch)
             yield TrainFinished(

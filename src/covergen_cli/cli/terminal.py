@@ -55,25 +55,15 @@ _PARTS_OF_ONE = ("draw", "")
 
 @dataclass
 class Tally:
-    """Counts of the items of one command.
-
-    Args:
-        total: number of items.
-        finished: items finished in this run; in a dry run, the planned ones.
-        skipped: items that were already there.
-        failed: items that failed.
-        noun: name of an item.
-        bytes: bytes fetched in this run.
-        log_progress: off a terminal, also write ``Progress`` events: the first of each task, then one every 10 seconds.
-    """
+    """Counts of the items of one command."""
 
     total: int = 0
-    finished: int = 0
-    skipped: int = 0
+    finished: int = 0  # those finished in this run; in a dry run, the planned ones
+    skipped: int = 0  # those that were already there
     failed: int = 0
-    noun: str = "cover"
-    bytes: int = 0
-    log_progress: bool = False
+    noun: str = "cover"  # name of an item
+    bytes: int = 0  # bytes fetched in this run
+    log_progress: bool = False  # write ``Progress`` events off a terminal too, at most every 10 seconds
 
     @property
     def settled(self) -> int:

@@ -25,19 +25,12 @@ POOLED_FRAMES = 4096
 
 @dataclass(frozen=True)
 class Album:
-    """Songs that share a cover.
+    """Songs that share a cover."""
 
-    Args:
-        name: the album tag; of a song without one, the name of its file.
-        songs: the songs, sorted by disc, track and path.
-        tags: tags of the first song.
-        folder: the innermost folder that contains all songs, relative to the folder that was searched.
-    """
-
-    name: str
-    songs: tuple[Song, ...]
-    tags: Tags
-    folder: Path
+    name: str  # the album tag; of a song without one, the name of its file
+    songs: tuple[Song, ...]  # sorted by disc, track and path
+    tags: Tags  # of the first song
+    folder: Path  # the innermost folder that contains all songs, relative to the folder that was searched
 
 
 def albums(songs: Iterable[tuple[Song, Tags | None]]) -> list[Album]:

@@ -59,31 +59,20 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Picture:
-    """The measured properties of an image file.
-
-    Args:
-        width: in pixels, as stored, before any EXIF rotation; the height likewise.
-        format: ``jpg``, ``png``, ``webp`` or ``gif``, by content.
-        mode: Pillow's name of the colour mode, e.g. ``RGB`` or ``CMYK``.
-        orientation: EXIF orientation; 1 for upright.
-        profile: name of the embedded colour profile; ``None`` without one.
-        detail: see :func:`detail_size`.
-        drawn: pixels per side before enlarging, for covers of CoverGen.
-        declared: whether the file declares, in IPTC's term, that a trained model made it.
-    """
+    """The measured properties of an image file."""
 
     path: Path
-    width: int
+    width: int  # in pixels, as stored, before any EXIF rotation; the height likewise
     height: int
-    format: str
-    mode: str
+    format: str  # ``jpg``, ``png``, ``webp`` or ``gif``, by content
+    mode: str  # Pillow's name of the colour mode, e.g. ``RGB`` or ``CMYK``
     alpha: bool
-    orientation: int
-    profile: str | None
+    orientation: int  # EXIF orientation; 1 for upright
+    profile: str | None  # name of the embedded colour profile; ``None`` without one
     bytes: int
-    detail: int
-    drawn: int | None
-    declared: bool
+    detail: int  # see :func:`detail_size`
+    drawn: int | None  # pixels per side before enlarging, for covers of CoverGen
+    declared: bool  # whether the file declares, in IPTC's term, that a trained model made it
 
 
 def open_picture(path: str | os.PathLike[str]) -> Picture:

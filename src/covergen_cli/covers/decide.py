@@ -45,23 +45,14 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions about the covers of one song or album.
-
-    Args:
-        songs: the readable songs.
-        donor_songs: those whose audio is used instead; empty unless songs are shuffled.
-        metadata: provenance of each cover, without the names and segments of songs.
-        decisions: the decision about each cover.
-        skipped_songs: warnings about songs that the album's cover is made without.
-        text_warnings: warnings about text that cannot be set as asked.
-    """
+    """Decisions about the covers of one song or album."""
 
     songs: tuple[HashedSong, ...]
-    donor_songs: tuple[HashedSong, ...]
-    metadata: tuple[dict[str, Any], ...]
+    donor_songs: tuple[HashedSong, ...]  # those whose audio is used instead; empty unless songs are shuffled
+    metadata: tuple[dict[str, Any], ...]  # provenance of each cover, without the names and segments of songs
     decisions: tuple[Decision, ...]
-    skipped_songs: tuple[str, ...]
-    text_warnings: tuple[str, ...]
+    skipped_songs: tuple[str, ...]  # warnings about songs that the album's cover is made without
+    text_warnings: tuple[str, ...]  # warnings about text that cannot be set as asked
 
 
 def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job], list[CoverSkipped | CoverFailed]]:

@@ -40,17 +40,11 @@ _COVER_SIDE = 480
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the picture shows of a song.
+    """What the picture shows of a song."""
 
-    Args:
-        segment: start and end, in seconds, of the embedded segment.
-        search: the search for the most salient segment, with the scores of all windows.
-        descriptors: the sound of the embedded segment.
-    """
-
-    segment: tuple[float, float]
-    search: Segment
-    descriptors: Descriptors
+    segment: tuple[float, float]  # start and end, in seconds, of the embedded segment
+    search: Segment  # the search for the most salient segment, with the scores of all windows
+    descriptors: Descriptors  # the sound of the embedded segment
 
 
 def explanation_path(cover: Path) -> Path:

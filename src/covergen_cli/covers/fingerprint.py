@@ -38,39 +38,22 @@ DESCRIPTORS: dict[str, Any] = {"name": "descriptors", "version": 1}
 
 @dataclass(frozen=True)
 class Models:
-    """The models that draw covers, not loaded.
+    """The models that draw covers, not loaded."""
 
-    Args:
-        adapter: name of the adapter, as the settings take it.
-        adapter_folder: folder of the adapter; the empty path where there is none.
-        adapter_fingerprint: fingerprint of the adapter.
-        encoder_spec: the audio encoder that it was trained with.
-        base_reference: the base, as :func:`covergen_cli.models.base.load_base` takes it.
-        base_revision: the base's hub commit, if it has one.
-        base_fingerprint: fingerprint of the base's weights.
-        scheduler_config: scheduler configuration of the base.
-        base_folder: folder of the base.
-        has_text_encoder: whether the base has a text encoder.
-        words_scale: weight of what is heard, put into words for the base; 0 for none.
-        takes_words: what is heard is put into words for the base or the refiner.
-        refiner: provenance of the refiner, JSON-able; ``None`` when covers are not refined.
-        picture: name and hash of a picture that the user brings in place of all models; ``None`` without.
-    """
-
-    adapter: str
-    adapter_folder: Path
-    adapter_fingerprint: str
-    encoder_spec: dict[str, Any]
-    base_reference: str
-    base_revision: str | None
-    base_fingerprint: str
-    scheduler_config: dict[str, Any]
-    base_folder: Path
-    has_text_encoder: bool = False
-    words_scale: float = 0.0
-    takes_words: bool = False
-    refiner: dict[str, Any] | None = None
-    picture: dict[str, Any] | None = None
+    adapter: str  # name of the adapter, as the settings take it
+    adapter_folder: Path  # folder of the adapter; the empty path where there is none
+    adapter_fingerprint: str  # fingerprint of the adapter
+    encoder_spec: dict[str, Any]  # the audio encoder that it was trained with
+    base_reference: str  # the base, as :func:`covergen_cli.models.base.load_base` takes it
+    base_revision: str | None  # the base's hub commit, if it has one
+    base_fingerprint: str  # fingerprint of the base's weights
+    scheduler_config: dict[str, Any]  # scheduler configuration of the base
+    base_folder: Path  # folder of the base
+    has_text_encoder: bool = False  # whether the base has a text encoder
+    words_scale: float = 0.0  # weight of what is heard, put into words for the base; 0 for none
+    takes_words: bool = False  # what is heard is put into words for the base or the refiner
+    refiner: dict[str, Any] | None = None  # provenance of the refiner, JSON-able; ``None`` when covers are not refined
+    picture: dict[str, Any] | None = None  # name and hash of the user's own picture
 
     @property
     def has_upscaler(self) -> bool:

@@ -87,23 +87,14 @@ def generate(
 
 @dataclass(frozen=True)
 class _Cover:
-    """A cover that is to be drawn.
-
-    Args:
-        job: its job.
-        music: the song or album.
-        condition: the music to draw from: its own, or a donor's.
-        metadata: provenance, without names and segments of songs.
-        seconds: time spent on it so far.
-        key: name of its picture in the cache; ``None`` if it is not kept.
-    """
+    """A cover that is to be drawn."""
 
     job: Job
-    music: EmbeddedMusic
-    condition: EmbeddedMusic
-    metadata: dict[str, Any]
-    seconds: float
-    key: str | None
+    music: EmbeddedMusic  # the song or album
+    condition: EmbeddedMusic  # the music to draw from: its own, or a donor's
+    metadata: dict[str, Any]  # provenance, without names and segments of songs
+    seconds: float  # time spent on it so far
+    key: str | None  # name of its picture in the cache; ``None`` if it is not kept
 
 
 class _Run:

@@ -29,17 +29,11 @@ _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM
 
 @dataclass(frozen=True)
 class Song:
-    """A music file.
-
-    Args:
-        path: the file.
-        folder: its folder, relative to the folder that was searched; ``Path()`` for a file that was named.
-        home: folder of its cover when no output folder is given.
-    """
+    """A music file."""
 
     path: Path
-    folder: Path = Path()
-    home: Path = Path()
+    folder: Path = Path()  # its folder, relative to the folder that was searched; ``Path()`` for a file that was named
+    home: Path = Path()  # folder of its cover when no output folder is given
 
 
 def expand(text: str) -> list[Path]:

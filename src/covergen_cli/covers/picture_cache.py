@@ -38,21 +38,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RawPicture:
-    """A picture as a model drew it, before look, text and size.
+    """A picture as a model drew it, before look, text and size."""
 
-    Args:
-        image: RGB, of the size that was drawn.
-        seed: that drew it, and draws paper, grain and all else that is chance.
-        segments: start and end, in seconds, of what was heard of each song, by the hash of its audio.
-        heard: what was heard; ``None`` when there was nothing to choose.
-        prompts: the words that it was drawn by.
-    """
-
-    image: Image.Image
-    seed: int
-    segments: Mapping[str, tuple[float, float]]
-    heard: Heard | None = None
-    prompts: Prompts = NO_PROMPTS
+    image: Image.Image  # RGB, of the size that was drawn
+    seed: int  # that drew it, and draws paper, grain and all else that is chance
+    segments: Mapping[str, tuple[float, float]]  # in seconds, by the hash of a song's audio
+    heard: Heard | None = None  # what was heard; ``None`` when there was nothing to choose
+    prompts: Prompts = NO_PROMPTS  # the words that it was drawn by
 
 
 def cache_folder() -> Path:

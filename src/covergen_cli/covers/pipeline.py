@@ -36,29 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CoverPipeline:
-    """The loaded models and what they need to draw covers.
+    """The loaded models and what they need to draw covers."""
 
-    Args:
-        adapter: in evaluation mode, on the base's device; ``None`` when the base draws by words alone.
-        base: the frozen image model.
-        seconds: wall-clock time that loading took.
-        words_scale: weight of what is heard, put into words; 0 for none.
-        prompt: condition of the user's prompt; ``None`` for none.
-        negative: condition of the negative prompt; ``None`` for none.
-        refiner: the refiner; ``None`` when covers are not refined.
-        refine_negative: condition of the refiner's negative prompt.
-        placement: how the models share the device.
-    """
-
-    adapter: Adapter | None
-    base: Base
-    seconds: float
-    words_scale: float = 0.0
-    prompt: Condition | None = None
-    negative: Condition | None = None
-    refiner: Base | None = None
-    refine_negative: Condition | None = None
-    placement: Placement = ONE_AT_A_TIME
+    adapter: Adapter | None  # in evaluation mode, on the base's device; ``None`` when the base draws by words alone
+    base: Base  # the frozen image model
+    seconds: float  # wall-clock time that loading took
+    words_scale: float = 0.0  # weight of what is heard, put into words; 0 for none
+    prompt: Condition | None = None  # condition of the user's prompt; ``None`` for none
+    negative: Condition | None = None  # condition of the negative prompt; ``None`` for none
+    refiner: Base | None = None  # the refiner; ``None`` when covers are not refined
+    refine_negative: Condition | None = None  # condition of the refiner's negative prompt
+    placement: Placement = ONE_AT_A_TIME  # how the models share the device
 
     @property
     def native_size(self) -> int:
@@ -142,9 +130,7 @@ class CoverPipeline:
             )
         return pictures
 
-    def _steps(
-        self, song: Tensor, prompts: Sequence[Prompts], config: GenerateConfig
-    ) -> list[tuple[Condition, float]]:
+    def _steps(self, song: Tensor, prompts: Sequence[Prompts], config: GenerateConfig) -> list[tuple[Condition, float]]:
         """Return the conditions of guidance after the first, each containing the one before, with their scales."""
         text, null = self.prompt, self.base.null
         steps = [(text or null, 1.0)] if text or self.negative else []

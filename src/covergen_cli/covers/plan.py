@@ -30,23 +30,14 @@ _LAST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Job:
-    """One cover to make.
+    """One cover to make."""
 
-    Args:
-        input: the music file; of an album, its first.
-        output: the cover's file.
-        seed: the cover's seed.
-        format: format of the file.
-        segment_output: file for the segment; ``None`` if it is not kept.
-        songs: all songs of the album; empty for the cover of a single song.
-    """
-
-    input: Path
+    input: Path  # the music file; of an album, its first
     output: Path
     seed: int
     format: Literal["png", "jpg", "svg"] = "png"
-    segment_output: Path | None = None
-    songs: tuple[Path, ...] = ()
+    segment_output: Path | None = None  # file for the segment; ``None`` if it is not kept
+    songs: tuple[Path, ...] = ()  # all songs of the album; empty for the cover of a single song
 
     @property
     def label(self) -> str:

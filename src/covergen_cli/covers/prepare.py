@@ -39,21 +39,13 @@ _SEGMENT_RATE_HZ = 44_100
 
 @dataclass(frozen=True)
 class EmbeddedMusic:
-    """The embedding of a song or an album.
+    """The embedding of a song or an album."""
 
-    Args:
-        embedding: float32 ``(T, E)``; ``None`` when the pictures are known and nothing has to be drawn from it.
-        parts: the songs, each with start and end of its segment in seconds, or ``None`` if none was searched for.
-        warnings: warnings about the files.
-        search: the search for the segment; ``None`` for an album, or when the segment was given.
-        heard: what looks and words are chosen by; ``None`` when there is neither to choose.
-    """
-
-    embedding: npt.NDArray[np.float32] | None
-    parts: tuple[tuple[HashedSong, tuple[float, float] | None], ...]
-    warnings: tuple[str, ...] = ()
-    search: Segment | None = None
-    heard: Heard | None = None
+    embedding: npt.NDArray[np.float32] | None  # float32 ``(T, E)``; ``None`` when nothing is drawn
+    parts: tuple[tuple[HashedSong, tuple[float, float] | None], ...]  # with their segments in seconds
+    warnings: tuple[str, ...] = ()  # warnings about the files
+    search: Segment | None = None  # the search for the segment; ``None`` for an album, or when the segment was given
+    heard: Heard | None = None  # what looks and words are chosen by; ``None`` when there is neither to choose
 
     @property
     def segment(self) -> tuple[float, float] | None:
@@ -71,29 +63,17 @@ class EmbeddedMusic:
 
 @dataclass(frozen=True)
 class PreparedSong:
-    """A song or an album, ready to be drawn.
+    """A song or an album, ready to be drawn."""
 
-    Args:
-        decisions: what happens to each of its covers.
-        warnings: warnings about its files and text.
-        seconds: wall-clock time of the preparation.
-        music: its embedding; ``None`` when it is not needed.
-        condition: the music that its covers are drawn from: its own, or a donor's.
-        explanation: what ``--explain`` shows; ``None`` when it is not needed.
-        saved_segment: the file of the segment, if it was written.
-        keys: names of the pictures in the cache, one per cover; ``None`` for those that are not kept.
-        pictures: the pictures that are known already, one per cover; ``None`` for those to draw.
-    """
-
-    decisions: Decisions
-    warnings: tuple[str, ...]
-    seconds: float
-    music: EmbeddedMusic | None = None
-    condition: EmbeddedMusic | None = None
-    explanation: Explanation | None = None
-    saved_segment: Path | None = None
-    keys: tuple[str | None, ...] = ()
-    pictures: tuple[RawPicture | None, ...] = ()
+    decisions: Decisions  # what happens to each of its covers
+    warnings: tuple[str, ...]  # warnings about its files and text
+    seconds: float  # wall-clock time of the preparation
+    music: EmbeddedMusic | None = None  # its embedding; ``None`` when it is not needed
+    condition: EmbeddedMusic | None = None  # the music that its covers are drawn from: its own, or a donor's
+    explanation: Explanation | None = None  # what ``--explain`` shows; ``None`` when it is not needed
+    saved_segment: Path | None = None  # the file of the segment, if it was written
+    keys: tuple[str | None, ...] = ()  # one per cover: the name of its picture in the cache
+    pictures: tuple[RawPicture | None, ...] = ()  # one per cover; ``None`` for those to draw
 
 
 class Preparer:

@@ -23,26 +23,15 @@ _PLAIN = {field.name for field in fields(GenerateConfig)} - {"adapter", "base", 
 
 @dataclass(frozen=True)
 class CoverSettings:
-    """How a cover was made.
-
-    Args:
-        cover: the cover's file.
-        settings: fields of :class:`~covergen_cli.config.GenerateConfig`.
-        song_name: name of the music file.
-        song_sha256: hash of its audio (:func:`~covergen_cli.audio.audio_hash.audio_sha256`).
-        adapter: fingerprint of the adapter.
-        base: fingerprint of the base, or the hash of the picture that the user brought.
-        refiner: fingerprint of the refiner; ``None`` for a cover that was not refined.
-        version: version of CoverGen.
-    """
+    """How a cover was made."""
 
     cover: Path
-    settings: dict[str, Any]
-    song_name: str
-    song_sha256: str
-    adapter: str
-    base: str
-    refiner: str | None
+    settings: dict[str, Any]  # fields of :class:`~covergen_cli.config.GenerateConfig`
+    song_name: str  # name of the music file
+    song_sha256: str  # hash of its audio (:func:`~covergen_cli.audio.audio_hash.audio_sha256`)
+    adapter: str  # fingerprint of the adapter
+    base: str  # fingerprint of the base, or the hash of the picture that the user brought
+    refiner: str | None  # fingerprint of the refiner; ``None`` for a cover that was not refined
     version: str
 
     @property

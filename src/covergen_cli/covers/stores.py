@@ -34,27 +34,16 @@ class RuleSource:
 
 @dataclass(frozen=True)
 class Store:
-    """The rules of one store.
+    """The rules of one store."""
 
-    Args:
-        name: the value of ``--for``.
-        size: pixels per side of the covers that ``--for`` makes.
-        min_size: minimum pixels per side.
-        formats: accepted file formats (``jpg``, ``png``, ``gif``); ``--for`` makes the first.
-        sources: where the rules were read.
-        max_size: maximum pixels per side; ``None`` when unknown.
-        max_bytes: maximum file size; ``None`` when unknown.
-        declare: what the store asks of images made by a model; empty when unknown.
-    """
-
-    name: str
-    size: int
-    min_size: int
-    formats: tuple[str, ...]
-    sources: tuple[RuleSource, ...]
-    max_size: int | None = None
-    max_bytes: int | None = None
-    declare: str = ""
+    name: str  # the value of ``--for``
+    size: int  # pixels per side of the covers that ``--for`` makes
+    min_size: int  # minimum pixels per side
+    formats: tuple[str, ...]  # accepted file formats (``jpg``, ``png``, ``gif``); ``--for`` makes the first
+    sources: tuple[RuleSource, ...]  # where the rules were read
+    max_size: int | None = None  # maximum pixels per side; ``None`` when unknown
+    max_bytes: int | None = None  # maximum file size; ``None`` when unknown
+    declare: str = ""  # what the store asks of images made by a model; empty when unknown
 
 
 @cache

@@ -73,7 +73,7 @@ def embed_dataset(folder: Path, config: EmbedConfig, *, name: str | None = None)
     states = bytearray(_state(target, row, music, width) for row in dataset.rows())
     if _STALE in states:
         states = _remove_stale(dataset, target, states)
-    yield EmbedPlanned(target, len(states), states.count(_PRESENT))
+    yield EmbedPlanned(len(states), states.count(_PRESENT))
     with Journal(target) as journal:
         if _FAULTY in states:
             yield from _faults(dataset)

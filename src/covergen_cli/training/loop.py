@@ -97,7 +97,7 @@ def train(
             stopped = yield from trainer.train_epoch()
             loss = None if stopped else (yield from trainer.validate())
             if loss is None:
-                yield TrainStopped(run, setup.save_checkpoint(), counters.step)
+                yield TrainStopped(setup.save_checkpoint(), counters.step)
                 return
             yield from trainer.finish_epoch(loss)
             yield CheckpointSaved(setup.save_checkpoint(), counters.step)
@@ -150,7 +150,6 @@ class Trainer:
         if self._log and not have_tensorboard():
             yield Warned("TensorBoard is not installed, so there is no log for it: pip install tensorboard")
         yield TrainPlanned(
-            run=self.plan.run,
             train_pairs=len(self.plan.train),
             validation_pairs=len(self.plan.validation),
             parameters=sum(parameter.numel() for parameter in self.state.adapter.trainable_parameters()),
@@ -278,9 +277,7 @@ class Trainer:
         self.state.collect_losses(self.setup.accelerator)
         done = StepDone(
             epoch=counters.epoch + 1,
-            epochs=self.config.epochs,
             step=counters.step,
-            steps=self.steps,
             loss=counters.window_loss / max(1, counters.window_steps),
             learning_rate=self.state.learning_rate,
             gradient_norm=float(self._gradient_norm),

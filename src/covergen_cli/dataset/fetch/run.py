@@ -105,7 +105,7 @@ def fetch_dataset(
         if not (folder / DATASET_JSON).exists():
             write_dataset_json(folder, source)
         _forget_lost_files(database, folder)
-        yield FetchPlanned(folder, database.rows(), database.pending(config.retry))
+        yield FetchPlanned(database.rows(), database.pending(config.retry))
         try:
             yield from _Run(source, database, folders, config).events()
         except BaseException:
