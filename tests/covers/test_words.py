@@ -64,6 +64,8 @@ def test_a_fast_song_is_not_calm_however_soft():
 
 def test_palette_follows_brightness_and_composition_density():
     table = _vocabulary()
+    loud = write_prompt(heard(brightness=0.9, mode=0.1, energy=0.8))
+    assert any(words in loud for words in table["palette"]["loud-minor"])
     prompt = write_prompt(heard(brightness=0.9, mode=0.9, density=0.1))
     assert any(words in prompt for words in table["palette"]["light-major"])
     assert any(words in prompt for words in table["composition"]["sparse"])

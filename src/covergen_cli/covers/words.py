@@ -55,7 +55,7 @@ def write_prompt(
     d = heard.descriptors
     arousal = (1 - _TEMPO_SHARE) * d["energy"] + _TEMPO_SHARE * d["tempo"]
     mode, mood = _third(d["mode"], "minor", "major"), _third(arousal, "calm", "intense")
-    brightness = _third(d["brightness"], "dark", "light")
+    light = "loud" if d["energy"] > _HIGH else _third(d["brightness"], "dark", "light")
     parts = {
         "before": before,
         "medium": choose(kind["medium"]),
@@ -63,7 +63,7 @@ def write_prompt(
         "title": f'"{heard.title}"' if heard.title else "",
         "nouns": ", ".join(heard.nouns),
         "mood": f"{choose(table['mood'][f'{mode}-{mood}'])} mood",
-        "palette": choose(table["palette"][f"{brightness}-{mode}"]),
+        "palette": choose(table["palette"][f"{light}-{mode}"]),
         "composition": choose(table["composition"][_third(d["density"], "sparse", "busy")]),
         "movement": choose(table["movement"][_third(d["tempo"], "slow", "fast")]),
         "ending": ", ".join(table["ending"]),
