@@ -146,20 +146,15 @@ class Downloader:
             return
         partial = Partial(place)
         for attempt in range(1, self._config.tries + 1):
-            error = await self._try(pool, url, partial)
-            if error is None:
+            try:
+                await self._follow(pool, parse_url(url), partial)
+            except FailedError as error:
+                if not error.again or attempt == self._config.tries:
+                    error.reason = f"{kind} {without_credentials(url)[:_LONGEST_URL]}: {error.reason}"
+                    raise
+            else:
                 return
-            if not error.again or attempt == self._config.tries:
-                error.reason = f"{kind} {without_credentials(url)[:_LONGEST_URL]}: {error.reason}"
-                raise error
             await asyncio.sleep(pause_seconds(attempt, self._config.backoff_seconds))
-
-    async def _try(self, pool: httpcore.AsyncConnectionPool, url: str, partial: Partial) -> FailedError | None:
-        try:
-            await self._follow(pool, parse_url(url), partial)
-        except FailedError as error:
-            return error
-        return None
 
     async def _follow(self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial) -> None:
         """Request a file and follow redirects, each host within its own limits."""
@@ -194,7 +189,7 @@ class Downloader:
     ) -> str | None:
         """Send one request; return the target of a redirect, or ``None`` when the file is complete."""
         try:
-            target = await self._exchange(pool, url, partial, host)
+            return await self._exchange(pool, url, partial, host)
         except ForbiddenAddressError as error:
             raise FailedError(f"{error}", "forbidden address") from error
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -213,7 +208,6 @@ class Downloader:
             ) from error
         except zlib.error as error:
             raise FailedError(f"its encoding is damaged: {error}", "broken off", passing=True) from error
-        return target
 
     async def _exchange(
         self, pool: httpcore.AsyncConnectionPool, url: httpx.URL, partial: Partial, host: Host
@@ -239,13 +233,10 @@ class Downloader:
             if response.status == 416:
                 partial.discard()
                 raise UnfitError
-            raise self._refused(response.status, retry_after_seconds(answer.get("retry-after")), host)
-
-    def _refused(self, status: int, asked_seconds: float | None, host: Host) -> FailedError:
-        passing = status in PASSING_STATUS
-        if passing and asked_seconds:
-            host.pause_for(asked_seconds)
-        return FailedError(f"the server answered {status}", str(status), passing=passing)
+            passing = response.status in PASSING_STATUS
+            if passing and (asked_seconds := retry_after_seconds(answer.get("retry-after"))):
+                host.pause_for(asked_seconds)
+            raise FailedError(f"the server answered {response.status}", str(response.status), passing=passing)
 
     def _check_robots(self, response: httpcore.Response) -> None:
         if self._config.ignore_noai:
