@@ -13,8 +13,8 @@ class FetchConfig:
     """Settings of the download, check and cleaning of pairs (§3.1).
 
     Args:
-        audio_column: Table column with the URL of the music.
-        image_column: Table column with the URL of the cover.
+        audio_column: Table column with the URL or path of the music.
+        image_column: Table column with the URL or path of the cover.
         id_column: Table column with the id of the pair. Rows without an id get one derived from their URLs.
         limit: Use only the first N rows.
         sample: Use a random sample of N rows. The sample depends only on the ids and the seed.
