@@ -69,9 +69,9 @@ def fetch(
 ) -> int:
     """Fill a dataset folder with pairs of music and cover.
 
-    SOURCE is a table of URLs or paths (.csv, .tsv, .jsonl, optionally with .gz, or .parquet), a folder of tagged music, or
-    synthetic:N for N pairs made on this machine. DATA/status.csv lists every row with its status, and the reason if it
-    gave no pair. DATA/manifest.csv lists the complete pairs. Run the same command again to fetch what is missing.
+    SOURCE is a table of URLs or paths (.csv, .tsv, .jsonl, optionally with .gz, or .parquet), a folder of tagged music,
+    or synthetic:N for N pairs made on this machine. DATA/status.csv lists every row with its status, and the reason if
+    it gave no pair. DATA/manifest.csv lists the complete pairs. Run the same command again to fetch what is missing.
 
     The path of manifest.csv is printed on stdout.
     """
