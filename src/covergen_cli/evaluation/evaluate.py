@@ -19,7 +19,7 @@ from covergen_cli.evaluation.report import write_report
 from covergen_cli.evaluation.results import Results
 from covergen_cli.evaluation.test_data import audio_tokens, check_compatible
 from covergen_cli.evaluation.time_budget import choose_batch_size, make_plan, time_models
-from covergen_cli.evaluation.words import measure_words
+from covergen_cli.evaluation.words import MAX_SONGS, measure_words
 from covergen_cli.events import EvalFinished
 from covergen_cli.files import SCHEMA, require_writable, write_json
 from covergen_cli.training.latent_cache import prepare_latents
@@ -159,7 +159,7 @@ class _Evaluation:
             **audio_use({name: values[pairs] for name, values in results.losses.items()}, seed=seed),
             "retrieval": retrieval(results.matrix, seed=seed, rows=songs) if songs else None,
             "words": results.words.figures(results.losses["true"], pairs, songs, seed=seed)
-            if results.words and pairs
+            if results.words and min(pairs, default=MAX_SONGS) < MAX_SONGS
             else None,
             "correspondence": correspondence(self.descriptors, shown_pairs, drawn, true, seed=seed),
             "diversity": diversity(drawn, true) if len(shown) > 1 else None,

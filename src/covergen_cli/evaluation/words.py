@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from covergen_cli.models.base import Base
 
 
+MAX_SONGS = 100
+"""Maximum number of songs that are put into words; each takes a second or two."""
+
+
 @dataclass(frozen=True)
 class WordsBaseline:
     """Losses of the test pairs by words, on the same noise as those of a run.
@@ -44,18 +48,19 @@ class WordsBaseline:
 
         Args:
             run_loss: losses of the run with the true audio, ``(pairs, draws)``.
-            pairs: rows of the losses.
-            songs: rows of the matrix.
+            pairs: rows of the losses; those that were not measured are left out.
+            songs: rows of the matrix, likewise.
             seed: seed of the tests.
 
         Returns:
             ``loss``; ``increase`` over the loss of the run, above 0 if the run is better; ``gap``: the increase with
             the words of another song; ``retrieval``.
         """
-        own, other = (self.losses[name][list(pairs)].mean(axis=1) for name in ("true", "shuffled"))
+        rows, songs = [[row for row in some if row < MAX_SONGS] for some in (pairs, songs)]
+        own, other = (self.losses[name][rows].mean(axis=1) for name in ("true", "shuffled"))
         return {
             "loss": mean_estimate(own),
-            "increase": paired_difference(own - run_loss[list(pairs)].mean(axis=1), seed=seed),
+            "increase": paired_difference(own - run_loss[rows].mean(axis=1), seed=seed),
             "gap": paired_difference(other - own, seed=seed),
             "retrieval": retrieval(self.matrix, seed=seed, rows=songs) if songs else None,
         }
@@ -85,20 +90,13 @@ def measure_words(
     Raises:
         ModelError: the text encoder is damaged.
     """
-    if base.text is None or any(pair.id not in audio for pair in pairs):
+    pairs = pairs[:MAX_SONGS]
+    tokens = yield from _embed_words(base, pairs, audio, seed)
+    if tokens is None:
         return None
-    found = []
-    for number, pair in enumerate(pairs):
-        try:
-            prompt = describe_song(audio[pair.id], seed=seed, count_tokens=base.text.count_tokens).prompt
-        except InputError as error:
-            yield Warned(f"{error.message}; the baseline of words is left out", audio[pair.id])
-            return None
-        found.append(base.embed(prompt).tokens)
-        yield Progress("describing songs", number + 1, len(pairs))
-    tokens, ids = torch.cat(found), [pair.id for pair in pairs]
+    ids = [pair.id for pair in pairs]
     options = {"seed": seed, "batch_size": batch_size}
-    count, songs = plan.pairs, plan.songs
+    count, songs = min(plan.pairs, MAX_SONGS), min(plan.songs, MAX_SONGS)
     losses = yield from measure_conditions(
         base,
         ids[:count],
@@ -113,3 +111,21 @@ def measure_words(
         base, ids[:songs], latents[:songs], tokens[:songs], draws=plan.song_draws, **options
     )
     return WordsBaseline(losses, matrix)
+
+
+def _embed_words(
+    base: Base, pairs: Sequence[Pair], audio: Mapping[str, Path], seed: int
+) -> Generator[Event, None, Tensor | None]:
+    """Return the tokens of the songs' prompts, ``(N, K, D)``; ``None`` if there are none, or a song is not heard."""
+    if base.text is None or any(pair.id not in audio for pair in pairs):
+        return None
+    found = []
+    for number, pair in enumerate(pairs):
+        try:
+            prompt = describe_song(audio[pair.id], seed=seed, count_tokens=base.text.count_tokens).prompt
+        except InputError as error:
+            yield Warned(f"{error.message}; the baseline of words is left out", audio[pair.id])
+            return None
+        found.append(base.embed(prompt).tokens)
+        yield Progress("describing songs", number + 1, len(pairs))
+    return torch.cat(found)
