@@ -41,7 +41,7 @@ class Contour(Look):
     vector: ClassVar[bool] = True
 
     lines: Annotated[int, Between(6, 60)] = 22
-    weight: Annotated[float, Between(0.5, 8)] = 3.0
+    weight: Annotated[float, Between(0.5, 8)] = 3.2
     ground: Literal["auto", "dark", "light"] = "auto"
     relief: Annotated[float, Between(0, 1)] = 0.35
 
@@ -103,13 +103,13 @@ class Contour(Look):
         lab = sketch.palette.lab
         ends = lab[0] if dark else lab[-1]
         ground, line = ends + np.float32(0.25) * (lab - ends), lab.copy()
-        # Lines stand out from the ground by a lightness of 0.44 or more, and keep their hue.
+        # Lines stand out from the ground by a lightness of 0.48 or more, and keep their hue.
         if dark:
-            ground[:, 0] = np.minimum(ground[:, 0], 0.34)
-            line[:, 0] = np.maximum(line[:, 0], 0.78)
+            ground[:, 0] = np.minimum(ground[:, 0], 0.32)
+            line[:, 0] = np.maximum(line[:, 0], 0.8)
         else:
-            ground[:, 0] = np.maximum(ground[:, 0], 0.86)
-            line[:, 0] = np.minimum(line[:, 0], 0.42)
+            ground[:, 0] = np.maximum(ground[:, 0], 0.9)
+            line[:, 0] = np.minimum(line[:, 0], 0.36)
         line[:, 1:] *= 1.2
         return ground, line
 

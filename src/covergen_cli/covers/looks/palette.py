@@ -25,6 +25,8 @@ LEAST_STEP = 0.07
 """Smallest difference in OKLab lightness between neighbours in a graded palette."""
 _COUNT = 6
 _DARKEST, _LIGHTEST = 0.18, 0.955
+_LESS_DARK, _LESS_LIGHT = 0.14, 0.08
+"""How much flat pictures lack at both ends of the range, so that the contrast of covers still follows the music."""
 _MEAN_LIGHTNESS = (0.42, 0.8)
 _YELLOW = np.deg2rad(95)
 _MAINS = np.deg2rad([0, 30, 60, 100, 145, 195, 250, 290, 330])
@@ -165,7 +167,7 @@ def owners(lab: Array, centres: Array) -> np.ndarray:
     return nearest_colour(lab * AXES, centres * AXES)
 
 
-def grade(centres: Array, shares: Array) -> Array:
+def grade(centres: Array, shares: Array, contrast: float = 1.0) -> Array:
     """Grade the colours of a picture for print: the whole range of lightness, more chroma, warm lights and deep darks.
 
     The mean lightness stays near that of the picture, and more chroma stays more, so that a cover keeps its mood. Where
@@ -174,16 +176,17 @@ def grade(centres: Array, shares: Array) -> Array:
     Args:
         centres: OKLab ``(n, 3)`` from dark to light.
         shares: of the picture, ``(n,)``.
+        contrast: of the picture, from 0 (flat) to 1; flat ones get three quarters of the range.
 
     Returns:
         OKLab ``(n, 3)`` inside sRGB, neighbours at least :data:`LEAST_STEP` apart in lightness.
     """
-    lightness = _spread(centres[:, 0], shares)
+    lightness = _spread(centres[:, 0], shares, contrast)
     chroma = np.hypot(centres[:, 1], centres[:, 2])
     mean_hue = np.arctan2((shares * centres[:, 2]).sum(), (shares * centres[:, 1]).sum())
     # Near grey, the hue of a single cluster is noise.
     hue = np.where(chroma > 0.012, np.arctan2(centres[:, 2], centres[:, 1]), mean_hue)
-    lifted = 1.35 * chroma + 0.028
+    lifted = 1.5 * chroma + 0.012
     lifted, hue = _with_accent(lifted, hue, lightness, shares)
     height = 2 * (lightness - lightness.min()) / max(float(np.ptp(lightness)), 1e-6) - 1
     # Dark yellow is mud: yellows darken to red, all other colours to blue.
@@ -208,13 +211,14 @@ def _with_accent(chroma: Array, hue: Array, lightness: Array, shares: Array) -> 
     accents = _ACCENTS[int(np.argmin(np.abs(np.angle(np.exp(1j * (_MAINS - main))))))]
     # Any digit that differs between pictures, so that not all blue ones get the same accent.
     hue[accent] = accents[int(1e4 * shares.max()) % len(accents)]
-    chroma[accent] = np.clip(0.6 * chroma.max() + 0.05, 0.07, 0.14)
+    chroma[accent] = np.clip(0.7 * chroma.max(), chroma[accent], 0.14)
     return chroma, hue
 
 
-def _spread(lightness: Array, shares: Array) -> Array:
+def _spread(lightness: Array, shares: Array, contrast: float) -> Array:
     """Return lightnesses over the whole range, half evenly spaced, bent so that the mean stays where it was."""
     count = len(lightness)
+    darkest, lightest = _DARKEST + _LESS_DARK * (1 - contrast), _LIGHTEST - _LESS_LIGHT * (1 - contrast)
     even = np.linspace(0, 1, count)
     place = 0.45 * (lightness - lightness[0]) / max(float(lightness[-1] - lightness[0]), 1e-3) + 0.55 * even
     place /= place[-1]
@@ -222,13 +226,13 @@ def _spread(lightness: Array, shares: Array) -> Array:
     low, high = 0.5, 2.0
     for _ in range(12):
         bend = (low + high) / 2
-        bent = _DARKEST + (_LIGHTEST - _DARKEST) * place**bend
+        bent = darkest + (lightest - darkest) * place**bend
         low, high = (bend, high) if (shares * bent).sum() > aim else (low, bend)
-    step = min(1.15 * LEAST_STEP, (_LIGHTEST - _DARKEST) / max(count - 1, 1))
+    step = min(1.15 * LEAST_STEP, (lightest - darkest) / max(count - 1, 1))
     for index in range(1, count):
         bent[index] = max(bent[index], bent[index - 1] + step)
     for index in range(count - 1, -1, -1):
-        bent[index] = min(bent[index], _LIGHTEST - (count - 1 - index) * step)
+        bent[index] = min(bent[index], lightest - (count - 1 - index) * step)
     return np.asarray(bent.astype(np.float32))
 
 

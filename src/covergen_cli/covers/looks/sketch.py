@@ -22,6 +22,8 @@ SIDE = 256
 _FINE = 512
 _DARK = 0.57
 """Mean lightness below which a picture is dark."""
+_FLAT, _STRONG = 0.07, 0.21
+"""Standard deviations of lightness of pictures without and with full contrast."""
 _ENOUGH = 0.16
 """Range of lightness from which on a picture has enough forms of its own."""
 
@@ -118,7 +120,8 @@ def sketch_of(picture: Image.Image, seed: int, count: int, palette: Palette | No
     smooth = np.stack([tone, *(blur(lab[..., i], 0.007) for i in (1, 2))], axis=-1)
     count = len(palette.hexes) if palette else count
     centres, shares = cluster(smooth[2::4, 2::4].reshape(-1, 3), count)
-    colours = palette or palette_of(grade(_in_place(centres, shares, lab[..., 0]), shares))
+    contrast = float(np.clip((lab[..., 0].std() - _FLAT) / (_STRONG - _FLAT), 0, 1))
+    colours = palette or palette_of(grade(_in_place(centres, shares, lab[..., 0]), shares, contrast))
     labels = components(owners(smooth, centres), 0.004)
     return Sketch(fine, _even(tone), colours, palette is not None, labels, smooth, centres)
 
