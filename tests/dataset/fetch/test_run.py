@@ -259,6 +259,27 @@ def test_limit_and_sample(server, tmp_path):
     assert len(kept) >= 3, "a sample changes little when rows are added"
 
 
+def test_credentials_in_urls_are_written_nowhere_but_in_the_database(server, tmp_path, caplog):
+    host = server.url.removeprefix("http://")
+    rows = [
+        f"http://ana:secret@{host}/audio/{fault}/{n}.wav,http://{host}/image/ok/{n}.jpg"
+        for n, fault in enumerate(["ok", "404"])
+    ]
+    rows.append("file://ana:secret@host/a.wav,file://ana:secret@host/a.jpg")
+    table = tmp_path / "t.csv"
+    table.write_text("preview,img\n" + "\n".join(rows) + "\n")
+    config = FetchConfig(workers=1, tries=1, allow_private_hosts=True)
+    events = list(fetch_dataset(TableSource(table, config), tmp_path / "DATA", config, errors=tmp_path / "errors.csv"))
+    assert events[-1].counts["ok"] == 1
+    texts = [str(events), caplog.text]
+    texts += [
+        path.read_text() for path in [*(tmp_path / "DATA").glob("*.*"), tmp_path / "errors.csv"] if path.is_file()
+    ]
+    assert len(texts) == 6
+    assert not [text for text in texts if "secret" in text or "ana" in text]
+    assert f"http://{host}/audio/ok/0.wav" in (tmp_path / "DATA" / "status.csv").read_text()
+
+
 def test_which_failures_are_tried_again(server, tmp_path):
     table = write_table(tmp_path / "t.csv", server, 3, faulty=0)
     text = table.read_text().replace("/image/ok/0.x", "/image/404-once/0.x").replace("/ok/1.x", "/500/1.x")
