@@ -7,7 +7,7 @@ The bundled weights are upstream's (ISC licence, see ``musicnn_bundle/LICENSE.tx
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch.nn import functional
 
 from covergen_cli.audio.features import sum_bands
+from covergen_cli.audio.max_convolution import MaxConvolution
 from covergen_cli.audio.openl3_frontend import mel_filters
 from covergen_cli.errors import InputError, ModelError
 
@@ -91,6 +92,11 @@ class Musicnn:
             self._convolutions = {
                 name: (arrays[f"{name}.kernel"].permute(3, 2, 0, 1).contiguous(), arrays[f"{name}.bias"])
                 for name in (*_TIMBRAL, *_TEMPORAL, *_MIDDLE)
+            }
+            self._signs = [torch.where(norm.scale < 0, -1.0, 1.0) for norm in self._norms[:6]]
+            self._largest = {
+                name: _maximum(self._convolutions[name][0] * self._signs[norm][:, None, None, None])
+                for norm, name in enumerate((*_TIMBRAL, *_TEMPORAL), 1)
             }
             self._dense = [(arrays[f"{name}.kernel"], arrays[f"{name}.bias"]) for name in ("dense", "dense_1")]
         except (KeyError, RuntimeError) as error:
@@ -169,12 +175,10 @@ class Musicnn:
         """Convolve, apply ReLU and batch normalisation, and keep each filter's maximum over mel: ``(N, T, filters)``.
 
         Normalisation is monotonic, falling where its scale is negative, so the maximum is taken before it: of the
-        convolution, or of its negative. That saves a pass over all bands.
+        convolution, or of its negative, whose kernel has the other sign.
         """
-        kernel, bias = self._convolutions[name]
-        sign = torch.where(self._norms[norm].scale < 0, -1.0, 1.0)
-        largest = functional.conv2d(x, kernel * sign[:, None, None, None]).amax(dim=3).transpose(1, 2)
-        return self._norms[norm](functional.relu(largest * sign + bias))
+        largest = self._largest[name](x) * self._signs[norm]
+        return self._norms[norm](functional.relu(largest + self._convolutions[name][1]))
 
     def _middle(self, x: Tensor, name: str, norm: int) -> Tensor:
         """Convolve over seven frames and all features: ``(N, T, F)`` → ``(N, T, 64)``."""
@@ -208,6 +212,13 @@ class _Norm:
 
     def __call__(self, x: Tensor) -> Tensor:
         return x * self.scale + self.shift
+
+
+def _maximum(kernel: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a function: convolution with ``(F, 1, frames, width)``, without padding, then the maximum over bands."""
+    if kernel.shape[3] > 1:
+        return MaxConvolution(kernel, _BANDS)
+    return lambda x: functional.conv2d(x, kernel).amax(dim=3).transpose(1, 2)
 
 
 def _multiply(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
