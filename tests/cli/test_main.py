@@ -210,3 +210,9 @@ def test_a_user_without_a_home(covergen, monkeypatch, tmp_path):
     monkeypatch.setattr("pwd.getpwuid", lambda _: (_ for _ in ()).throw(KeyError("uid not found")))
     assert "no manifest" in covergen("embed", tmp_path).err.replace(".csv", "")
     assert os.environ["HOME"] == os.sep
+
+
+def test_a_folder_in_place_of_a_command_is_music(covergen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "music").mkdir()
+    assert "did you mean covergen generate music?" in covergen("music").err

@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         """Return the command that the arguments name; the error for any other word suggests one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            if not name.isidentifier():
+            if not name.isidentifier() or os.path.lexists(name):
                 hint = f"did you mean covergen generate {name}?"
             elif near := difflib.get_close_matches(name, COMMANDS, n=1):
                 hint = f"did you mean {near[0]}?"
