@@ -87,14 +87,7 @@ def load_encoder(config: EmbedConfig) -> Encoder:
 
 
 def embed_file(path: str | os.PathLike[str], encoder: Encoder) -> tuple[npt.NDArray[np.float32], Excerpt]:
-    """Embed one file.
-
-    Args:
-        path: a local audio file.
-        encoder: from :func:`load_encoder`.
-
-    Returns:
-        float32 ``(T, embedding_dim)``, and the part of the file that was embedded.
+    """Return the embedding of a local audio file, float32 ``(T, embedding_dim)``, and the part that was embedded.
 
     Raises:
         InputError: the file cannot be used.
@@ -130,10 +123,7 @@ def embed_each(
     Memory is bounded by the number of workers, whatever the number and the duration of the files. Closing the iterator
     ends the work; a file that is not finished leaves no embedding.
 
-    Args:
-        tasks: taken one at a time, when a worker is free.
-        encoder: from :func:`load_encoder`.
-        workers: threads that decode; ``None`` for one per core.
+    Tasks are taken one at a time, when one of the ``workers`` is free: threads that decode, one per core by default.
 
     Yields:
         one result per task, in the order in which they are ready.

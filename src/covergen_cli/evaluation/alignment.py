@@ -95,14 +95,7 @@ def loss_matrix(
 ) -> Generator[Progress, None, Array]:
     """Measure the loss of every cover with every song, for each cover on the same noise and timesteps.
 
-    Args:
-        base: the frozen image model.
-        ids: ids of the N pairs.
-        latents: ``(N, C, h, w)``.
-        tokens: ``(N, K, D)``.
-        draws: random noises and timesteps per combination.
-        seed: seed of noise and timesteps.
-        batch_size: draws that the U-Net processes at once.
+    The arguments are those of :func:`measure_conditions`; ``draws`` are per combination.
 
     Returns:
         float64 ``(N, N)``, covers × songs; the true combinations are on the diagonal.

@@ -46,12 +46,9 @@ _CHUNK = 256
 class NearestCovers:
     """The training covers nearest to each of ``N`` pictures.
 
-    Args:
-        by_hash: index of the training cover with the nearest hash, ``(N,)``.
-        bits: differing bits, 0 to 64, ``(N,)``.
-        by_latent: index of the training cover with the nearest latent, ``(N,)``.
-        distances: root mean square difference of the latents, ``(N,)``.
-        copies: whether the picture is a near-copy of any training cover, ``(N,)``.
+    All arrays are ``(N,)``: ``by_hash`` and ``by_latent`` are indices of the nearest training covers, ``bits`` the
+    differing bits of their hashes, 0 to 64, and ``distances`` the root mean square differences of their latents.
+    ``copies`` says whether the picture is a near-copy of any training cover.
     """
 
     by_hash: npt.NDArray[np.int64]

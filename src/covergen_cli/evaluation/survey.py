@@ -96,11 +96,7 @@ def build_survey(
 def check_songs(test_data: TestData, songs: int, config: EvalConfig, *, found: int | None = None) -> None:
     """Check that enough test songs have a music file; needs no model.
 
-    Args:
-        test_data: the test pairs.
-        songs: number of songs with their own covers.
-        config: the number of controls.
-        found: number of songs that can be used; by default, of those with a music file.
+    ``found`` is the number of songs that can be used, by default of those with a music file.
 
     Raises:
         InputError: there are too few.

@@ -43,17 +43,9 @@ _CONTENT = "data.content"
 class Plan:
     """What will be trained, on which pairs.
 
-    Args:
-        data: the dataset folder.
-        run: the run folder.
-        train: training pairs.
-        validation: validation pairs.
-        encoder: spec of the audio encoder that made the embeddings.
-        config: settings.
-        shape: of the adapter; its widths are those of the embeddings and the base.
-        record: content of ``config.yaml``.
-        checkpoints: to resume from, the preferred one first; empty for a new run.
-        fresh: delete what the run folder holds.
+    ``encoder`` is the spec of the audio encoder that made the embeddings, ``shape`` has the widths of embeddings and
+    base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
+    first, none for a new run; ``fresh`` deletes what the run folder holds.
     """
 
     data: Path
@@ -79,14 +71,7 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a training, checked as far as reading small files can; nothing is written.
 
-    Args:
-        data: a dataset folder with embeddings and splits.
-        run: the run folder; may be missing, or that of an earlier run with the same settings.
-        config: settings.
-        shape: of the adapter; ``embedding_dim`` and ``output_dim`` are taken from embeddings and base instead.
-        resume: ``auto`` resumes from the newest checkpoint in ``run``, ``never`` starts over, a path names a
-            checkpoint to resume from.
-        processes: number of processes that train together.
+    The arguments are those of :func:`covergen_cli.training.loop.train`, and how many processes train together.
 
     Raises:
         InputError: the dataset folder lacks something, or its tables contradict each other.

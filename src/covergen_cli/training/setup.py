@@ -53,17 +53,8 @@ _GROWTH = 4
 class TrainingSetup:
     """Everything that the training loop works with, and how it is saved.
 
-    Args:
-        plan: pairs, settings and folders.
-        accelerator: the processes that train together.
-        device: where this process computes.
-        base: frozen, in the precision of the training.
-        state: what is trained.
-        learner: the state's adapter, wrapped so that the processes average their gradients.
-        batches: of the training pairs.
-        embeddings: of the validation pairs.
-        latents: of the validation pairs.
-        resumed: the checkpoint that was restored.
+    ``learner`` is the state's adapter, wrapped so that the processes average their gradients. The batches are of the
+    training pairs, embeddings and latents of the validation pairs. ``resumed`` is the checkpoint that was restored.
     """
 
     plan: Plan
