@@ -118,7 +118,7 @@ def test_albums_by_template_with_a_list_of_what_failed(covergen, music, tmp_path
         {record["output"]: record["status"] for record in map(json.loads, text.splitlines())}
         for text in (planned.out, ended.out)
     ]
-    covers = [str(tmp_path / "art" / name) for name in ("album/album-7.png", "alone/alone-7.png", "music-7.png")]
+    covers = [str(tmp_path / "art" / name) for name in ("album/fast one-7.png", "alone/broken-7.png", "slow-7.png")]
     assert by_status[0] == dict(zip(covers, ("planned", "failed", "planned"), strict=True))
     assert by_status[1] == dict(zip(covers, ("ok", "failed", "ok"), strict=True))
     assert [json.loads(row)["output"] for row in errors.read_text().splitlines()] == [covers[1]]
