@@ -44,7 +44,7 @@ _ACCENTS = np.deg2rad(
     ]
 )
 """For each main hue those of its accent: what is cool gets a warm one, yellow and orange get the sky."""
-_ACCENT_LIGHTNESS = 0.66
+_ACCENT_LIGHTNESS = 0.6
 _ACCENT_SHARE = 0.2
 """Largest share of the picture that a colour may have which becomes an accent."""
 AXES = np.array([1.0, 1.8, 1.8], dtype=np.float32)
@@ -203,7 +203,10 @@ def _with_accent(chroma: Array, hue: Array, lightness: Array, shares: Array) -> 
     main = np.angle((weight * np.exp(1j * hue)).sum())
     away = np.abs(np.angle(np.exp(1j * (hue - main))))
     count = len(hue)
-    candidates = [i for i in range(count // 2, count) if shares[i] < _ACCENT_SHARE and lightness[i] > _ACCENT_LIGHTNESS]
+    # Not the lightest, which some looks take as their ground.
+    candidates = [
+        i for i in range(count // 2, count - 1) if shares[i] < _ACCENT_SHARE and lightness[i] > _ACCENT_LIGHTNESS
+    ]
     if count < 4 or not candidates or float((weight * (away > np.deg2rad(50))).sum()) > 0.06 * float(weight.sum()):
         return chroma, hue
     accent = min(candidates, key=lambda i: abs(lightness[i] - 0.8))
