@@ -35,7 +35,7 @@ def path_data(points: Array) -> str:
     start = int(corners[0]) if len(corners) else 0
     line = np.concatenate([line[start:], line[: start + 1]])
     here = np.round(line[0], 2)
-    parts = [f"M{_numbers([here])}"]
+    parts = [f"M{_numbers(line[:1])}"]
     knots = [*(corners - start), len(line) - 1] if len(corners) else [0, len(line) - 1]
     for first, last in itertools.pairwise(knots):
         part = line[first : last + 1]
@@ -79,7 +79,7 @@ def _curves(line: Array, tangents: Array) -> Iterator[Array]:
 def _is_straight(line: Array) -> bool:
     chord = line[-1] - line[0]
     away = np.abs(((line[1:-1] - line[0]) * chord.conjugate()).imag)
-    return abs(chord) > 0 and float(away.max()) < 0.25 * _TOLERANCE * abs(chord)
+    return bool(abs(chord) > 0 and away.max() < 0.25 * _TOLERANCE * abs(chord))
 
 
 def _fitted(line: Array, start: complex, end: complex) -> tuple[Array, float, int]:
@@ -98,11 +98,12 @@ def _fitted(line: Array, start: complex, end: complex) -> tuple[Array, float, in
     return curve, worst, where
 
 
-def _on(points: Array, place: Array) -> Array:
+def _on(curve: Array, place: Array) -> Array:
     """Return the points of a Bézier curve at places from 0 to 1."""
+    points = curve[:, None]
     while len(points) > 1:
-        points = [a + (b - a) * place for a, b in itertools.pairwise(points)]
-    return points[0]
+        points = points[:-1] + np.diff(points, axis=0) * place
+    return np.asarray(points[0])
 
 
 def _least_squares(line: Array, place: Array, start: complex, end: complex, length: float) -> Array:
@@ -111,14 +112,14 @@ def _least_squares(line: Array, place: Array, start: complex, end: complex, leng
     back = 1 - place
     one, two = 3 * place * back * back, 3 * place * place * back
     rest = line - first - (two + place**3) * (last - first)
-    a, b, c = float(one @ one), -float(one @ two) * _dot(start, end), float(two @ two)
+    a, b, c = one @ one, -(one @ two) * _dot(start, end), two @ two
     p, q = _dot(start, one @ rest), -_dot(end, two @ rest)
     determinant = a * c - b * b
-    handles = (0.0, 0.0)
+    handles = np.zeros(2)
     if determinant > 1e-9 * a * c:
-        handles = (c * p - b * q) / determinant, (a * q - b * p) / determinant
-    if min(handles) < 1e-3 * length or max(handles) > length:
-        handles = (abs(last - first) / 3,) * 2
+        handles = np.array([c * p - b * q, a * q - b * p]) / determinant
+    if handles.min() < 1e-3 * length or handles.max() > length:
+        handles[:] = abs(last - first) / 3
     return np.array([first, first + handles[0] * start, last - handles[1] * end, last])
 
 
@@ -133,11 +134,11 @@ def _nearer(place: Array, away: Array, curve: Array) -> Array:
 
 
 def _dot(one: Array | complex, other: Array | complex) -> Array:
-    return (one * np.conjugate(other)).real
+    return np.asarray((one * np.conjugate(other)).real)
 
 
 def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(np.abs(vectors), 1e-9)
+    return np.asarray(vectors / np.maximum(np.abs(vectors), 1e-9))
 
 
 def _numbers(points: Array) -> str:

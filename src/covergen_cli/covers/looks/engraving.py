@@ -74,7 +74,7 @@ def _colours(sketch: Sketch, dark: bool) -> tuple[Array, Array]:
     if dark:
         ground, inks = lab[0], lab[np.clip(np.arange(last + 1), min(2, last), last)]
     else:
-        ground, inks = lab[-1], lab * np.float32([1, 1.2, 1.2])
+        ground, inks = lab[-1], lab * np.array([1, 1.2, 1.2], dtype=np.float32)
         inks[:, 0] = np.minimum(inks[:, 0], ground[0] - _STEP)
     rgb = oklab_to_srgb(np.stack([ground, *inks])).astype(np.float32) / 255
     return rgb[0], sketch.plate(rgb[1:], _PLATE)

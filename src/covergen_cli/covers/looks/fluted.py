@@ -64,7 +64,7 @@ class Fluted(Look):
                 scale = source.shape[0] / size
                 values = _resized(bent, (size, bottom - top), top * scale, bottom * scale) * shade
             values += np.float32(0.05 * self.grain) * np.clip(enlarge(grain, size, top, bottom), -3, 3)
-            return values
+            return np.asarray(values)
 
         return draw
 
@@ -104,7 +104,8 @@ def _through(rays: sparse.csr_array, source: Array) -> Array:
     """Return a picture ``(3, side, side)`` seen through the glass, ``(3, side, size)``."""
     side = source.shape[2]
     flat = np.ascontiguousarray(source.transpose(2, 0, 1)).reshape(side, -1)
-    return np.asarray(rays @ flat, dtype=np.float32).reshape(-1, 3, side).transpose(1, 2, 0)
+    seen: Array = np.asarray(rays @ flat, dtype=np.float32).reshape(-1, 3, side)
+    return seen.transpose(1, 2, 0)
 
 
 def _resized(picture: Array, size: tuple[int, int], top: float, bottom: float) -> Array:

@@ -66,7 +66,7 @@ class Halftone(Look):
         """Return the ink's amount, half of it even in each region, so that forms have edges."""
         means = ndimage.mean(amount, sketch.labels, np.arange(len(sketch.palette.hexes)))
         even = sketch.plate(np.nan_to_num(means)[:, None].astype(np.float32), _PLATE)[0]
-        return 0.5 * even + 0.5 * enlarge(amount, _PLATE, 0, _PLATE)
+        return np.asarray(0.5 * even + 0.5 * enlarge(amount, _PLATE, 0, _PLATE))
 
 
 def _inks(sketch: Sketch) -> tuple[Array, Array]:

@@ -78,17 +78,17 @@ def edge(field: Array, size: int, top: int, bottom: int) -> Array:
 
 def steepness(down: Array, right: Array) -> Array:
     """Return the length of slopes, a little above 0 everywhere."""
-    return np.sqrt(down * down + right * right + np.float32(1e-12))
+    return np.asarray(np.sqrt(down * down + right * right + np.float32(1e-12)))
 
 
 def cover(distance: Array) -> Array:
     """Return how much of each pixel lies inside a form, from the distance to its edge in pixels, positive inside."""
-    return np.clip(distance + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(distance + np.float32(0.5), 0, 1))
 
 
 def filled(colour: Array, rows: int, size: int) -> Array:
     """Return rows ``(c, rows, size)`` of one colour ``(c,)``."""
-    return np.broadcast_to(colour[:, None, None], (len(colour), rows, size)).copy()
+    return np.asarray(np.broadcast_to(colour[:, None, None], (len(colour), rows, size)).copy())
 
 
 def mix(below: Array, above: Array, share: Array) -> None:

@@ -20,7 +20,8 @@ _STEPS = 1024
 def _spot_levels() -> Array:
     """Return the quantiles of the spot function, from the highest, so that a tone of 0.3 covers 30 % of the paper."""
     u = (np.arange(512) + 0.5) / 512 * np.pi
-    return np.quantile(np.cos(u)[:, None] * np.cos(u)[None, :], np.linspace(1, 0, _STEPS + 1)).astype(np.float32)
+    spot = np.cos(u)[:, None] * np.cos(u)[None, :]
+    return np.asarray(np.quantile(spot, np.linspace(1, 0, _STEPS + 1)), dtype=np.float32)
 
 
 _LEVELS = _spot_levels()
