@@ -90,9 +90,7 @@ def explain_look(config: GenerateConfig, job: Job, heard: Heard | None) -> list[
     if look is None or heard is None or config.look != AUTO:
         return [f"look: {look}, as asked" if look else "no look: the picture as it was drawn"]
     weights = look_weights(heard.descriptors, heard.genres)
-    likely = ", ".join(
-        f"{name} {weight:.0%}" for name, weight in sorted(weights.items(), key=lambda pair: -pair[1])[:6]
-    )
+    likely = ", ".join(f"{name} {weight:.0%}" for name, weight in sorted(weights.items(), key=lambda pair: -pair[1]))
     unusual = sorted(heard.descriptors.items(), key=lambda pair: -abs(pair[1] - 0.5))[:3]
     return [
         f"look: {look}",
