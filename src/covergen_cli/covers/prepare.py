@@ -132,9 +132,8 @@ class Preparer:
             if len(known) < sum(drawn) or explained:
                 if self._models.picture is None:
                     self._before_embedding()
-                music = condition = self._embed(first, decisions.songs)
-                if donor is not None:
-                    condition = self._embed(donor, decisions.donor_songs)
+                music = self._embed(first, decisions.songs)
+                condition = music if donor is None else self._embed(donor, decisions.donor_songs)
             elif known and must_hear(self._config) and known[0].heard is None:
                 music = self._embed(first, decisions.songs)
                 for key, picture in zip(keys, pictures, strict=True):
