@@ -104,8 +104,8 @@ def _through(rays: sparse.csr_array, source: Array) -> Array:
     """Return a picture ``(3, side, side)`` seen through the glass, ``(3, side, size)``."""
     side = source.shape[2]
     flat = np.ascontiguousarray(source.transpose(2, 0, 1)).reshape(side, -1)
-    seen: Array = np.asarray(rays @ flat, dtype=np.float32).reshape(-1, 3, side)
-    return seen.transpose(1, 2, 0)
+    seen = np.asarray(rays @ flat, dtype=np.float32).reshape(-1, 3, side)
+    return np.asarray(seen.transpose(1, 2, 0))
 
 
 def _resized(picture: Array, size: tuple[int, int], top: float, bottom: float) -> Array:
