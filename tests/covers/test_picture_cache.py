@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import textwrap
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from covergen_cli.covers import loading, picture_cache
 from covergen_cli.covers.heard import Heard
 from covergen_cli.covers.picture_cache import RawPicture, cache_folder, load_picture, picture_key, save_picture
 from covergen_cli.covers.prompts import Prompts
-from covergen_cli.events import CoverFailed, CoverFinished
+from covergen_cli.events import CoverFailed, CoverFinished, Warned
 
 KEY = "0" * 64
 HEARD = Heard({"tempo": 0.5}, ("Rock",), (("guitar", 1.25),), "Title", ("rain",))
@@ -187,3 +188,17 @@ def test_no_torch_is_imported_for_another_look(tmp_path):
     assert call("-o", "a.png") == ["0", "torch"]
     assert call("-o", "b.png", "--title", "B", "--look", "riso", "--size", "300") == ["0"]
     assert call("-o", "c.png", "--seed", "0", "--for", "bandcamp", "--format", "png") == ["0"]
+
+
+def test_warnings_about_the_music_come_again(music, config, ear, monkeypatch):
+    from covergen_cli.audio import io
+
+    def load(*arguments):
+        clip = vars(ear.load(*arguments))
+        return types.SimpleNamespace(**{**clip, "warnings": ("it is short",)})
+
+    monkeypatch.setattr(io, "load", load)
+    folder = music(a="a")
+    for out in ("out", "again"):
+        events = list(batch.generate(batch.plan([folder], Path(out), config), config))
+        assert [event.message for event in events if isinstance(event, Warned)] == ["it is short"]

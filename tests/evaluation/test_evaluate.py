@@ -184,6 +184,8 @@ def test_a_dataset_that_cannot_be_judged_on_says_why(runs, test_data, tmp_path):
     with pytest.raises(InputError, match="is empty"):
         load_test_data(folder)
     folder = write_dataset(tmp_path / "other", {"train": 2, "test": 3})
-    (folder / "embeddings" / "fake" / "encoder.json").write_text('{"name": "openl3", "version": 1, "embedding_dim": 512}')
+    (folder / "embeddings" / "fake" / "encoder.json").write_text(
+        '{"name": "openl3", "version": 1, "embedding_dim": 512}'
+    )
     with pytest.raises(ModelError, match=r"trained with the audio encoder fake, but .* name differ"):
         list(evaluate(runs, load_test_data(folder), tmp_path, QUICK))

@@ -241,7 +241,7 @@ class _Run:
         if not isinstance(picture, RawPicture):
             segments = {song.sha256: segment for song, segment in music.parts if segment is not None}
             picture = RawPicture(self._loader.get().to_image(picture), seed, segments, music.heard, prompts)
-            if cover.key is not None:
+            if cover.key is not None and not music.warnings:  # a kept picture could not repeat them
                 save_picture(cover.key, picture)
         metadata = {**cover.metadata, **music.provenance(job)}
         save_finished(job, picture, metadata, self._config, look, finish)
