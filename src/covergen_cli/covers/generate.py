@@ -33,13 +33,7 @@ from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import explain_look, look_of, save_finished
 from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import (
-    CoverFailed,
-    CoverFinished,
-    FileSaved,
-    Progress,
-    Warned,
-)
+from covergen_cli.events import CoverFailed, CoverFinished, FileSaved, Progress, Warned
 
 if TYPE_CHECKING:
     from torch import Tensor
