@@ -119,6 +119,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         InputError: a cover or an embedding cannot be read.
         OutputError: the disk is full or cannot be written to.
     """
+    # Longer than other functions, as it is one list of steps that share most of their values.
     config, pairs, count = plan.config, [*plan.train, *plan.validation], len(plan.train)
     yield ModelLoading(config.base)
     started = time.monotonic()
