@@ -13,6 +13,7 @@ from covergen_cli.covers.finish import finish, finish_image
 from covergen_cli.covers.prompts import AUTO, Prompts
 from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
 from covergen_cli.diffusion.guidance import guide
+from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
@@ -114,7 +115,27 @@ class CoverPipeline:
             prompts: one per picture, from :meth:`write_prompts`; empty if nothing is put into words.
 
         The values may not be finite, which :meth:`to_image` checks, picture by picture.
+
+        Raises:
+            ModelError: the GPU has too little memory for a single picture; larger batches are halved until they fit.
         """
+
+        def draw_some(batch: Sequence[int]) -> Tensor:
+            some = list(batch)
+            given = [prompts[index] for index in some] if prompts else []
+            return self._draw(tokens[some], [seeds[index] for index in some], config, callback, given)
+
+        hint = "Use --low-memory, or --device cpu."
+        return torch.cat(list(in_batches(draw_some, range(len(seeds)), len(seeds), hint=hint)))
+
+    def _draw(
+        self,
+        tokens: Tensor,
+        seeds: Sequence[int],
+        config: GenerateConfig,
+        callback: Callback | None,
+        prompts: Sequence[Prompts],
+    ) -> Tensor:
         swap_models(self.base, self.refiner, self.placement)
         counted = _counted(callback, 0, refine_calls(config))
         terms = guide(self.negative or self.base.null, self._steps(tokens, prompts, config), config.guidance)
