@@ -18,7 +18,7 @@ ENDLESS = """
 import sys, time, types
 import covergen_cli.covers
 batch = types.ModuleType("covergen_cli.covers.generate")
-class Job: input = output = "x"; seed = 0
+class Job: input = output = "x"; seed = 0; format = "png"
 def plan(inputs, out, config, format_given, on_progress): return [Job()]
 def generate(jobs, config):
     from pathlib import Path
@@ -78,7 +78,7 @@ def test_help_lists_the_commands_that_work(covergen):
 def test_help_shows_defaults_presets_and_bounds(covergen):
     text = " ".join(covergen("generate", "--help").out.split())
     steps = load_preset("starter")["generate"]["steps"]
-    assert f"[default: {GenerateConfig.steps}; {steps} with the preset starter; 1 to 1000]" in text
+    assert re.search(rf"\[default: {GenerateConfig.steps}; [^]]*{steps} with the preset starter; [^]]*1 to 1000\]", text)
     assert f"[default: {GenerateConfig.variations}; 1 to 1000]" in text
     assert "Global options: -q, --quiet" in text
 
@@ -178,7 +178,7 @@ def test_completion_is_offered_for_choices():
     done = subprocess.run(
         [sys.executable, "-m", "covergen_cli"], capture_output=True, text=True, env=os.environ | words, check=False
     )
-    assert done.stdout.split() == ["plain,png", "plain,jpg"]
+    assert done.stdout.split() == ["plain,png", "plain,jpg", "plain,svg"]
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment", "picture"),
-    "Text and stores": ("like", "title", "artist", "text", "layout", "font", "store", "check"),
+    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
+    "Text and stores": ("picture", "like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
         *("errors", "fail_fast", "as_json", "null"),
