@@ -1,7 +1,5 @@
 """Events that long-running functions yield instead of printing: frozen records of what happened."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +65,7 @@ class CoverFinished(Event):
     look: str | None = None  # the look and its parameters; ``None`` for the picture as the model drew it
     base: str | None = None  # the image model; ``painter`` when none was used
     prompt: str | None = None  # the words of the song that it was drawn by
+    replaced: bool = False  # whether there was an earlier cover in its place
 
 
 @dataclass(frozen=True)

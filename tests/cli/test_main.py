@@ -78,7 +78,8 @@ def test_help_lists_the_commands_that_work(covergen):
 def test_help_shows_defaults_presets_and_bounds(covergen):
     text = " ".join(covergen("generate", "--help").out.split())
     steps = load_preset("starter")["generate"]["steps"]
-    assert re.search(rf"\[default: {GenerateConfig.steps}; [^]]*{steps} with the preset starter; [^]]*1 to 1000\]", text)
+    default = rf"\[default: {GenerateConfig.steps}; [^]]*{steps} with the preset starter; [^]]*1 to 1000\]"
+    assert re.search(default, text)
     assert f"[default: {GenerateConfig.variations}; 1 to 1000]" in text
     assert "Global options: -q, --quiet" in text
 

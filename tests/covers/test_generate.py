@@ -118,6 +118,11 @@ def test_a_changed_setting_draws_anew(music, config, settings):
     assert read("a.png") != before
 
 
+def test_a_cover_that_replaces_an_earlier_one_says_so(music, config):
+    folder = music(song="a")
+    assert [event.replaced for seed in (0, 1) for event in run(folder, config, seed=seed)] == [False, True]
+
+
 def test_a_changed_model_draws_anew(music, config, models, tmp_path):
     run(music(a="a", b="b"), config)
     other = tiny_adapter(tmp_path / "other", models.base, seed=1)

@@ -113,9 +113,9 @@ def test_the_default_is_the_picture_as_it_is(mine):
     ("settings", "error", "message"),
     [
         ({"picture": "gone.png"}, InputError, "cannot be read"),
-        ({"base": "sd15"}, ConfigError, "--base needs a model"),
-        ({"prompt": "a cat"}, ConfigError, "--prompt needs a model"),
-        ({"shuffle": True}, ConfigError, "--shuffle needs a model"),
+        ({"base": "sd15"}, ConfigError, "--base chooses how"),
+        ({"prompt": "a cat"}, ConfigError, "--prompt chooses how"),
+        ({"shuffle": True}, ConfigError, "--shuffle chooses how"),
     ],
 )
 def test_what_cannot_be_done_with_a_picture(music, config, mine, settings, error, message):

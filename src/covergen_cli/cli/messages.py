@@ -13,7 +13,10 @@ _ACTIVITIES = {"tags": "reading the tags of", "look": "checking", "listen": "pre
 
 _LINES: dict[type, str | Callable[[Any], str]] = {
     events.CoverSkipped: lambda event: f"{_name(event)}: already there ({event.reason}), seed {event.seed}",
-    events.CoverFinished: lambda event: f"{_name(event)}: {_used(event)}, seed {event.seed}, {event.seconds:.1f} s",
+    events.CoverFinished: lambda event: (
+        f"{_name(event)}: {_used(event)}, seed {event.seed}, {event.seconds:.1f} s"
+        + (", earlier cover replaced" if event.replaced else "")
+    ),
     events.ModelDownloading: lambda event: (
         f"downloading {event.name} from {event.source}"
         + (f", about {size_text(event.about_bytes)}" if event.about_bytes else "")

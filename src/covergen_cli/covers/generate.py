@@ -9,6 +9,7 @@ are finished and written in threads.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -238,6 +239,7 @@ class _Run:
             if cover.key is not None and not music.warnings:  # a kept picture could not repeat them
                 save_picture(cover.key, picture)
         metadata = {**cover.metadata, **music.provenance(job)}
+        replaced = os.path.lexists(job.output)
         save_finished(job, picture, metadata, self._config, look, finish)
         return CoverFinished(
             job.input,
@@ -250,6 +252,7 @@ class _Run:
             None if look is None else str(look),
             self._models.base_reference,
             picture.prompts.shown,
+            replaced,
         )
 
     def _finisher(self, picture: RawPicture | Tensor) -> Finish:

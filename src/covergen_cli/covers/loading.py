@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Generator
 from typing import TYPE_CHECKING, cast
@@ -79,8 +80,17 @@ def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
     if models.base_reference == PAINTER:
         from covergen_cli.covers.painter import PainterPipeline
 
+        _import_for_looks(config)
         return cast("CoverPipeline", PainterPipeline())  # the same interface, without tensors
     with _load_lock:
         from covergen_cli.covers.pipeline import load_pipeline
 
-        return load_pipeline(config, models)
+        pipeline = load_pipeline(config, models)
+    _import_for_looks(config)
+    return pipeline
+
+
+def _import_for_looks(config: GenerateConfig) -> None:
+    """Import in a thread what looks compute with: it takes half a second, in which the song is read or drawn."""
+    if config.look != "paint":
+        Task(importlib.import_module, "scipy.ndimage")

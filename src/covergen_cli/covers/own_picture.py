@@ -32,7 +32,8 @@ def picture_metadata(config: GenerateConfig) -> dict[str, Any]:
     """
     for name in _OF_MODELS:
         if getattr(config, name):
-            raise ConfigError(f"--{name.replace('_', '-')} needs a model; --picture uses none", hint="Leave it out.")
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} chooses how a picture is drawn; --picture brings one", hint=f"Leave out {flag}.")
     path = Path(config.picture or "").expanduser()
     try:
         return {"name": path.name, "sha256": sha256_file(path)}

@@ -54,7 +54,7 @@ def test_missing_tags_are_said(tmp_path):
     song = write_audio(tmp_path / "a.flac", tone(440, 0.5), 22050, "flac", tags={"TITLE": "Tagged"})
     text, notes = cover_text(GenerateConfig(text="tags"), song)
     assert text["artist"] is None
-    assert notes == ["has no artist in its tags; the cover gets none"]
+    assert notes == ["has no artist in its tags; the cover gets none (give one with --artist)"]
 
 
 def test_another_script_is_set_in_another_font_with_a_note():

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from PIL import Image
-from scipy import sparse
 
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
@@ -68,7 +68,7 @@ class Fluted(Look):
 
         return draw
 
-    def _glass(self, edges: np.ndarray, size: int, side: int) -> tuple[sparse.csr_array, Array]:
+    def _glass(self, edges: np.ndarray, size: int, side: int) -> tuple[scipy.sparse.csr_array, Array]:
         """Return what each column shows, weights ``(size, side)`` of the picture's columns, and its light ``(size,)``.
 
         Several rays per column keep steep bends free of steps.
@@ -87,7 +87,7 @@ class Fluted(Look):
         weights = np.concatenate([1 - part, part]) / _RAYS
         places = (np.concatenate([rows, rows]), np.concatenate([first, first + 1]))
         light = 1 - 0.24 * np.abs(place) ** 4 + 0.16 * np.exp(-(((place + 0.62) / 0.13) ** 2)) - 0.10 * (place > 0.93)
-        rays = sparse.csr_array((weights.astype(np.float32), places), shape=(size, side))
+        rays = scipy.sparse.csr_array((weights.astype(np.float32), places), shape=(size, side))
         return rays, light.reshape(size, _RAYS).mean(1).astype(np.float32)
 
 
@@ -100,7 +100,7 @@ def _source(sketch: Sketch) -> Array:
     return np.asarray(_PICTURE * sketch.graded + (1 - _PICTURE) * oklab_to_srgb(soft).astype(np.float32) / 255)
 
 
-def _through(rays: sparse.csr_array, source: Array) -> Array:
+def _through(rays: scipy.sparse.csr_array, source: Array) -> Array:
     """Return a picture ``(3, side, side)`` seen through the glass, ``(3, side, size)``."""
     side = source.shape[2]
     flat = np.ascontiguousarray(source.transpose(2, 0, 1)).reshape(side, -1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
@@ -64,7 +64,7 @@ class Halftone(Look):
 
     def _plate(self, sketch: Sketch, amount: Array) -> Array:
         """Return the ink's amount, half of it even in each region, so that forms have edges."""
-        means = ndimage.mean(amount, sketch.labels, np.arange(len(sketch.palette.hexes)))
+        means = scipy.ndimage.mean(amount, sketch.labels, np.arange(len(sketch.palette.hexes)))
         even = sketch.plate(np.nan_to_num(means)[:, None].astype(np.float32), _PLATE)[0]
         return np.asarray(0.5 * even + 0.5 * enlarge(amount, _PLATE, 0, _PLATE))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from covergen_cli.covers.looks.raster import blur, enlarge
 
@@ -29,9 +29,9 @@ def paper(rng: np.random.Generator) -> Array:
     Tooth and fibres repeat every half side, which is too fine to be seen and takes a quarter of the time.
     """
     fibres = rng.standard_normal((_SIDE // 2, _SIDE // 2), dtype=np.float32)
-    across = ndimage.uniform_filter1d(fibres, 9, axis=1, mode="wrap")
-    down = ndimage.uniform_filter1d(fibres.T, 9, axis=0, mode="wrap")
-    tooth = ndimage.gaussian_filter(rng.standard_normal(fibres.shape, dtype=np.float32), 0.8, mode="wrap")
+    across = scipy.ndimage.uniform_filter1d(fibres, 9, axis=1, mode="wrap")
+    down = scipy.ndimage.uniform_filter1d(fibres.T, 9, axis=0, mode="wrap")
+    tooth = scipy.ndimage.gaussian_filter(rng.standard_normal(fibres.shape, dtype=np.float32), 0.8, mode="wrap")
     clouds = enlarge(noise(rng, 0.02, 256), _SIDE, 0, _SIDE)
     field = np.tile(1.25 * tooth + 0.9 * (across + down), (2, 2)) + 0.35 * clouds
     return np.asarray(field / field.std(), dtype=np.float32)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from PIL import Image
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ def mix(below: Array, above: Array, share: Array) -> None:
 
 def blur(field: Array, share: float) -> Array:
     """Gaussian blur of ``(n, n)``; the standard deviation is a share of the side."""
-    return np.asarray(ndimage.gaussian_filter(field, share * field.shape[0], mode="nearest"), dtype=np.float32)
+    return np.asarray(scipy.ndimage.gaussian_filter(field, share * field.shape[0], mode="nearest"), dtype=np.float32)
 
 
 def coordinates(size: int, top: int, bottom: int) -> tuple[Array, Array]:
@@ -112,11 +112,11 @@ def components(labels: npt.NDArray[np.integer], least: float) -> npt.NDArray[np.
     """Give islands that are smaller than a share of the picture to the region around them."""
     small = np.zeros(labels.shape, dtype=bool)
     for value in np.unique(labels):
-        islands, count = ndimage.label(labels == value)
+        islands, count = scipy.ndimage.label(labels == value)
         areas = np.bincount(islands.ravel(), minlength=count + 1)
         areas[0] = labels.size
         small |= (areas < least * labels.size)[islands]
     if small.all() or not small.any():
         return labels
-    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
     return np.asarray(labels[tuple(nearest)])

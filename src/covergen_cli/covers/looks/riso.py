@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from covergen_cli.config.fields import Between
 from covergen_cli.covers.looks.base import Look
@@ -123,7 +123,7 @@ class Riso(Look):
     def _out_of_register(self, plane: Array, rng: np.random.Generator) -> Array:
         """Return a plane moved by less than a few pixels, its edges repeated."""
         moved = rng.uniform(-1, 1, 2) * self.shift / 1000 * len(plane)
-        return np.asarray(ndimage.shift(plane, moved, order=1, mode="nearest"))
+        return np.asarray(scipy.ndimage.shift(plane, moved, order=1, mode="nearest"))
 
 
 def _density(rgb: Array, sheet: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+import scipy
 
 from covergen_cli.covers.looks.paper import noise
 from covergen_cli.covers.looks.raster import coordinates, cover, steepness, with_slope
@@ -53,7 +53,7 @@ def dots(amount: Array, size: int, top: int, pitch: float, angle_degrees: float)
 def grains(rng: np.random.Generator, softness: float = 0.00055) -> Array:
     """Return a field ``(n, n)``, every value of [0, 1] equally often, whose blobs are the grains of a random screen."""
     # The normal distribution function makes the blurred noise uniform.
-    return np.asarray(special.ndtr(noise(rng, softness)), dtype=np.float32)
+    return np.asarray(scipy.special.ndtr(noise(rng, softness)), dtype=np.float32)
 
 
 def grain(amount: Array, field: Array, size: int, top: int, bottom: int) -> Array:

@@ -57,7 +57,11 @@ def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tu
         title = info.tags.album if album else info.title
         artist = info.tags.album_artist if album else None
         texts = {"title": config.title or title, "artist": config.artist or artist or info.artist}
-        notes += [f"has no {name} in its tags; the cover gets none" for name, text in texts.items() if not text]
+        notes += [
+            f"has no {name} in its tags; the cover gets none (give one with --{name})"
+            for name, text in texts.items()
+            if not text
+        ]
     fonts: dict[str, str] = {}
     plain = config.raw or config.look == "paint"
     for name, text in texts.items():
