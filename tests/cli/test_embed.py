@@ -152,6 +152,22 @@ def test_a_changed_encoder_is_a_usage_error_and_name_is_the_way_out(covergen, ba
     assert (bad / "embeddings" / "second" / "good.npy").exists()
 
 
+def test_the_preset_paper_takes_openl3(covergen, bad, monkeypatch):
+    from covergen_cli.audio import embed
+    from covergen_cli.errors import ModelError
+
+    asked = []
+
+    def load(config):
+        asked.append(config.encoder)
+        raise ModelError("no weights here")
+
+    monkeypatch.setattr(embed, "load_encoder", load)
+    for arguments in ([], ["--preset", "paper"], ["--preset", "paper", "--encoder", "mel"]):
+        covergen("embed", bad / "audio" / "good.wav", *arguments)
+    assert asked == ["mel", "openl3", "mel"]
+
+
 def test_one_song(covergen, bad, tmp_path):
     out = tmp_path / "x.npy"
     ended = covergen("embed", bad / "audio" / "good.wav", "-o", out)

@@ -4,17 +4,8 @@ import pytest
 import torch
 
 from covergen_cli.diffusion.dpm_solver import FlowDPMSolver, flow_sigmas, is_supported
+from covergen_cli.starter.unet import SCHEDULER_CONFIG as CONFIG
 
-CONFIG = {
-    "_class_name": "DPMSolverMultistepScheduler",
-    "num_train_timesteps": 1000,
-    "algorithm_type": "dpmsolver++",
-    "solver_order": 2,
-    "prediction_type": "flow_prediction",
-    "use_flow_sigmas": True,
-    "flow_shift": 2.0,
-    "final_sigmas_type": "zero",
-}
 CPU = torch.device("cpu")
 
 

@@ -13,7 +13,7 @@ import click
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import EmbedConfig
-from covergen_cli.config.resolve import resolve
+from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
 from covergen_cli.errors import OutputError
 from covergen_cli.files import SCHEMA
 
@@ -35,12 +35,25 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Name of the folder below DATA/embeddings. Defaults to the name of the encoder.",
 )
+@click.option(
+    "--preset",
+    default=BUILT_IN,
+    show_default=True,
+    help=f"Preset to start from: {', '.join(preset_names('embed'))}, or a YAML file with a section embed.",
+)
 @setting_options(EmbedConfig)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def embed(
-    context: click.Context, /, target: Path, output: Path | None, name: str | None, as_json: bool, **_settings: Any
+    context: click.Context,
+    /,
+    target: Path,
+    output: Path | None,
+    name: str | None,
+    preset: str,
+    as_json: bool,
+    **_settings: Any,
 ) -> int:
     """Compute audio embeddings, the input of the adapter.
 
@@ -50,7 +63,10 @@ def embed(
 
     The path of pairs.csv, or of the embedding of SONG, is printed on stdout.
     """
-    config, terminal = resolve(EmbedConfig, overrides=given_settings(context, EmbedConfig)), terminal_of(context)
+    config, terminal = (
+        resolve(EmbedConfig, preset=preset, overrides=given_settings(context, EmbedConfig)),
+        terminal_of(context),
+    )
     if os.path.isdir(target):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
         if output is not None:
             raise click.UsageError("-o is only for a single song", context)

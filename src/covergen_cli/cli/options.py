@@ -24,7 +24,7 @@ else:
     _ParamType = click.ParamType
 Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
-_WITH_PRESETS = ("generate", "train")  # the commands that have --preset
+_WITH_PRESETS = ("embed", "generate", "train")  # the commands that have --preset
 GLOBAL_NAMES = ("quiet", "verbose", "debug", "no_color", "offline")
 
 
