@@ -54,3 +54,18 @@ def test_clips_are_given_before_the_last_was_read():
     first = next(in_batches(clips(), Network(), SIZE))
     assert first[0] == 0
     assert len(read) == 2, "one batch is computed while the one before it is fetched"
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_parts_from_then_on():
+    class Small(Network):
+        def forward_windows(self, windows):
+            if len(windows) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward_windows(windows)
+
+    network = Small()
+    clips = [(index, windows(count, index)) for index, count in enumerate((4, 3, 3))]
+    got = dict(in_batches(clips, network, SIZE))
+    assert network.shapes == [(2, LENGTH), (2, LENGTH), (1, LENGTH)] * 2
+    for index, clip in clips:
+        np.testing.assert_allclose(got[index][:, 0], clip.sum(axis=1), rtol=1e-5, atol=1e-5)

@@ -11,10 +11,11 @@ import torch
 
 from covergen_cli.audio.embed import embed_file, load_encoder
 from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.openl3_encoder import OpenL3Encoder
 from covergen_cli.audio.openl3_frontend import LogMel, frame, to_mono
-from covergen_cli.config import EmbedConfig
+from covergen_cli.config import EmbedConfig, OpenL3Config
 from covergen_cli.errors import ConfigError, InputError, ModelError
-from openl3_files import keras_bytes, recipe_arrays
+from openl3_files import cache_recipe, keras_bytes, recipe_arrays
 
 # What openl3 0.4.2 (TensorFlow 2.15.1, kapre 0.3.7) returned; of 6144 numbers a row only the first two rows.
 EXPECTED = np.load(Path(__file__).parent / "data" / "openl3.npz")
@@ -244,3 +245,28 @@ def test_on_a_gpu(network, dtype, least):
     assert cosine(embedding, expected).min() > least
     if dtype == "fp32":
         assert np.abs(embedding - expected).max() < CLOSE
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_halved(arrays, monkeypatch):
+    network, sizes = small_network(arrays), []
+    whole, _ = network.embed(sound(48000, 1.2), 48000, 0.2)
+    forward = OpenL3.forward_windows
+
+    def small(self, windows):
+        sizes.append(len(windows))
+        if len(windows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, windows)
+
+    monkeypatch.setattr(OpenL3, "forward_windows", small)
+    parts, _ = network.embed(sound(48000, 1.2), 48000, 0.2, batch_size=5)
+    assert sizes == [5, 2, 2, 1]
+    np.testing.assert_allclose(parts, whole, atol=1e-4)
+
+
+def test_clips_of_one_stream_are_framed_as_single_ones_are():
+    cache_recipe("openl3-mel128-music")
+    encoder = OpenL3Encoder(OpenL3Config(input_repr="mel128", hop_seconds=0.5, center=False), batch_size=2)
+    clip = sound(48000, 1.4)
+    ((_, rows),) = encoder.embed_many([(None, clip)])
+    np.testing.assert_allclose(rows, encoder.embed(clip, 48000), atol=1e-4)

@@ -2,7 +2,7 @@
 
 Every batch has the same number of windows: it may hold the end of one clip and the beginning of the next, and the last
 batch is padded with silence. So the embedding of a window depends neither on the other windows of its batch nor on
-whether a run was interrupted.
+whether a run was interrupted. Batches that do not fit into the memory of a GPU are computed in parts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
+
+from covergen_cli.weights.memory import in_batches as fit_batches
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +35,10 @@ class WindowNetwork(Protocol):
         ...
 
 
+NO_MEMORY = "Use --device cpu."
+"""What the user can do when a single window does not fit into the memory of a GPU."""
+
+
 class _Clip:
     def __init__(self, key: object, windows: int) -> None:
         self.key, self.missing = key, windows
@@ -47,7 +53,7 @@ class _Batch:
     """The batch that is being filled with up to ``size`` windows."""
 
     def __init__(self, network: WindowNetwork, size: int) -> None:
-        self._network, self._size = network, size
+        self._network, self._size, self._fits = network, size, size
         self._parts: list[tuple[_Clip, Tensor]] = []
         self.room = size
 
@@ -60,7 +66,9 @@ class _Batch:
         parts = [windows for _, windows in self._parts]
         if self.room:
             parts.append(parts[0].new_zeros(self.room, parts[0].shape[1]))
-        rows = self._network.forward_windows(torch.cat(parts))
+        found = list(fit_batches(self._network.forward_windows, torch.cat(parts), self._fits, hint=NO_MEMORY))
+        self._fits = max(map(len, found))
+        rows = torch.cat(found)
         complete, begin = [], 0
         for clip, windows in self._parts:
             clip.rows.append(rows[begin : begin + len(windows)])

@@ -9,7 +9,7 @@ per window.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -17,9 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 — as everyone writes it
 
+from covergen_cli.audio.batches import NO_MEMORY
 from covergen_cli.audio.openl3_frontend import LogMel, frame, to_mono
 from covergen_cli.errors import ConfigError
 from covergen_cli.weights.keras_file import CHANNELS, read_keras
+from covergen_cli.weights.memory import in_batches
 from covergen_cli.weights.openl3 import content_sha256, load_openl3
 
 if TYPE_CHECKING:
@@ -140,16 +142,19 @@ class OpenL3:
         Raises:
             InputError: there are no samples, or some are not finite.
             ConfigError: the hop or batch size is invalid.
+            ModelError: the GPU has too little memory for a single window.
         """
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ConfigError(f"a batch of {size} windows makes no sense")
         windows = frame(to_mono(audio, sample_rate_hz), hop_seconds, center)
-        parts = [
+
+        def embed_some(some: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
             # Copied because the windows overlap in a read-only view, which torch cannot take.
-            self.forward_windows(torch.from_numpy(windows[begin : begin + size].copy())).cpu().numpy()
-            for begin in range(0, len(windows), size)
-        ]
+            rows: npt.NDArray[np.float32] = self.forward_windows(torch.from_numpy(np.array(some))).cpu().numpy()
+            return rows
+
+        parts = list(in_batches(embed_some, windows, size, hint=NO_MEMORY))
         times: npt.NDArray[np.float64] = np.arange(len(windows), dtype=np.float64) * hop_seconds
         return np.concatenate(parts), times
 

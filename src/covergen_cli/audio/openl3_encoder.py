@@ -98,7 +98,10 @@ class OpenL3Encoder:
         self, clips: Iterable[tuple[_Key, npt.NDArray[np.float32] | None]]
     ) -> Iterator[tuple[_Key, npt.NDArray[np.float32] | None]]:
         """Embed clips at 48 kHz in batches of one size; see :func:`covergen_cli.audio.batches.in_batches`."""
-        windows = ((key, None if clip is None else frame(clip, self.config.hop_seconds)) for key, clip in clips)
+        config = self.config
+        windows = (
+            (key, None if clip is None else frame(clip, config.hop_seconds, config.center)) for key, clip in clips
+        )
         return in_batches(windows, self.network, self.batch_size or self.network.batch_size)
 
     def spec(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from covergen_cli.covers.finish import finish, finish_image
 from covergen_cli.covers.prompts import AUTO, Prompts
 from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
 from covergen_cli.diffusion.guidance import guide
-from covergen_cli.diffusion.memory import in_batches
+from covergen_cli.weights.memory import in_batches
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler

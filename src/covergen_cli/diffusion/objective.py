@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.diffusion.noise_schedule import signal_and_noise, timesteps_at
 from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
 from covergen_cli.files import seed_from
+from covergen_cli.weights.memory import in_batches
 
 TIME_SHIFT = 3.0
 """Shift s of the times of weighted training on a flow towards noise: their median is ``s / (1 + s)`` = 0.75.

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.errors import InputError, OutputError
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path, require_space, sha256_bytes, sha256_file
 from covergen_cli.training.array_cache import ArrayCache, CachedArrays
+from covergen_cli.weights.memory import in_batches
 
 if TYPE_CHECKING:
     import numpy.typing as npt

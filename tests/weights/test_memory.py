@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from covergen_cli.diffusion.memory import in_batches
 from covergen_cli.errors import ModelError
+from covergen_cli.weights.memory import in_batches
 
 
 class Device:
