@@ -224,3 +224,21 @@ def tiny_song(path, hz=220.0, seconds=0.5, **tags):
         container.mux(track.encode(frame))
         container.mux(track.encode(None))
     return path
+
+
+def tiny_safety_checker(folder, *, flags):
+    """A safety checker beside a base, which flags every picture or none."""
+    import torch
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**small, "image_size": 16, "patch_size": 8}
+    checker = StableDiffusionSafetyChecker(CLIPConfig(text_config=small, vision_config=vision, projection_dim=8))
+    with torch.no_grad():
+        for thresholds in (checker.concept_embeds_weights, checker.special_care_embeds_weights):
+            thresholds.fill_(-2.0 if flags else 2.0)  # cosines lie between -1 and 1
+    checker.save_pretrained(folder / "safety_checker")
+    size = {"height": 16, "width": 16}
+    CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=size).save_pretrained(folder / "feature_extractor")
+    return folder

@@ -307,3 +307,24 @@ def test_a_model_that_the_hub_does_not_have(hub):
     with pytest.raises(ModelError, match="cannot be downloaded") as caught:
         resolve("owner/name")
     assert caught.value.hint == "Check the name and the revision."
+
+
+def test_the_safety_checker_is_downloaded_only_when_it_is_asked_for(hub):
+    hub.files |= {
+        "model_index.json": json.dumps({"_class_name": "StableDiffusionPipeline"}).encode(),
+        "safety_checker/config.json": b"{}",
+        "safety_checker/model.safetensors": b"weights of the checker",
+        "safety_checker/pytorch_model.bin": b"a pickle",
+        "feature_extractor/preprocessor_config.json": b"{}",
+    }
+    folder = resolve("owner/name")
+    assert not (folder / "safety_checker").exists()
+    with pytest.raises(NotFetchedError):
+        resolve("owner/name", "safety", fetch=False)
+    resolve("owner/name", "safety")
+    assert (folder / "safety_checker" / "model.safetensors").read_bytes() == b"weights of the checker"
+    assert (folder / "feature_extractor" / "preprocessor_config.json").is_file()
+    assert "safety_checker/pytorch_model.bin" not in hub.downloads
+    before = len(hub.downloads)
+    assert resolve("owner/name", "safety", fetch=False) == folder
+    assert len(hub.downloads) == before

@@ -33,7 +33,7 @@ GROUPS = {
     "Stable Diffusion and refiner": (
         *("base", "adapter", "prompt", "negative", "words", "words_scale", "audio_scale"),
         *("refine", "refiner", "refine_prompt", "refine_strength"),
-        *("refine_steps", "refine_guidance", "fast_decode", "low_memory"),
+        *("refine_steps", "refine_guidance", "fast_decode", "safety", "low_memory"),
     ),
 }
 

@@ -60,6 +60,8 @@ class GenerateConfig:
         batch_size: Number of covers to generate at once. Defaults to what fits on the GPU, and to 1 on other devices.
         fast_decode: Decode the pictures of Stable Diffusion 1 and 2 with the small decoder ``taesd``: faster, with a
             little less detail.
+        safety: Check every picture with the safety checker that comes with the base, such as ``sd15``, and write none
+            that it flags.
         low_memory: Use less GPU memory, by loading the models onto it piece by piece; slower.
         overwrite: When to replace an existing cover: ``changed`` if the settings or the model changed, but not if it
             was made from another song; ``skip`` never; ``force`` always.
@@ -112,6 +114,7 @@ class GenerateConfig:
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: Annotated[int | None, Between(1, 64)] = None
     fast_decode: bool = False
+    safety: bool = False
     low_memory: bool = False
     overwrite: Literal["changed", "skip", "force"] = "changed"
     per: Literal["song", "album"] = "song"

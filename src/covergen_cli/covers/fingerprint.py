@@ -18,6 +18,7 @@ from covergen_cli.models.fingerprint import (
     adapter_fingerprint,
     adapter_folder,
     base_fingerprint,
+    has_safety_checker,
     has_text_encoder,
     read_adapter_json,
     read_model_json,
@@ -53,6 +54,7 @@ class Models:
     words_scale: float = 0.0  # weight of what is heard, put into words for the base; 0 for none
     takes_words: bool = False  # what is heard is put into words for the base or the refiner
     refiner: dict[str, Any] | None = None  # provenance of the refiner, JSON-able; ``None`` when covers are not refined
+    safety: tuple[str, Path] | None = None  # name and folder of the model whose safety checker is used
     picture: dict[str, Any] | None = None  # name and hash of the user's own picture
 
     @property
@@ -82,8 +84,10 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
     if config.picture is not None:
         picture = picture_metadata(config)
+        _check_no_safety(config)
         return _no_models(PICTURE, picture["sha256"], picture=picture)
     if config.base == PAINTER:
+        _check_no_safety(config)
         return _painter(config)
     name = config.adapter or _default_adapter(config, fetch=fetch)
     adapter = None if name == WORDS else _find_adapter(name, config, fetch=fetch)
@@ -109,6 +113,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         words_scale=scale,
         takes_words=scale > 0 or (refiner is not None and config.refine_prompt == AUTO and not config.no_audio),
         refiner=refiner,
+        safety=_find_safety_checker(reference, config, fetch=fetch) if config.safety else None,
     )
 
 
@@ -198,6 +203,21 @@ def _refiner_metadata(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
         "steps": config.refine_steps,
         "guidance": config.refine_guidance,
     }
+
+
+def _check_no_safety(config: GenerateConfig) -> None:
+    if config.safety:
+        raise ConfigError("--safety needs a base with a safety checker, such as sd15", hint="Leave out --safety.")
+
+
+def _find_safety_checker(base: str, config: GenerateConfig, *, fetch: bool) -> tuple[str, Path]:
+    """Return the model whose safety checker is used, and its folder: the one that draws last, or else the base."""
+    for reference in [config.refiner, base] if config.refine else [base]:
+        if has_safety_checker(hub.resolve(reference, fetch=fetch)):
+            return portable(reference), hub.resolve(reference, "safety", fetch=fetch)
+    raise ModelError(
+        f"{portable(base)} comes without a safety checker", hint="Leave out --safety, or use a base such as sd15."
+    )
 
 
 def song_seed(seed: int, embedding: npt.NDArray[np.float32]) -> int:

@@ -23,12 +23,13 @@ _load_lock = threading.Lock()
 
 def fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
     """Return the models; report page, size and licence of each before it is downloaded."""
-    reported: set[str] = set()
-    while (missing := _missing_model(config)) is not None and missing.reference not in reported:
+    reported: set[tuple[str, str]] = set()
+    while (missing := _missing_model(config)) is not None and (missing.reference, missing.kind) not in reported:
         model = catalogue.describe(missing.reference)
-        yield ModelDownloading(model.name, model.source, model.licence, model.download_bytes)
+        size = 0 if missing.kind == "safety" else model.download_bytes
+        yield ModelDownloading(model.name, model.source, model.licence, size)
         hub.resolve(missing.reference, missing.kind)
-        reported.add(missing.reference)
+        reported.add((missing.reference, missing.kind))
     return find_models(config)
 
 

@@ -70,7 +70,13 @@ def cover_metadata(
         metadata |= _words_metadata(config, models)
     if not config.raw and config.look != "paint":
         metadata |= {"look": config.look, "palette": config.palette}
-    optional = {"lettering": text, "store": config.store, "fast_decode": config.fast_decode, "picture": models.picture}
+    optional = {
+        "lettering": text,
+        "store": config.store,
+        "fast_decode": config.fast_decode,
+        "safety": config.safety,
+        "picture": models.picture,
+    }
     metadata |= {name: value for name, value in optional.items() if value}
     return {**metadata, "fingerprint": _fingerprint(metadata)}
 

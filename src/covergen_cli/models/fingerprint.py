@@ -20,6 +20,7 @@ ADAPTER_JSON = "adapter.json"
 NULL_WEIGHTS = "null_condition/null.safetensors"
 UPSCALER_CONFIG = "upscaler/config.json"
 UPSCALER_WEIGHTS = "upscaler/upscaler.safetensors"
+SAFETY_CHECKER = "safety_checker"
 
 
 def read_model_json(path: Path) -> dict[str, Any]:
@@ -76,6 +77,19 @@ def weight_files(folder: Path, stem: str = "diffusion_pytorch_model") -> WeightF
         f"{folder} holds no {stem}.safetensors",
         hint="A base has the folders unet, vae and scheduler; only safetensors files are read.",
     )
+
+
+def has_safety_checker(folder: Path) -> bool:
+    """Return whether a model comes with a safety checker: it is in its folder, or its ``model_index.json`` lists it.
+
+    Raises:
+        ModelError: ``model_index.json`` is damaged.
+    """
+    index = folder / "model_index.json"
+    if (folder / SAFETY_CHECKER / "config.json").is_file() or not index.is_file():
+        return (folder / SAFETY_CHECKER / "config.json").is_file()
+    listed = read_model_json(index).get(SAFETY_CHECKER)
+    return isinstance(listed, list) and bool(listed) and listed[0] is not None
 
 
 def content_hash(path: Path) -> str:

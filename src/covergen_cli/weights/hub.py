@@ -99,7 +99,7 @@ def resolve(reference: str, kind: Kind = "base", *, fetch: bool = True) -> Path:
             hint=f"Check the name. For a model on the hub, not in the folder {path.parent}, write {reference}@main.",
         )
     cached = find_model(model)
-    if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_files(cached, model))):
+    if cached and (offline() or (has_adapter(cached) if kind == "adapter" else not missing_files(cached, model, kind))):
         return _checked(cached, reference, kind)
     if offline():
         raise ModelError(

@@ -72,11 +72,17 @@ def has_adapter(snapshot: Path) -> bool:
     return any((snapshot / part / "adapter.safetensors").is_file() for part in ("", "adapter"))
 
 
-def missing_files(snapshot: Path, model: HubModel) -> list[str]:
-    """Return the needed files of a model that are missing; an interrupted download leaves such gaps.
+def missing_files(snapshot: Path, model: HubModel, kind: Kind | None = None) -> list[str]:
+    """Return the needed files of a model, or of its safety checker, that are missing.
+
+    An interrupted download leaves such gaps.
 
     Files whose names depend on the model are named as patterns.
     """
+    if kind == "safety":
+        needed = ["safety_checker/config.json", "feature_extractor/preprocessor_config.json"]
+        missing = [name for name in needed if not (snapshot / name).is_file()]
+        return missing + [f"safety_checker/{name}" for name in _missing_weights(snapshot / "safety_checker")]
     listed = _listed_parts(snapshot)
     parts = dict.fromkeys([*model.parts, *(part for part in listed if part.startswith("text_encoder"))])
     # The files are links, which may exist without their targets.

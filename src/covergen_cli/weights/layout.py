@@ -8,8 +8,11 @@ from typing import Any, Literal, TypeAlias
 
 from covergen_cli.errors import ModelError
 
-Kind: TypeAlias = Literal["base", "refiner", "adapter"]
-"""What a model is used as. A refiner draws from pictures; any base with a text encoder can be one."""
+Kind: TypeAlias = Literal["base", "refiner", "adapter", "safety"]
+"""What a model is used as. A refiner draws from pictures; any base with a text encoder can be one.
+
+``safety`` stands for the safety checker that comes with a base.
+"""
 
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 _SMALL = re.compile(
@@ -18,6 +21,7 @@ _SMALL = re.compile(
     r"|null_condition/null\.safetensors|upscaler/upscaler\.safetensors"
 )
 _ADAPTER = re.compile(r"(adapter/)?adapter\.(json|safetensors)")
+_SAFETY = re.compile(r"model_index\.json|safety_checker/config\.json|feature_extractor/preprocessor_config\.json")
 
 _PIPELINES = {f"StableDiffusion{xl}{task}Pipeline" for xl in ("", "XL") for task in ("", "Img2Img")}
 _REASONS = {
@@ -71,6 +75,9 @@ def wanted_files(names: Sequence[str], kind: Kind | None, *, half: bool) -> list
         kind: what it is to be used as; ``None`` for anything.
         half: prefer weights in half precision (``*.fp16.safetensors``). A part never comes in both.
     """
+    if kind == "safety":
+        small = [name for name in names if _SAFETY.fullmatch(name)]
+        return small + _weights(names, "safety_checker/", half=half)
     wanted = [] if kind in {"base", "refiner"} else [name for name in names if _ADAPTER.fullmatch(name)]
     if kind == "adapter":
         return wanted
