@@ -223,8 +223,12 @@ def _folded(arrays: Mapping[str, npt.NDArray[np.float32]], index: int) -> tuple[
 
 @contextmanager
 def _convolving(device: torch.device, dtype: Precision) -> Iterator[None]:
-    """On CUDA let cuDNN choose the fastest algorithm, and allow TF32 only for ``tf32``."""
-    if device.type != "cuda":
+    """On CUDA let cuDNN choose the fastest algorithm, and allow TF32 only for ``tf32``.
+
+    After :func:`covergen_cli.weights.device.use_repeatable_algorithms` nothing is changed: the settings hold for all
+    threads, and others are drawing.
+    """
+    if device.type != "cuda" or torch.backends.cudnn.deterministic:
         yield
         return
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=dtype == "tf32"):

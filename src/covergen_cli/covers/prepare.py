@@ -259,6 +259,10 @@ class Preparer:
             from covergen_cli.covers.painter import DescriptorEncoder
 
             return DescriptorEncoder()
+        if self._models.encoder_spec.get("name") == "openl3":
+            from covergen_cli.audio.shared_encoder import load_openl3
+
+            return load_openl3(self._models.encoder_spec, self._config.device)
         from covergen_cli.audio.encoders import get_encoder
 
         return get_encoder(self._models.encoder_spec)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from covergen_cli.models.unet import UNet
+from covergen_cli.weights.device import use_repeatable_algorithms
 
 if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
@@ -93,6 +94,7 @@ def placement_for_memory(
 def prepare_model(model: Base, device: torch.device, placement: Placement) -> None:
     """Move a model to where it stays while it is not used, and prepare it for ``device``."""
     if device.type == "cuda":
+        use_repeatable_algorithms()
         model.unet.to(memory_format=torch.channels_last)
     # AutoencoderTiny is small, and its tiling assumes eight pixels per latent, which not all of its kind have.
     if placement.tiled and type(model.vae).__name__ != "AutoencoderTiny":

@@ -60,5 +60,15 @@ def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
+def use_repeatable_algorithms() -> None:
+    """Let cuDNN choose its algorithms by the shapes alone, with fixed order of addition, and compute fp32 in full.
+
+    By default it may choose by timing, and from one run to the next the last bits may differ. Holds for the process.
+    """
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def _computes_bf16(device: torch.device) -> bool:
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
