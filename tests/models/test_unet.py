@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from covergen_cli.models.unet import UNet, timestep_embedding, use_plain_attention
-from tiny import tiny_unet
+from tiny import WIDTH, tiny_unet
 
 SD15 = {
     "block_out_channels": (32, 64, 128, 128),
@@ -137,3 +137,28 @@ def test_a_dictionary_is_not_returned():
     _, ours = pair(STARTER)
     with pytest.raises(ValueError, match="return_dict=False"):
         ours(*inputs(8)[:1], torch.tensor(1), inputs(8)[1], return_dict=True)
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["ours", "diffusers"])
+def test_checkpointing_keeps_less_for_the_backward_pass_and_gives_the_same_gradient(plain):
+    torch.manual_seed(0)
+    theirs = tiny_unet().requires_grad_(requires_grad=False)
+    unet = theirs
+    if plain:
+        unet = UNet(dict(theirs.config))
+        unet.load_state_dict(theirs.state_dict())
+        unet.requires_grad_(requires_grad=False)
+    latents, tokens = torch.randn(2, 4, 8, 8), torch.randn(2, 3, WIDTH, requires_grad=True)
+
+    def backward():
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
+            predicted = unet(latents, torch.tensor(500.0), encoder_hidden_states=tokens, return_dict=False)[0]
+        (gradient,) = torch.autograd.grad(predicted.square().mean(), tokens)
+        return sum(kept), gradient
+
+    whole, expected = backward()
+    unet.enable_gradient_checkpointing()
+    less, gradient = backward()
+    assert less < whole / 2
+    torch.testing.assert_close(gradient, expected)

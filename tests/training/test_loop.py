@@ -22,7 +22,7 @@ from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinis
 from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
-from covergen_cli.training import loop, run_folder, setup
+from covergen_cli.training import gradients, loop, run_folder, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
@@ -222,7 +222,7 @@ def test_the_weight_of_a_pair_counts(train, data):
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_advice(train, monkeypatch, tmp_path):
-    monkeypatch.setattr(loop, "denoising_loss", lambda *arguments: denoising_loss(*arguments) * math.nan)
+    monkeypatch.setattr(gradients, "denoising_loss", lambda *arguments: denoising_loss(*arguments) * math.nan)
     with pytest.raises(ModelError, match="no longer finite after step 3") as caught:
         train()
     assert "--learning-rate" in caught.value.hint
@@ -235,14 +235,49 @@ def test_a_validation_loss_that_is_not_finite_ends_it_too(train, monkeypatch):
         train()
 
 
-def test_too_little_memory_ends_it_with_advice(train, monkeypatch):
-    def too_much(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def gpu_for(pairs):
+    """A loss that does not fit into the memory for more pairs."""
 
-    monkeypatch.setattr(loop, "denoising_loss", too_much)
-    with pytest.raises(ModelError, match="too little memory for batches of 4") as caught:
+    def loss(*arguments):
+        if len(arguments[2]) > pairs:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoising_loss(*arguments)
+
+    return loss
+
+
+def test_too_little_memory_for_a_single_pair_ends_it_with_advice(train, monkeypatch):
+    monkeypatch.setattr(gradients, "denoising_loss", gpu_for(0))
+    with pytest.raises(ModelError, match="too little memory") as caught:
         train()
-    assert "--batch-size" in caught.value.hint
+    assert "--checkpointing" in caught.value.hint
+
+
+@pytest.mark.parametrize("accumulate", [None, 2, 3])
+def test_a_step_in_parts_learns_what_a_step_at_once_learns(train, monkeypatch, tmp_path, accumulate):
+    shape = dataclasses.replace(SHAPE, dropout=0.3)
+    whole = train("whole", shape=shape)
+    if accumulate is None:
+        monkeypatch.setattr(gradients, "denoising_loss", gpu_for(3))
+    parts = train("parts", shape=shape, accumulate=accumulate)
+    told = [event.message for event in only(parts, Warned) if "do not fit" in event.message]
+    fitted = ["4 pairs do not fit into the memory of the GPU together"] if accumulate is None else []
+    assert [text.partition(";")[0] for text in told] == fitted
+    one, other = (load_adapter(tmp_path / name).adapter.state_dict() for name in ("whole", "parts"))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-5)
+    losses = [only(events, EpochDone)[0].train_loss for events in (whole, parts)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_checkpointing_learns_the_same_and_may_change_on_resume(train, tmp_path):
+    train("kept", epochs=2)
+    calls = []
+    train("again", epochs=2, checkpointing=True, stop=lambda: len(calls) == 2 or calls.append(None))
+    train("again", epochs=2, accumulate=1)
+    one, other = (load_adapter(tmp_path / name).adapter.state_dict() for name in ("kept", "again"))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("call", "step"), [(2, 2), (5, 3)], ids=["training", "validating"])
@@ -307,8 +342,9 @@ def test_without_tensorboard_a_line_says_so(train, tmp_path, monkeypatch):
     assert only(events, TrainFinished)
 
 
-def test_half_precision_learns_much_the_same(train):
-    full, half = (only(train(name, precision=name), EpochDone)[-1] for name in ("fp32", "bf16"))
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_much_the_same(train, precision):
+    full, half = (only(train(name, precision=name), EpochDone)[-1] for name in ("fp32", precision))
     assert half.validation_loss == pytest.approx(full.validation_loss, rel=0.05)
     assert half.validation_loss != full.validation_loss
 

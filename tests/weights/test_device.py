@@ -19,14 +19,14 @@ def native_bf16(request, monkeypatch):
 
 
 def test_training_takes_bf16_only_where_the_card_computes_it(native_bf16):
-    assert choose_training_dtype("auto", CUDA) == (torch.bfloat16 if native_bf16 else torch.float32)
+    assert choose_training_dtype("auto", CUDA) == (torch.bfloat16 if native_bf16 else torch.float16)
     assert choose_training_dtype("fp32", CUDA) == torch.float32
     if native_bf16:
         assert choose_training_dtype("bf16", CUDA) == torch.bfloat16
     else:
         with pytest.raises(ConfigError, match="does not support bf16") as caught:
             choose_training_dtype("bf16", CUDA)
-        assert "--precision fp32" in caught.value.hint
+        assert "--precision fp16" in caught.value.hint
 
 
 def test_training_on_the_cpu():

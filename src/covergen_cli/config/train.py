@@ -18,6 +18,10 @@ class TrainConfig:
         min_epochs: Minimum number of epochs, whatever the patience.
         patience: Number of epochs without a lower validation loss after which training stops.
         batch_size: Number of pairs per step and process.
+        accumulate: Number of parts in which the pairs of a step are computed one after the other, to save memory. The
+            result is the same. By default a GPU computes all at once, and more parts if they do not fit.
+        checkpointing: Save memory at the cost of speed: compute the activations of the U-Net a second time in the
+            backward pass (gradient checkpointing).
         optimizer: Optimizer; the paper uses ``adam``.
         learning_rate: Peak learning rate.
         weight_decay: Weight decay (AdamW only).
@@ -34,7 +38,7 @@ class TrainConfig:
         seed: Random seed of the initial weights, the order of the pairs, the noise and the timesteps.
         device: Device to run on; ``auto`` uses a GPU if there is one.
         precision: Precision of the image model and the activations; ``auto`` is ``bf16`` on CUDA cards that
-            compute it (Ampere and newer), and ``fp32`` elsewhere.
+            compute it (Ampere and newer), ``fp16`` with loss scaling on older ones, and ``fp32`` elsewhere.
         compile: Compile the U-Net first. This takes minutes and pays off in long runs on a GPU.
         checkpoint_minutes: Maximum minutes between two checkpoints. One is also saved after every epoch.
     """
@@ -44,6 +48,8 @@ class TrainConfig:
     min_epochs: Annotated[int, Between(1, 100_000)] = 1
     patience: Annotated[int, Between(1)] = 10
     batch_size: Annotated[int, Between(1, 65536)] = 16
+    accumulate: Annotated[int | None, Between(1, 65536)] = None
+    checkpointing: bool = False
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Between(0, 10)] = 5e-4
     weight_decay: Annotated[float, Between(0, 10)] = 0.01
@@ -56,6 +62,6 @@ class TrainConfig:
     samples: Annotated[int, Between(0, 64)] = 4
     seed: Seed = 0
     device: Device = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = False
     checkpoint_minutes: Annotated[float, Between(0)] = 10.0

@@ -19,6 +19,7 @@ from torch.nn import functional
 from covergen_cli.models.plain import PlainModel
 from covergen_cli.models.unet_blocks import (
     Attention,
+    Block,
     DownBlock,
     MiddleBlock,
     Resample,
@@ -166,6 +167,12 @@ class UNet(PlainModel):
             and kinds <= {"DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"}
             and all(isinstance(config.get(key, 1), int) for key in ("layers_per_block", "cross_attention_dim"))
         )
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Save memory in training by computing the activations of every layer again in the backward pass."""
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.checkpointing = True
 
     def forward(
         self, latents: Tensor, timestep: Tensor | float, encoder_hidden_states: Tensor, *, return_dict: bool = False

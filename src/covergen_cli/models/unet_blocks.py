@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 
 class ResnetBlock(nn.Module):
@@ -148,6 +149,9 @@ class Resample(nn.Module):
 class Block(nn.Module):
     """ResNet blocks, each followed by a transformer where the block has cross-attention."""
 
+    checkpointing = False
+    """Keep no activations inside a layer for the backward pass, which computes them again."""
+
     def __init__(self, resnets: list[ResnetBlock], attentions: list[Transformer]) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(resnets)
@@ -155,6 +159,11 @@ class Block(nn.Module):
 
     def layer(self, index: int, pixels: Tensor, time: Tensor, tokens: Tensor) -> Tensor:
         """Apply one ResNet block and its transformer."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return cast("Tensor", checkpoint(self._layer, index, pixels, time, tokens, use_reentrant=False))
+        return self._layer(index, pixels, time, tokens)
+
+    def _layer(self, index: int, pixels: Tensor, time: Tensor, tokens: Tensor) -> Tensor:
         pixels = self.resnets[index](pixels, time)
         return self.attentions[index](pixels, tokens) if index < len(self.attentions) else pixels
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from covergen_cli.diffusion.objective import denoising_loss, fixed_draws, generator_of, item_losses, time_weights
-from covergen_cli.errors import ModelError
+from covergen_cli.diffusion.objective import fixed_draws, generator_of, item_losses
 from covergen_cli.events import (
     CheckpointSaved,
     EpochDone,
@@ -31,6 +30,7 @@ from covergen_cli.events import (
     TrainStopped,
     Warned,
 )
+from covergen_cli.training.gradients import TokenGradients
 from covergen_cli.training.plan import make_plan
 from covergen_cli.training.run_folder import ADAPTER, SAMPLES, RunLog, have_tensorboard, lock_run
 from covergen_cli.training.samples import draw_samples
@@ -130,6 +130,9 @@ class Trainer:
         self._stop = stop
         self._log = RunLog(self.plan.run, self.counters.step) if setup.accelerator.is_main_process else None
         self._gradient_norm = torch.zeros(())
+        at_once = -(-self.config.batch_size // (self.config.accumulate or 1))
+        weighted = self.config.timesteps == "weighted"
+        self._gradients = TokenGradients(setup.base, weighted, at_once, self.counters.loss_scale)
 
     def close(self) -> None:
         """Close the log."""
@@ -167,7 +170,10 @@ class Trainer:
         saved = logged = time.monotonic()
         first = counters.step
         for batch in batches.load(range(counters.step, end), self.setup.device):
+            before = self._gradients.at_once
             self.train_step(batch)
+            if self._gradients.at_once < before:
+                yield Warned(self._computed_in_parts())
             detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
             yield Progress("training", batches.per_epoch - (end - counters.step), batches.per_epoch, detail)
             if counters.step % _LOG_STEPS == 0 or counters.step == end:
@@ -184,6 +190,13 @@ class Trainer:
                 first = counters.step
         return False
 
+    def _computed_in_parts(self) -> str:
+        size, at_once = self.config.batch_size, self._gradients.at_once
+        return (
+            f"{size} pairs do not fit into the memory of the GPU together; each step is computed in parts of {at_once} "
+            "from now on, with the same result"
+        )
+
     def train_step(self, batch: Batch) -> None:
         """Take one optimiser step (§3.3.1, steps 2 to 5).
 
@@ -191,39 +204,31 @@ class Trainer:
             batch: on the device.
 
         Raises:
-            ModelError: the GPU has too little memory.
+            ModelError: the GPU has too little memory for a single pair.
         """
         state = self.state
         state.set_learning_rate(self.steps)
-        try:
-            loss = self._loss(batch)
-            self.setup.accelerator.backward(loss)
-            parameters = state.adapter.trainable_parameters()
-            self._gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
-            state.optimizer.step()
-            state.optimizer.zero_grad(set_to_none=True)
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"the GPU has too little memory for batches of {self.config.batch_size}",
-                hint="Use a smaller --batch-size.",
-            ) from error
+        tokens = self._tokens(batch)
+        loss, gradient = self._gradients.compute(tokens, batch)
+        torch.autograd.backward(tokens, gradient)
+        parameters = state.adapter.trainable_parameters()
+        self._gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
         self.counters.step += 1
+        self._gradients.grow(self.counters.step)
+        self.counters.loss_scale = self._gradients.scale
         state.update_ema()
         state.add_loss(loss)
 
-    def _loss(self, batch: Batch) -> Tensor:
-        """Return the mean loss of a batch, with the weights of pairs and times."""
-        base = self.setup.base
+    def _tokens(self, batch: Batch) -> Tensor:
+        """Return the adapter's tokens of a batch, ``(B, K, D)``."""
         if self.plan.shape.dropout:
             key = (self.config.seed, self.counters.step, self.setup.batches.rank)
             torch.manual_seed(generator_of(*key).initial_seed())
-        with torch.autocast(self.setup.device.type, torch.bfloat16, enabled=base.dtype == torch.bfloat16):
-            tokens = self.setup.learner(batch.embeddings, batch.lengths)
-        losses = denoising_loss(base.unet, base.scheduler_config, batch.latents, tokens, batch.noise, batch.times)
-        weights = batch.weights
-        if self.config.timesteps == "weighted":
-            weights = weights * time_weights(base.scheduler_config, batch.times)
-        return (losses * weights).mean()
+        with torch.autocast(self.setup.device.type, torch.bfloat16, enabled=self.setup.base.dtype == torch.bfloat16):
+            tokens: Tensor = self.setup.learner(batch.embeddings, batch.lengths)
+        return tokens
 
     def validate(self) -> Generator[Event, None, float | None]:
         """Compute the EMA's mean loss over the validation split, with the same noise and times every time.

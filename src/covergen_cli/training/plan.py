@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MAY_DIFFER = frozenset(
     {
         *(f"train.{name}" for name in ("base", "device", "compile", "samples", "checkpoint_minutes")),
+        *(f"train.{name}" for name in ("accumulate", "checkpointing")),
         "base.reference",
         "data.folder",
     }

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from covergen_cli.models.base import Base
     from covergen_cli.training.plan import Plan
 
-_NOT_RECORDED = {"device", "checkpoint_minutes", "samples"}
+_NOT_RECORDED = {"device", "checkpoint_minutes", "samples", "accumulate", "checkpointing"}
 _CHECKPOINTS_AT_ONCE = 4
 _GROWTH = 4
 """A later state is larger than the first one, which has neither the optimiser's moments nor the best weights."""
@@ -142,6 +142,8 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
     if accelerator.is_main_process:
         counters = state.counters
         begin_run(plan.run, plan.record, fresh=plan.fresh, step=counters.step, epoch=counters.epoch)
+    if config.checkpointing:
+        base.unet.enable_gradient_checkpointing()
     if config.compile:
         base.unet.compile()
     weighted = config.timesteps == "weighted"

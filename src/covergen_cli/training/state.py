@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.adapter import Adapter
+from covergen_cli.training.gradients import LARGEST_SCALE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,7 @@ class Counters:
         epoch_loss: sum of the losses of the current epoch's steps.
         window_loss: sum of the losses of the steps since the last record.
         window_steps: number of these steps.
+        loss_scale: factor of the loss in float16; see :mod:`covergen_cli.training.gradients`.
     """
 
     step: int = 0
@@ -49,6 +51,7 @@ class Counters:
     epoch_loss: float = 0.0
     window_loss: float = 0.0
     window_steps: int = 0
+    loss_scale: float = LARGEST_SCALE
 
     def update_best(self, loss: float) -> bool:
         """Count a validation; return whether its loss is the lowest so far."""

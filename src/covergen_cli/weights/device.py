@@ -47,16 +47,16 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the precision of training called ``name``.
 
-    ``auto`` is ``bf16`` on CUDA cards that compute it (Ampere and newer), and ``fp32`` elsewhere, as gradients in fp16
-    would need scaling.
+    ``auto`` is ``bf16`` on CUDA cards that compute it (Ampere and newer), ``fp16`` on older ones, and ``fp32``
+    elsewhere.
 
     Raises:
         ConfigError: the device does not support it.
     """
     if name == "auto":
-        name = "bf16" if device.type == "cuda" and _computes_bf16(device) else "fp32"
+        name = "fp32" if device.type != "cuda" else "bf16" if _computes_bf16(device) else "fp16"
     if name == "bf16" and not _computes_bf16(device):
-        raise ConfigError("this GPU does not support bf16", hint="Use --precision fp32.")
+        raise ConfigError("this GPU does not support bf16", hint="Use --precision fp16.")
     return _DTYPES[name]
 
 
