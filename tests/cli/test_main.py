@@ -77,9 +77,12 @@ def test_help_lists_the_commands_that_work(covergen):
 
 def test_help_shows_defaults_presets_and_bounds(covergen):
     text = " ".join(covergen("generate", "--help").out.split())
-    steps = load_preset("starter")["generate"]["steps"]
-    default = rf"\[default: {GenerateConfig.steps}; [^]]*{steps} with the preset starter; [^]]*1 to 1000\]"
-    assert re.search(default, text)
+    steps = {name: load_preset(name)["generate"]["steps"] for name in ("starter", "paper", "turbo")}
+    others = f"{GenerateConfig.steps} with the preset default; {steps['paper']} with the preset paper"
+    # What a plain `covergen generate SONG` does comes first.
+    assert f"[default: {steps['starter']}; {others}; {steps['turbo']} with the preset turbo; 1 to 1000]" in text
+    assert "[default: off; on with the preset paper]" in text
+    assert f'[default: "{GenerateConfig.negative}"; off with the preset paper]' in text
     assert f"[default: {GenerateConfig.variations}; 1 to 1000]" in text
     assert "Global options: -q, --quiet" in text
 

@@ -53,8 +53,9 @@ GROUPS = {
 @setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"})
 @click.option(
     "--preset",
-    help=f"Preset to start from: {', '.join(preset_names())}, or a YAML file. "
-    "Defaults to the presets that belong to the models.",
+    help=f"Preset to start from: {', '.join(preset_names())}, or a YAML file. Defaults to those of the models: starter "
+    "for the bundled model, painter with --base painter, turbo and turbo-refiner for models whose name ends in turbo, "
+    "refine with --refine, xl if a model of Stable Diffusion XL draws last; and default for all others.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cover instead of its path.")
 @click.option(

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.config.coerce import coerce
-from covergen_cli.config.resolve import field_types, load_preset, preset_names
+from covergen_cli.config.resolve import BUILT_IN, field_types, load_preset, model_presets, preset_names
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
@@ -171,6 +171,13 @@ class SettingType(_ParamType):
         return [CompletionItem(choice) for choice in self.choices if choice.startswith(incomplete)]
 
 
+def value_text(value: object) -> str:
+    """Return a value of a setting as help shows it: ``on`` or ``off``, and texts with spaces in quotes."""
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off"
+    return f'"{value}"' if " " in str(value) else str(value)
+
+
 class SettingOption(click.Option):
     """An option whose type, help, bounds and default are those of one field of a settings class.
 
@@ -188,14 +195,17 @@ class SettingOption(click.Option):
         super().__init__([*flags, field], help=field_docs(kind).get(field), **how)
 
     def default_text(self) -> str:
-        """Return the default and its values in presets, e.g. ``30; 16 with the preset starter``."""
-        default = getattr(self.kind, self.field)
-        parts = [] if default is None or isinstance(default, bool) else [f"{default}"]
+        """Return the value when nothing is given, and those of other presets: ``8; 30 with the preset default``."""
+        values = {BUILT_IN: getattr(self.kind, self.field)}
         for name in preset_names() if stage_of(self.kind) in _WITH_PRESETS else ():
             settings = load_preset(name).get(stage_of(self.kind), {})
-            if self.field in settings:
-                value = settings[self.field]
-                parts.append(f"{'on' if value is True else value} with the preset {name}")
+            values |= {name: settings[self.field]} if self.field in settings else {}
+        default = next((values[name] for name in model_presets(self.kind, {}) if name in values), values[BUILT_IN])
+        others = {name: value_text(value) for name, value in values.items() if value != default}
+        parts = [value_text(default)] if others or not isinstance(default, bool | None) else []
+        for text in dict.fromkeys(others.values()):
+            names = " or ".join(name for name in others if others[name] == text)
+            parts.append(f"{text} with the preset {names}")
         return "; ".join(parts)
 
     def values_text(self) -> str:

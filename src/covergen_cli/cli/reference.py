@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from covergen_cli.cli.main import cli
-from covergen_cli.cli.options import GLOBAL_NAMES, Command, SettingOption
+from covergen_cli.cli.options import GLOBAL_NAMES, Command, SettingOption, value_text
 from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.config.resolve import environment_name, load_preset, preset_names
 
@@ -120,7 +120,7 @@ def _presets() -> str:
     rows += ["| preset | setting | value |", "|---|---|---|"]
     for name in preset_names():
         for stage, settings in load_preset(name).items():
-            rows += [f"| `{name}` | `{stage}.{key}` | {value} |" for key, value in settings.items()]
+            rows += [f"| `{name}` | `{stage}.{key}` | {value_text(value)} |" for key, value in settings.items()]
     return "\n".join(rows) + "\n"
 
 

@@ -104,12 +104,13 @@ def resolve(kind: type[Config], *, preset: str | None = None, overrides: Mapping
     given |= _environment().get(stage, {})
     given |= _settings(stage, overrides or {}, lambda field: f"--{field.replace('_', '-')}")
     from_presets: dict[str, Any] = {}
-    for name in _model_presets(kind, given) if preset is None else [preset]:
+    for name in model_presets(kind, given) if preset is None else [preset]:
         from_presets |= load_preset(name).get(stage, {})
     return kind(**{**from_presets, **given})
 
 
-def _model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
+def model_presets(kind: type[Any], given: Mapping[str, Any]) -> list[str]:
+    """Return the presets that belong to the models of a run; see :func:`resolve`."""
     if kind is not GenerateConfig or given.get("picture"):
         return []
     defaults = GenerateConfig
