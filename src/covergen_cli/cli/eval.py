@@ -80,9 +80,11 @@ def evaluate(
 ) -> int:
     """Evaluate a trained adapter.
 
-    The report shows whether the adapter uses the audio, and whether its covers follow the music; every figure comes
-    with a confidence interval and a control. RUN is a run folder, an adapter folder, "starter" or a hub id. DATA is a
-    dataset folder with splits/test.csv, by default the one that RUN was trained on.
+    The report shows whether the adapter's loss depends on the audio, and whether colours, forms and edges of its covers
+    correlate with the song's energy, mode, tempo, brightness, density and percussiveness; every figure comes with a
+    confidence interval and a control. RUN is a run folder, an adapter folder, "starter" or a hub id, and is required
+    except with --survey-answers. DATA is a dataset folder with splits/test.csv, by default the one that RUN was trained
+    on.
 
     The path of report.html is printed on stdout.
     """

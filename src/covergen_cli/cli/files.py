@@ -52,8 +52,8 @@ def file_options(function: Decorated) -> Decorated:
         click.option(
             "--check",
             is_flag=True,
-            help="Check whether stores accept the pictures INPUT, without generating covers. Checks the rules of the "
-            "store given with --for, or of every store.",
+            help="Check the pictures INPUT against the upload rules of the store given with --for, or of every store. "
+            "No covers are generated.",
         ),
     ):
         function = option(function)

@@ -16,7 +16,7 @@ Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 
 def tag_option(function: Decorated) -> Decorated:
     """Add ``--tag`` to a command."""
-    text = "Fill the empty values of the manifest's column genre with the kind of music that is heard, as in describe."
+    text = "Fill empty values of the manifest's column genre with the genre that covergen describe recognises."
     return click.option("--tag", is_flag=True, help=text)(function)
 
 

@@ -47,7 +47,8 @@ GROUPS = {
     metavar="auto|never|PATH",
     default="auto",
     show_default=True,
-    help="Resume from the newest checkpoint in RUN (auto), from scratch (never), or from this checkpoint (PATH).",
+    help="Resume from the newest checkpoint in RUN (auto) or from this checkpoint (PATH), or start from scratch and "
+    "delete the adapter, checkpoints, samples and metrics in RUN (never).",
 )
 @setting_options(TrainConfig)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")

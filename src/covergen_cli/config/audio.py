@@ -28,7 +28,7 @@ class OpenL3Config:
     Args:
         input_repr: Input spectrogram of the network; each has its own weights.
         content: Training data of the network: ``music``, or ``env`` for environmental sounds.
-        hop_seconds: Seconds between two rows of an embedding.
+        hop_seconds: Seconds between two frames of an embedding.
         center: Center each one-second window on its time; otherwise the window starts there.
     """
 
@@ -45,7 +45,7 @@ class EmbedConfig:
     Args:
         encoder: Audio encoder: ``mel`` needs no weights, ``musicnn`` is a bundled network that was trained to tag
             genre and mood, ``openl3`` is the one used in the paper.
-        hop_seconds: Seconds between two rows of an embedding (``openl3`` only). Defaults to the encoder's own hop.
+        hop_seconds: Seconds between two frames of an embedding (``openl3`` only). Defaults to the encoder's own hop.
         device: Device for ``openl3``; ``auto`` uses a GPU if there is one. The others always run on the CPU.
         dtype: Precision of ``openl3``. The file always holds float32.
         batch_size: Number of audio windows that ``openl3`` processes at once. By default it suits the device.

@@ -15,15 +15,16 @@ class EvalConfig:
     Args:
         budget: Time budget in minutes. Sample sizes that are not given are chosen to fit it, and listed in the report.
         pairs: Number of test pairs whose loss is measured. By default, as many as fit the budget.
-        draws: Number of noise samples per test pair, each at its own timestep; a multiple of 5. By default, as many as
-            fit the budget.
+        draws: Number of noise samples per test pair, each at its own timestep. A multiple of 5, as each of five equal
+            bands of timesteps gets the same number. By default, as many as fit the budget.
         songs: Number of songs in the retrieval test, which looks for each cover's song among all of them. By default,
             as many as fit the budget.
         song_draws: Number of noise samples per combination of cover and song in the retrieval test. By default, as many
             as fit the budget.
         covers: Number of test songs for which covers are generated and measured. By default, as many as fit the
             budget.
-        by: Manifest column, such as genre; every figure is also reported for each of its values.
+        by: Manifest column, such as genre, by whose values the pairs are grouped; the report then also lists every
+            figure for each group.
         controls: Number of survey songs that are shown with another song's cover, as a control.
         seed: Random seed of the evaluation.
         batch_size: Number of noise samples that the image model processes at once. By default it suits the model and

@@ -13,9 +13,9 @@ class GenerateConfig:
     """Settings of the generation of covers (§3.4).
 
     Args:
-        adapter: Adapter: ``starter``, a run folder, an adapter folder, a hub id, or ``words``, which puts what is heard
-            into words for the text encoder of the base. Defaults to ``words`` for a base with a text encoder, and to
-            ``starter`` otherwise.
+        adapter: Adapter: ``starter``, a run folder, an adapter folder, a hub id, or ``words``, which draws by a text
+            prompt made from the music and needs no training. Defaults to ``words`` for a base with a text encoder, and
+            to ``starter`` otherwise.
         base: Image model: ``starter``, ``sd15``, ``sd-turbo``, a folder in diffusers layout, a hub id, or ``painter``,
             which paints from measurements of the sound without any model. Defaults to the one that the adapter was
             trained for.
@@ -23,25 +23,28 @@ class GenerateConfig:
         seed: Random seed of the first cover. Variation ``i``, counted from 0, uses ``seed + i``.
         steps: Number of denoising steps.
         guidance: Classifier-free guidance scale; 1 turns guidance off.
-        scheduler: Sampler: ``dpm++``, ``unipc``, ``euler``, ``ddim``, the name of a diffusers scheduler class, or
-            ``own`` for the base's own scheduler.
-        prompt: Text prompt in addition to the song, put before its words. Only for bases with a text encoder, such as
+        scheduler: Sampler: ``dpm++``, ``unipc``, ``euler``, ``euler-a``, ``heun``, ``ddim``, ``ddpm``, ``pndm``, the
+            name of a diffusers scheduler class, or ``own`` for the base's own scheduler. ``starter`` takes ``dpm++``,
+            ``unipc``, ``euler``, ``heun`` and ``own``.
+        prompt: Text prompt, put before the one made from the music. Only for bases with a text encoder, such as
             ``sd15``, and for the refiner.
-        words: Also put the ``title``, things that the ``lyrics`` name, or both (``title,lyrics``) into words.
-        words_scale: Weight of the words of the song over the prompt alone: 0 leaves them out. Defaults to 1 with
-            ``--adapter words``, and to 0 beside a trained adapter.
+        words: Also mention the song's ``title``, things that its ``lyrics`` name, or both (``title,lyrics``) in the
+            prompt made from the music.
+        words_scale: Weight of the prompt made from the music: 0 leaves it out. Defaults to 1 with ``--adapter words``,
+            and to 0 beside a trained adapter.
         negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
-        audio_scale: Weight of the song beside the prompt: 0 ignores the song, 1 is the weight used in training.
-        no_audio: Ignore the song, to see its influence on the cover.
-        shuffle: Give every song the audio of another song of this run, to check whether covers follow their song.
+        audio_scale: Weight of the adapter's tokens for the song: 0 leaves them out, 1 is the weight used in training.
+        no_audio: Draw without the adapter's tokens and without the prompt made from the music, for comparison. Noise
+            and look still follow the song.
+        shuffle: Draw every cover from the audio of another song of this run, to check whether covers follow their song.
         refine: Refine every cover with a second, larger model.
         refiner: Refiner model: ``sdxl-refiner``, or any base with a text encoder (``sd15``, ``sd-turbo``, a folder, a
             hub id).
-        refine_prompt: Text prompt of the refiner; ``auto`` puts what is heard into words.
+        refine_prompt: Text prompt of the refiner; ``auto`` makes it from the music.
         refine_strength: Strength of the refinement: 0 keeps the picture, 1 replaces it.
         refine_steps: Number of denoising steps of the refiner at strength 1; a lower strength skips the first of them.
         refine_guidance: Classifier-free guidance scale of the refiner.
-        look: Finish of the cover: ``auto`` chooses one by the song and the seed, ``paint`` keeps the model's picture;
+        look: Look of the cover: ``auto`` chooses one by the song and the seed, ``paint`` keeps the model's picture;
             or ``cutout``, ``poster``, ``contour``, ``fluted``, ``halftone``, ``riso``, ``dither``, ``engraving`` or
             ``grain``, with parameters such as ``halftone:pitch=60,angle=15``.
         palette: Colours of the look, instead of the picture's: a list such as ``#0b132b,#1c2541,#5bc0be``, or an image
@@ -52,8 +55,9 @@ class GenerateConfig:
         picture: Picture to use in place of a model's: a JPEG, PNG or WebP file.
         grain: Strength of the film grain on an enlarged cover.
         tone: Strength of the tone curve, which deepens the shadows and lifts the highlights.
-        raw: Enlarge the model's picture with a plain filter, without upscaler, sharpening, tone curve and grain.
-        segment: Part of the song to use, in seconds or m:ss. Defaults to the salient segment, which is searched for.
+        raw: Only enlarge the model's picture with a plain filter: no look, upscaler, sharpening, tone curve or grain.
+        segment: Part of the song to use, START-END in seconds or m:ss. Defaults to the 30 s with the highest loudness ×
+            spectral contrast.
         save_segment: Also save the segment as an MP3 file beside the cover.
         device: Device to run on; ``auto`` uses a GPU if there is one.
         dtype: Precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
@@ -68,8 +72,8 @@ class GenerateConfig:
         per: Make one cover per ``song``, or one per ``album`` from all of its songs.
         title: Title to print on the cover.
         artist: Artist name to print on the cover.
-        text: Source of title and artist: ``given`` uses the given ones only, ``tags`` reads missing ones from the
-            song's tags.
+        text: Text to print: ``given`` prints what ``--title`` and ``--artist`` give, ``tags`` reads what they leave out
+            from the song's tags.
         layout: Arrangement of the text: in the calmest ``corner``; in the ``centre``, or above or below it; as a
             ``poster`` across the full width; as one small ``line`` at an edge; ``giant``, every line as wide as the
             cover; upright along a side ``edge``; on a ``band`` across the cover; or on a ``label``. ``auto`` leaves it
@@ -77,7 +81,8 @@ class GenerateConfig:
         font: Font of the text: a file, or ``inter``, ``dm-serif-display``, ``anton`` or ``jersey-10``. Defaults to the
             one that goes with the look, and to Inter with the look ``paint``.
         store: Store that the cover is for. Sets the size, format and maximum file size that the store accepts.
-        explain: Also save a picture of the song's measured features and of the model's attention over time.
+        explain: Also save a picture beside the cover that shows why it has its look, how salient each part of the song
+            is, how the segment sounds, and which parts of it the adapter attends to.
     """
 
     adapter: str | None = None
@@ -132,7 +137,7 @@ class GenerateConfig:
         if not (self.title or self.artist or self.text == "tags"):
             reasons |= dict.fromkeys(("layout", "font"), "no title or artist is given")
         if self.no_audio:
-            reasons |= dict.fromkeys(("audio_scale", "words", "words_scale"), "no_audio ignores the song")
+            reasons |= dict.fromkeys(("audio_scale", "words", "words_scale"), "no_audio leaves them out")
         if self.picture is not None:
             of_models = ("steps", "guidance", "scheduler", "negative", "audio_scale", "grain", "tone", "raw", "dtype")
             reasons |= dict.fromkeys(of_models, "the picture is given")

@@ -18,10 +18,10 @@ class TrainConfig:
         min_epochs: Minimum number of epochs, whatever the patience.
         patience: Number of epochs without a lower validation loss after which training stops.
         batch_size: Number of pairs per step and process.
-        accumulate: Number of parts in which the pairs of a step are computed one after the other, to save memory. The
-            result is the same. By default a GPU computes all at once, and more parts if they do not fit.
-        checkpointing: Save memory at the cost of speed: compute the activations of the U-Net a second time in the
-            backward pass (gradient checkpointing).
+        accumulate: Number of parts into which a batch is split to save memory; their gradients are accumulated, so the
+            result is the same. Defaults to 1, and to more on a GPU whose memory is too small.
+        checkpointing: Gradient checkpointing: compute the activations of the U-Net again in the backward pass, which
+            saves memory and takes longer.
         optimizer: Optimizer; the paper uses ``adam``.
         learning_rate: Peak learning rate.
         weight_decay: Weight decay (AdamW only).
@@ -29,12 +29,15 @@ class TrainConfig:
             the rate when the validation loss has not improved for two epochs, as in the paper.
         warmup: Fraction of all steps used for warmup (``cosine`` only).
         clip_norm: Maximum gradient norm; larger gradients are clipped.
-        timesteps: Sampling of timesteps: ``uniform`` as in the paper, or ``weighted`` towards noisy timesteps, where
-            the music has most influence.
+        timesteps: Weighting of timesteps: ``uniform`` as in the paper, or ``weighted``, which draws the timesteps of a
+            batch from equal parts of their range. For a base that predicts a flow, such as ``starter``, it shifts them
+            towards noise, where the music has most influence; for others, such as ``sd15``, it weights their losses
+            (min-SNR).
         ema_decay: Decay of the exponential moving average (EMA) of the adapter's weights, which is what is saved. 0
             saves the weights of the last step.
-        validation_draws: Number of noise samples per validation pair, each from its own range of timesteps.
-        samples: Number of sample covers to generate after every epoch, for songs of the validation part.
+        validation_draws: Number of noise samples per validation pair. The range of timesteps is divided into as many
+            equal parts, with one sample in each.
+        samples: Number of sample covers to generate after every epoch, for songs of the validation split.
         seed: Random seed of the initial weights, the order of the pairs, the noise and the timesteps.
         device: Device to run on; ``auto`` uses a GPU if there is one.
         precision: Precision of the image model and the activations; ``auto`` is ``bf16`` on CUDA cards that
