@@ -65,7 +65,7 @@ def save_cover(
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         write_bytes(path, data)
         return
-    text, xmp = _texts(provenance)
+    text, xmp = texts(provenance)
     with atomic_path(path) as temporary:
         try:
             image.convert("RGB").save(temporary, format="PNG", pnginfo=_png_chunks(text, xmp))
@@ -89,7 +89,7 @@ def encode_jpeg(image: Image.Image, provenance: dict[str, Any], max_bytes: int |
     Raises:
         OutputError: it does not fit at quality 30.
     """
-    text, xmp = _texts(provenance)
+    text, xmp = texts(provenance)
     image = image.convert("RGB")
     for quality in range(95, 29, -5):
         buffer = io.BytesIO()
@@ -110,7 +110,7 @@ def save_svg(path: Path, svg: str, provenance: dict[str, Any]) -> None:
     Raises:
         OutputError: ``path`` cannot be written to, or the file would be larger than 2 MB.
     """
-    text, xmp = _texts(provenance)
+    text, xmp = texts(provenance)
     rdf = xmp[xmp.index("<rdf:RDF") : xmp.index("</x:xmpmeta>")]
     metadata = f'<metadata><covergen xmlns="urn:covergen">{html.escape(text, quote=False)}</covergen>\n{rdf}</metadata>'
     start, bracket, rest = svg.partition(">")
@@ -123,7 +123,7 @@ def save_svg(path: Path, svg: str, provenance: dict[str, Any]) -> None:
     write_bytes(path, data)
 
 
-def _texts(provenance: dict[str, Any]) -> tuple[str, str]:
+def texts(provenance: dict[str, Any]) -> tuple[str, str]:
     """Return the JSON object and the XMP packet; pictures that the user brought have no digital source type."""
     text = json.dumps({"generator": _GENERATOR, **provenance}, sort_keys=True, ensure_ascii=True)
     tool = f"covergen {provenance.get('version', '')}".strip()

@@ -101,13 +101,11 @@ def sheets(sketch: Sketch, softness: float) -> tuple[Array, list[Array]]:
 
     What surrounds the picture lies lowest: light sheets lie over dark ones, or the other way round.
     """
-    labels, colours = sketch.labels, sketch.palette.rgb
+    labels, colours = sketch.still.labels, sketch.palette.rgb
     rim = np.concatenate([labels[:12].ravel(), labels[:90, :12].ravel(), labels[:90, -12:].ravel()])
+    layers = [sketch.layer(index, softness) for index in range(1, len(colours))]
     if rim.mean() > labels.mean():
-        labels, colours = len(colours) - 1 - labels, colours[::-1]
-    layers = [
-        blur((labels >= index).astype(np.float32), softness) - np.float32(0.5) for index in range(1, len(colours))
-    ]
+        return colours[::-1], [-layer for layer in reversed(layers)]
     return colours, layers
 
 

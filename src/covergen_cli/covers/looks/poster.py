@@ -118,13 +118,13 @@ class Poster(Look):
 
     def stripe(self, sketch: Sketch, size: int, rng: np.random.Generator) -> Stripe:
         """Return the function that draws rows of the picture."""
-        tiles = self._tiles(sketch, rng)
+        tiles = self._tiles(sketch.still, rng)
         colours = sketch.palette.rgb
         sheet = paper(rng)
 
         def draw(top: int, bottom: int) -> Array:
             values = np.zeros((3, bottom - top, size), dtype=np.float32)
-            for tile in tiles:
+            for number, tile in enumerate(tiles):
                 left, right = round(tile.left * size), round((tile.left + tile.side) * size)
                 upper, lower = round(tile.top * size), round((tile.top + tile.side) * size)
                 first, last = max(top, upper), min(bottom, lower)
@@ -133,7 +133,8 @@ class Poster(Look):
                     part[:] = colours[tile.ground][:, None, None]
                     y = ((np.arange(first, last, dtype=np.float32) + 0.5 - upper) / (lower - upper))[:, None]
                     x = ((np.arange(right - left, dtype=np.float32) + 0.5) / (right - left))[None, :]
-                    inside = SHAPES[tile.shape].inside(*turned(x, y, tile.turns)) * np.float32(right - left)
+                    place = _rotated(*turned(x, y, tile.turns), sketch.phase if number % 2 else -sketch.phase)
+                    inside = SHAPES[tile.shape].inside(*place) * np.float32(right - left)
                     mix(part, colours[tile.form], cover(inside))
             return on_paper(values, sheet, size, top, bottom, 0.025 * self.texture)
 
@@ -171,6 +172,14 @@ def turned(x: Array, y: Array, turns: int) -> tuple[Array, Array]:
     for _ in range(turns):
         x, y = y, 1 - x
     return x, y
+
+
+def _rotated(x: Array, y: Array, turn: float) -> tuple[Array, Array]:
+    """Return coordinates in a form that is rotated about the middle of its square by a share of a whole turn."""
+    if turn == 0:
+        return x, y
+    cos, sin = np.float32(np.cos(2 * np.pi * turn)), np.float32(np.sin(2 * np.pi * turn))
+    return 0.5 + cos * (x - 0.5) - sin * (y - 0.5), 0.5 + sin * (x - 0.5) + cos * (y - 0.5)
 
 
 def _divided(

@@ -11,7 +11,7 @@ import scipy
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from covergen_cli.covers.looks.arrays import Array
 
@@ -30,22 +30,42 @@ def draw(stripe_at: Callable[[int], Callable[[int, int], Array]], size: int) -> 
         size: pixels per side of the result.
     """
     factor = -(-_LEAST_SIDE // size)
-    side = factor * size
-    stripe = stripe_at(side)
-    rows = max(16, _STRIPE_PIXELS // side)
-    pixels = np.empty((side, side, 3), dtype=np.uint8)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        image = Image.fromarray(draw_rows(stripe_at(factor * size), factor * size, (0, factor * size), pool.map))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def draw_rows(
+    stripe: Callable[[int, int], Array],
+    side: int,
+    rows: tuple[int, int],
+    mapping: Callable[[Callable[[int], None], range], Iterable[None]] = map,
+) -> npt.NDArray[np.uint8]:
+    """Draw some rows of a picture in stripes.
+
+    Args:
+        stripe: draws the rows from one to another.
+        side: pixels per side of the picture.
+        rows: the first one, and the one after the last.
+        mapping: calls a function for every stripe, as ``map`` does.
+
+    Returns:
+        sRGB ``(rows, side, 3)``.
+    """
+    height = max(16, _STRIPE_PIXELS // side)
+    begin, end = rows
+    pixels = np.empty((end - begin, side, 3), dtype=np.uint8)
 
     def fill(top: int) -> None:
-        bottom = min(side, top + rows)
-        values = stripe(top, bottom)
+        first, last = max(top, begin), min(top + height, end)
+        values = stripe(first, last)
         values *= 255
         np.rint(values, out=values)
-        pixels[top:bottom] = np.clip(values, 0, 255, out=values).transpose(1, 2, 0)
+        pixels[first - begin : last - begin] = np.clip(values, 0, 255, out=values).transpose(1, 2, 0)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, range(0, side, rows)))
-    image = Image.fromarray(pixels)
-    return image.reduce(factor) if factor > 1 else image
+    for _ in mapping(fill, range(begin // height * height, end, height)):
+        pass
+    return pixels
 
 
 def enlarge(field: Array, size: int, top: int, bottom: int) -> Array:

@@ -83,6 +83,16 @@ class Sketch:
         counts = np.bincount(self.labels.ravel(), minlength=len(self.palette.hexes))
         return (counts / self.labels.size).astype(np.float32)
 
+    @property
+    def still(self) -> Sketch:
+        """The sketch of the cover, of which this is a moment of a loop, or this one itself."""
+        return self
+
+    @property
+    def phase(self) -> float:
+        """Share of a loop that has passed, in [0, 1)."""
+        return 0.0
+
     def between(self, side: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], Array]:
         """Return for each of ``(side, side)`` places the nearest colour, the next one, and how near that is.
 
