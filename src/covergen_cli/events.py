@@ -219,6 +219,7 @@ class TrainPlanned(Event):
     steps: int  # maximum number of optimiser steps
     step: int  # steps done in earlier runs
     resumed: Path | None  # the checkpoint that training resumes from; ``None`` for a fresh start
+    start: str | None = None  # the adapter whose weights a fresh start takes; ``None`` for random ones
 
 
 @dataclass(frozen=True)

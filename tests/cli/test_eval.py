@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from covergen_cli.errors import ModelError
+from covergen_cli.weights import hub
 from tiny import tiny_adapter, tiny_base, write_json
 from training_data import write_dataset
 
@@ -56,6 +58,24 @@ def test_a_run_knows_what_it_was_trained_on(covergen, place, run_folder):
     assert "which does not exist" in covergen("eval", run_folder, *QUICK).err
     (run_folder / "config.yaml").write_text(f"data:\n  folder: {place / 'DATA'}\n")
     assert covergen("eval", run_folder, *QUICK).code == 0
+
+
+def test_the_licence_of_a_base_is_told_before_it_is_downloaded(covergen, place, run_folder, monkeypatch):
+    asked = []
+
+    def download(model, kind):
+        asked.append((model.name, kind))
+        raise ModelError("no more room")
+
+    monkeypatch.setattr(hub, "download_model", download)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    path = run_folder / "adapter" / "adapter.json"
+    facts = json.loads(path.read_text())
+    write_json(path, {**facts, "base": {**facts["base"], "reference": "sd15"}})
+    done = covergen("eval", run_folder, place / "DATA", *QUICK)
+    assert done.code == 1
+    assert asked == [("sd15", "base")]
+    assert done.err.index("CreativeML-OpenRAIL-M") < done.err.index("no more room")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,16 @@ from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.dataset.pairs import read_pairs
 from covergen_cli.diffusion.objective import denoising_loss, fixed_draws, item_losses
 from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.events import CheckpointSaved, EpochDone, StepDone, TrainFinished, TrainPlanned, TrainStopped, Warned
+from covergen_cli.events import (
+    CheckpointSaved,
+    EpochDone,
+    ModelDownloading,
+    StepDone,
+    TrainFinished,
+    TrainPlanned,
+    TrainStopped,
+    Warned,
+)
 from covergen_cli.files import sha256_file
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import load_adapter
@@ -26,6 +35,7 @@ from covergen_cli.training import gradients, loop, run_folder, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
+from covergen_cli.weights import hub
 from tiny import ENCODER, tiny_base, tiny_sd_base, write_json
 from training_data import drain, write_dataset
 
@@ -140,6 +150,38 @@ def test_a_best_adapter_that_was_lost_is_written_again(trained, tmp_path):
     shutil.rmtree(run / "adapter")
     list(loop.train(trained.data, run, trained.config, SHAPE))
     assert load_adapter(run).fingerprint == load_adapter(trained.run).fingerprint
+
+
+def test_a_finished_run_can_be_made_longer(trained, tmp_path):
+    run = shutil.copytree(trained.run, tmp_path / "RUN")
+    longer = dataclasses.replace(trained.config, epochs=6, samples=0)
+    calls = []
+    part = list(loop.train(trained.data, run, longer, SHAPE, stop=lambda: calls.append(None) or len(calls) == 5))
+    assert "from 4 to 6 epochs" in only(part, Warned)[0].message
+    assert only(part, TrainPlanned)[0].step == 12
+    events = list(loop.train(trained.data, run, longer, SHAPE))
+    assert not [event for event in only(events, Warned) if "longer" in event.message]
+    (finished,) = only(events, TrainFinished)
+    assert (finished.epochs, finished.steps, finished.early) == (6, 18, False)
+    assert [record["epoch"] for record in read_records(run, "epoch")] == [1, 2, 3, 4, 5, 6]
+    whole = shutil.copytree(trained.run, tmp_path / "WHOLE")
+    list(loop.train(trained.data, whole, longer, SHAPE))
+    assert load_adapter(whole).fingerprint == load_adapter(run).fingerprint
+    rates = [record["learning_rate"] for record in read_records(run, "epoch")]
+    assert rates[4] > rates[3]
+    assert rates[5] < rates[4]
+
+
+def test_it_can_start_from_another_adapter(trained, train, tmp_path):
+    settings = {"init": str(trained.run), "seed": 9, "learning_rate": 0.0}
+    events = train("again", **settings)
+    assert only(events, TrainPlanned)[0].start == str(trained.run)
+    one, other = (load_adapter(run).adapter.state_dict() for run in (trained.run, tmp_path / "again"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    training = json.loads((tmp_path / "again" / "adapter" / "adapter.json").read_text())["training"]
+    assert training["init"]["fingerprint"] == load_adapter(trained.run).fingerprint
+    best = only(trained.events, TrainFinished)[0].validation_loss
+    assert only(events, EpochDone)[0].validation_loss == pytest.approx(best)
 
 
 @pytest.mark.parametrize(
@@ -347,6 +389,32 @@ def test_half_precision_learns_much_the_same(train, precision):
     full, half = (only(train(name, precision=name), EpochDone)[-1] for name in ("fp32", precision))
     assert half.validation_loss == pytest.approx(full.validation_loss, rel=0.05)
     assert half.validation_loss != full.validation_loss
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference"),
+    [({"base": "sd15"}, "sd15"), ({"init": "owner/name"}, "owner/name")],
+    ids=["base", "init"],
+)
+def test_the_licence_of_a_model_comes_before_its_download(
+    data, base_folder, tmp_path, monkeypatch, settings, reference
+):
+    order = []
+
+    def download(model, kind):
+        order.append((model.name, kind))
+        raise ModelError("enough")
+
+    monkeypatch.setattr(hub, "download_model", download)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    config = TrainConfig(**{**QUICK, "base": str(base_folder), setting: reference})
+    events = loop.train(data, tmp_path / "RUN", config, SHAPE)
+    told = next(events)
+    assert (type(told), told.name, order) == (ModelDownloading, reference, [])
+    assert told.licence == {"sd15": "CreativeML-OpenRAIL-M"}.get(reference, "see its page")
+    with pytest.raises(ModelError, match="enough"):
+        next(events)
+    assert order == [(reference, "base" if reference == "sd15" else "adapter")]
 
 
 def test_one_pair_is_enough(tmp_path, base_folder):

@@ -11,10 +11,11 @@ import yaml
 
 from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
+from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.training.checkpoints import save_checkpoint
 from covergen_cli.training.plan import make_plan
 from covergen_cli.training.run_folder import begin_run
-from tiny import ENCODER, WIDTH, tiny_base, write_json
+from tiny import ENCODER, WIDTH, tiny_adapter, tiny_base, write_json
 
 
 @pytest.fixture
@@ -103,7 +104,56 @@ def test_other_settings_are_named(plan, data):
 def test_what_changes_nothing_that_is_learned_may_change(plan, tmp_path, base_folder):
     begin(plan())
     moved = shutil.copytree(base_folder, tmp_path / "moved")
-    plan(base=str(moved), device="cpu", samples=0, checkpoint_minutes=1.0)
+    plan(base=str(moved), device="cpu", samples=0, checkpoint_minutes=1.0, accumulate=2, checkpointing=True)
+
+
+def test_a_run_may_become_longer_but_not_shorter(plan):
+    begin(plan(epochs=10))
+    assert plan(epochs=10, patience=99, min_epochs=4).remarks == []
+    (remark,) = plan(epochs=20).remarks
+    assert "from 10 to 20 epochs" in remark
+    with pytest.raises(ConfigError, match="started with 10 epochs, which can be raised, but not lowered to 9"):
+        plan(epochs=9)
+    begin(plan("PLATEAU", epochs=10, schedule="plateau"))
+    assert plan("PLATEAU", epochs=20, schedule="plateau").remarks == []
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_does_not_record(plan, tmp_path):
+    begin(plan())
+    path = tmp_path / "RUN" / "config.yaml"
+    record = yaml.safe_load(path.read_text())
+    for name in ("init", "accumulate", "checkpointing", "clip_norm"):
+        del record["train"][name]
+    del record["init"]
+    path.write_text(yaml.safe_dump(record))
+    plan()
+    with pytest.raises(ConfigError, match=r"train\.clip_norm was 1\.0, is 2\.0"):
+        plan(clip_norm=2.0)
+
+
+def test_an_adapter_to_start_from_must_fit(plan, tmp_path, base_folder):
+    fitting = {"output_dim": WIDTH, "hidden_dim": 16, "rank": 2, "blocks": 1}
+    shape = AdapterConfig(**fitting)
+    start = tiny_adapter(tmp_path / "start", base_folder, **fitting)
+    made = plan(shape=shape, init=str(start))
+    assert (made.start.reference, made.remarks) == (str(start), [])
+    assert made.record["init"] == {"fingerprint": load_adapter(start).fingerprint}
+    with pytest.raises(ConfigError, match="tokens is 8, not 4") as caught:
+        plan(shape=dataclasses.replace(shape, tokens=4), init=str(start))
+    assert "preset" in caught.value.hint
+    plan(shape=dataclasses.replace(shape, dropout=0.7), init=str(start))
+    other = tiny_adapter(tmp_path / "other", tiny_base(tmp_path / "base2", seed=1), **fitting)
+    (remark,) = plan(shape=shape, init=str(other)).remarks
+    assert f"{other} was trained for {tmp_path / 'base2'}" in remark
+    deaf = tiny_adapter(tmp_path / "deaf", base_folder, encoder={**ENCODER, "version": 2}, **fitting)
+    with pytest.raises(ModelError, match="was trained with the audio encoder fake") as caught:
+        plan(shape=shape, init=str(deaf))
+    assert "covergen embed" in caught.value.hint
+    with pytest.raises(ModelError, match="there is no adapter"):
+        plan(shape=shape, init=str(tmp_path / "nowhere"))
+    begin(made)
+    with pytest.raises(ConfigError, match=r"init\.fingerprint was"):
+        plan(shape=shape, init=str(tiny_adapter(tmp_path / "third", base_folder, seed=5, **fitting)))
 
 
 def test_never_removes_what_a_run_left_and_nothing_else(plan, tmp_path):

@@ -126,12 +126,17 @@ def _evaluate(
 
 
 def _load(name: str, reference: str, config: EvalConfig) -> Generator[Event, None, LoadedRun]:
+    from covergen_cli.covers.loading import fetch_models
     from covergen_cli.evaluation.test_data import drawing_settings, load_run
     from covergen_cli.events import ModelLoaded, ModelLoading
+    from covergen_cli.weights.catalogue import download_missing
 
+    yield from download_missing([(reference, "adapter")])
+    settings = drawing_settings(reference, seed=config.seed, device=config.device)
+    yield from fetch_models(settings)
     yield ModelLoading(name)
     started = time.monotonic()
-    loaded = load_run(name, drawing_settings(reference, seed=config.seed, device=config.device))
+    loaded = load_run(name, settings)
     yield ModelLoaded(name, time.monotonic() - started)
     return loaded
 

@@ -36,7 +36,7 @@ _LINES: dict[type, str | Callable[[Any], str]] = {
     events.TrainPlanned: lambda event: (
         f"{event.train_pairs} training pairs, {event.validation_pairs} validation pairs, "
         f"{event.parameters / 1e6:.2f} M trainable parameters, {event.steps} steps; "
-        + (f"resuming from {event.resumed}" if event.resumed else "starting from scratch")
+        + (f"resuming from {event.resumed}" if event.resumed else f"starting from {event.start or 'scratch'}")
     ),
     events.EpochDone: lambda event: (
         f"epoch {event.epoch}/{event.epochs}: training loss {event.train_loss:.4f}, "

@@ -14,7 +14,9 @@ class TrainConfig:
 
     Args:
         base: Frozen image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id.
-        epochs: Maximum number of epochs.
+        init: Adapter to start from, in place of random weights: a run folder, an adapter folder, ``starter``, or a hub
+            id. Its architecture and audio encoder must be the same.
+        epochs: Maximum number of epochs. When a run is resumed, it can be raised.
         min_epochs: Minimum number of epochs, whatever the patience.
         patience: Number of epochs without a lower validation loss after which training stops.
         batch_size: Number of pairs per step and process.
@@ -47,6 +49,7 @@ class TrainConfig:
     """
 
     base: str = "starter"
+    init: str | None = None
     epochs: Annotated[int, Between(1, 100_000)] = 30
     min_epochs: Annotated[int, Between(1, 100_000)] = 1
     patience: Annotated[int, Between(1)] = 10

@@ -36,6 +36,7 @@ from covergen_cli.training.run_folder import ADAPTER, SAMPLES, RunLog, have_tens
 from covergen_cli.training.samples import draw_samples
 from covergen_cli.training.setup import TrainingSetup, make_accelerator, set_up
 from covergen_cli.training.state import check_finite
+from covergen_cli.weights.catalogue import download_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,9 +74,9 @@ def train(
         stop: called after every step; when it returns true, the state is saved and the training ends.
 
     Yields:
-        ``ModelLoading``, ``ModelLoaded``, ``Progress`` and ``Warned`` during the set-up; ``TrainPlanned``; then
-        ``Progress`` after each step, ``StepDone`` after every few, ``EpochDone`` and ``CheckpointSaved``; at the end
-        ``TrainFinished`` or ``TrainStopped``.
+        ``ModelDownloading``, ``ModelLoading``, ``ModelLoaded``, ``Progress`` and ``Warned`` during the set-up;
+        ``TrainPlanned``; then ``Progress`` after each step, ``StepDone`` after every few, ``EpochDone`` and
+        ``CheckpointSaved``; at the end ``TrainFinished`` or ``TrainStopped``.
 
     Raises:
         InputError: the dataset folder lacks something.
@@ -85,7 +86,9 @@ def train(
     """
     started, data, run = time.monotonic(), Path(data), Path(run)
     accelerator, device = make_accelerator(config)
+    yield from download_missing([(config.base, "base"), *([(config.init, "adapter")] if config.init else [])])
     plan = make_plan(data, run, config, shape, resume=resume, processes=accelerator.num_processes)
+    yield from (Warned(remark) for remark in plan.remarks)
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(lock_run(run))
@@ -160,6 +163,7 @@ class Trainer:
             steps=self.steps,
             step=self.counters.step,
             resumed=self.setup.resumed,
+            start=None if self.plan.start is None else self.plan.start.reference,
         )
 
     def train_epoch(self) -> Generator[Event, None, bool]:

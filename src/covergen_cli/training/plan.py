@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-import yaml
 
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.diffusion.noise_schedule import signal_and_noise
 from covergen_cli.diffusion.objective import target_of
-from covergen_cli.errors import ConfigError, InputError, ModelError
+from covergen_cli.errors import InputError, ModelError
 from covergen_cli.files import SCHEMA, require_writable, sample_sha256, sha256_bytes
 from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
-from covergen_cli.training.checkpoints import CHECKPOINTS, list_checkpoints
-from covergen_cli.training.run_folder import CONFIG, LOCK
+from covergen_cli.training.resume import find_checkpoints
+from covergen_cli.training.start import Start, find_start
 from covergen_cli.weights import hub
 
 if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.dataset.pairs import Pair
-
-_MAY_DIFFER = frozenset(
-    {
-        *(f"train.{name}" for name in ("base", "device", "compile", "samples", "checkpoint_minutes")),
-        *(f"train.{name}" for name in ("accumulate", "checkpointing")),
-        "base.reference",
-        "data.folder",
-    }
-)
-"""Settings that may differ when a run is resumed, because they do not change what is learned."""
-
-_CONTENT = "data.content"
-"""Runs of version 0.1 do not record it, and are resumed without this check."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,8 @@ class Plan:
 
     ``encoder`` is the spec of the audio encoder that made the embeddings, ``shape`` has the widths of embeddings and
     base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
-    first, none for a new run; ``fresh`` deletes what the run folder holds.
+    first, none for a new run; ``fresh`` deletes what the run folder holds. ``start`` is the adapter to start from.
+    ``remarks`` are what the user should know.
     """
 
     data: Path
@@ -59,6 +46,8 @@ class Plan:
     record: dict[str, Any]
     checkpoints: list[Path]
     fresh: bool
+    start: Start | None
+    remarks: list[str]
 
 
 def make_plan(
@@ -76,7 +65,7 @@ def make_plan(
 
     Raises:
         InputError: the dataset folder lacks something, or its tables contradict each other.
-        ModelError: the base lacks a part, or its prediction type is unknown.
+        ModelError: the base lacks a part, its prediction type is unknown, or the adapter to start from does not fit.
         ConfigError: the run folder belongs to a run with other settings (they are named), or to something else.
         OutputError: the run folder is read-only.
     """
@@ -91,6 +80,7 @@ def make_plan(
     check_files([*train, *validation], encoder["embedding_dim"])
     base = _describe_base(config.base)
     shape = dataclasses.replace(shape, embedding_dim=encoder["embedding_dim"], output_dim=base["cross_attention_dim"])
+    start = None if config.init is None else find_start(config.init, encoder, base, shape)
     record = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
@@ -105,9 +95,13 @@ def make_plan(
             "content": _content_fingerprint([*train, *validation]),
         },
         "processes": processes,
+        "init": None if start is None else {"fingerprint": start.fingerprint},
     }
-    checkpoints = _find_checkpoints(run, record, resume)
-    return Plan(data, run, train, validation, encoder, config, shape, record, checkpoints, fresh=resume == "never")
+    checkpoints, remarks = find_checkpoints(run, record, resume)
+    if start is not None and not checkpoints:
+        remarks += start.remarks
+    fresh = resume == "never"
+    return Plan(data, run, train, validation, encoder, config, shape, record, checkpoints, fresh, start, remarks)
 
 
 def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:
@@ -155,58 +149,3 @@ def _describe_base(reference: str) -> dict[str, Any]:
         "fingerprint": base_fingerprint(folder),
         "cross_attention_dim": width,
     }
-
-
-def _find_checkpoints(run: Path, record: Mapping[str, Any], resume: Literal["auto", "never"] | Path) -> list[Path]:
-    config = run / CONFIG
-    if run.exists() and not run.is_dir():
-        raise ConfigError(f"{run} is a file", hint="Name a folder with -o.")
-    if run.is_dir() and not config.is_file() and any(path.name != LOCK for path in run.iterdir()):
-        raise ConfigError(f"{run} is not empty and not a run folder", hint="Name another folder with -o.")
-    if resume == "never":
-        return []
-    if resume != "auto":
-        if not (resume / "manifest.json").is_file():
-            raise InputError(f"{resume} is not a checkpoint", hint=f"Name a folder below RUN/{CHECKPOINTS}.")
-        _check_same(resume.parent.parent / CONFIG, record)
-    if config.is_file():
-        _check_same(config, record)
-    return list_checkpoints(run) if resume == "auto" else [resume]
-
-
-def _check_same(path: Path, record: Mapping[str, Any]) -> None:
-    """Check that a run is resumed with the settings in its ``config.yaml``.
-
-    Raises:
-        ConfigError: settings differ; all of them are named.
-    """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", hint="Use --resume never to start over.") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} does not record the settings of the run", hint="Use --resume never to start over.")
-    old, new = dict(_flat(found)), dict(_flat(record))
-    if old.get(_CONTENT, new[_CONTENT]) != new[_CONTENT] and old.get("data.pairs") == new["data.pairs"]:
-        raise ConfigError(
-            f"covers or embeddings in {new['data.folder']} have changed since {path.parent} was started",
-            hint="Name another folder with -o, or start over with --resume never.",
-        )
-    differing = [
-        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in {**new, **old}
-        if key not in {*_MAY_DIFFER, _CONTENT} and old.get(key) != new.get(key)
-    ]
-    if differing:
-        raise ConfigError(
-            f"{path.parent} was started with other settings: {'; '.join(differing)}",
-            hint="Use the old settings, name another folder with -o, or start over with --resume never.",
-        )
-
-
-def _flat(values: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, values

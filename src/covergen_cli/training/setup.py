@@ -93,6 +93,7 @@ class TrainingSetup:
             "validation_loss": counters.best_loss,
             "train_pairs": len(plan.train),
             "validation_pairs": len(plan.validation),
+            "init": plan.record["init"],
             "settings": {name: value for name, value in settings.items() if name not in _NOT_RECORDED},
         }
         save_adapter(plan.run / ADAPTER, self.state.best_adapter(), plan.encoder, self.base.metadata(), training)
@@ -134,7 +135,8 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
     base.unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":  # the backward pass of fused attention is several times slower there
         use_plain_attention(base.unet)
-    state = TrainingState(plan.shape, config, device)
+    initial = None if plan.start is None or plan.checkpoints else plan.start.weights()
+    state = TrainingState(plan.shape, config, device, initial)
     size = _CHECKPOINTS_AT_ONCE * _GROWTH * sum(tensor.nbytes for tensor in state.tensors().values())
     existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
     require_space(plan.run, max(0, size - existing), f"checkpoints in {plan.run}")

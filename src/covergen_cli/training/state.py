@@ -70,13 +70,22 @@ class TrainingState:
         shape: of the adapter, whose first weights are drawn from the seed.
         config: settings.
         device: where to compute.
+        initial: weights to start from, by name, in place of random ones.
     """
 
-    def __init__(self, shape: AdapterConfig, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        shape: AdapterConfig,
+        config: TrainConfig,
+        device: torch.device,
+        initial: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.adapter = Adapter(shape).to(device)
+            adapter = Adapter(shape)
+        adapter.load_state_dict({**adapter.state_dict(), **(initial or {})})
+        self.adapter = adapter.to(device)
         self.ema = copy.deepcopy(self.adapter).requires_grad_(requires_grad=False).eval()
         self.best: dict[str, Tensor] = {}
         parameters = self.adapter.trainable_parameters()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.errors import ModelError, OutputError
-from covergen_cli.weights.hub import (
-    STARTER,
-    hub_model,
-    starter_folder,
-    verify_hashes,
-)
+from covergen_cli.events import ModelDownloading
+from covergen_cli.weights.hub import STARTER, NotFetchedError, hub_model, resolve, starter_folder, verify_hashes
 from covergen_cli.weights.hub_cache import (
     HubModel,
     damaged_files,
@@ -28,6 +25,7 @@ from covergen_cli.weights.openl3 import OPENL3, URL, download_openl3, find_openl
 
 if TYPE_CHECKING:
     from covergen_cli.weights.download import OnProgress
+    from covergen_cli.weights.layout import Kind
 
 _MB, _GB = 10**6, 10**9
 
@@ -100,6 +98,30 @@ CATALOGUE = _catalogue()
 def describe(name: str) -> Model:
     """Return role, licence, source and size of a model, as far as they are known."""
     return CATALOGUE.get(name) or Model(name, "from the hub", "see its page", _page(name), 0)
+
+
+def download_missing(models: Iterable[tuple[str, Kind]]) -> Generator[ModelDownloading, None, None]:
+    """Download the models that are not on this machine; report page, size and licence of each before.
+
+    Args:
+        models: references, as :func:`covergen_cli.weights.hub.resolve` takes them, with what each is to be used as.
+
+    Raises:
+        ModelError: a model does not exist, is damaged, or cannot be downloaded.
+    """
+    for reference, kind in models:
+        if _is_missing(reference, kind):
+            model = describe(reference)
+            yield ModelDownloading(model.name, model.source, model.licence, model.download_bytes)
+            resolve(reference, kind)
+
+
+def _is_missing(reference: str, kind: Kind) -> bool:
+    try:
+        resolve(reference, kind, fetch=False)
+    except NotFetchedError:
+        return True
+    return False
 
 
 def inspect(name: str, *, verify: bool = False) -> ModelState:

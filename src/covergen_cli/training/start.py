@@ -1,0 +1,96 @@
+"""The adapter that a training starts from in place of random weights (``--init``)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covergen_cli.errors import ConfigError, ModelError
+from covergen_cli.models.checkpoint import load_adapter
+from covergen_cli.models.fingerprint import adapter_fingerprint, adapter_folder, read_adapter_json
+from covergen_cli.weights import hub
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from covergen_cli.config import AdapterConfig
+
+_WITHOUT_WEIGHTS = {"dropout"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """An adapter to start from, not loaded.
+
+    Args:
+        reference: as the user named it.
+        folder: holds its weights.
+        fingerprint: see :func:`covergen_cli.models.fingerprint.adapter_fingerprint`.
+        remarks: what the user should know.
+    """
+
+    reference: str
+    folder: Path
+    fingerprint: str
+    remarks: tuple[str, ...]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Load the weights by name, float32.
+
+        Raises:
+            ModelError: they are missing or damaged.
+        """
+        return dict(load_adapter(self.folder).adapter.float().state_dict())
+
+
+def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, Any], shape: AdapterConfig) -> Start:
+    """Find the adapter to start from, and check that it fits the training.
+
+    Args:
+        reference: a run folder, an adapter folder, ``starter`` or a hub id.
+        encoder: the spec of the audio encoder that made the embeddings.
+        base: reference, revision and fingerprint of the base.
+        shape: of the adapter that is trained.
+
+    Raises:
+        ModelError: there is no such adapter, or it was trained with another audio encoder.
+        ConfigError: it has another architecture.
+    """
+    folder = adapter_folder(hub.resolve(reference, "adapter"))
+    facts = read_adapter_json(folder)
+    theirs, fingerprint = facts["encoder"], adapter_fingerprint(facts)
+    if theirs != encoder:
+        raise ModelError(
+            f"{reference} was trained with the audio encoder {theirs.get('name')}, the embeddings here were made with "
+            f"{encoder.get('name')}, or with other settings of it",
+            hint=f"Run covergen embed --encoder {theirs.get('name')} and covergen split again, or leave out --init.",
+        )
+    _check_architecture(reference, facts["architecture"], shape)
+    remarks = []
+    trained_for = facts["base"]
+    same = trained_for.get("fingerprint") == base["fingerprint"] or (
+        base["revision"] is not None and trained_for.get("revision") == base["revision"]
+    )
+    if not same:
+        name = trained_for.get("reference", "another base")
+        remarks.append(f"{reference} was trained for {name}: for {base['reference']} its tokens mean something else")
+    return Start(reference, folder, fingerprint, tuple(remarks))
+
+
+def _check_architecture(reference: str, architecture: Mapping[str, Any], shape: AdapterConfig) -> None:
+    wanted = dataclasses.asdict(shape)
+    defaults = {field.name: field.default for field in dataclasses.fields(shape)}
+    found = {**defaults, **architecture}
+    differing = [
+        f"{name} is {found.get(name)}, not {value}"
+        for name, value in wanted.items()
+        if name not in _WITHOUT_WEIGHTS and found.get(name) != value
+    ]
+    if differing:
+        raise ConfigError(
+            f"{reference} has another architecture than the adapter to train: {', '.join(differing)}",
+            hint="Use the preset that it was trained with, and a base with tokens of its width.",
+        )
