@@ -223,14 +223,14 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
         seconds=time.monotonic() - started,
         words_scale=models.words_scale,
         prompt=base.embed(config.prompt) if config.prompt and base.text else None,
-        negative=_negative(base, config),
+        negative=negative_condition(base, config),
         refiner=refiner,
-        refine_negative=None if refiner is None else _negative(refiner, config),
+        refine_negative=None if refiner is None else negative_condition(refiner, config),
         placement=placement,
     )
 
 
-def _negative(base: Base, config: GenerateConfig) -> Condition | None:
+def negative_condition(base: Base, config: GenerateConfig) -> Condition | None:
     """Return the condition of the negative prompt; ``None`` without one, and for bases without text encoder."""
     if base.text is None or not config.negative:
         return None
