@@ -12,6 +12,7 @@ import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.cli.unused import unused_in_embedding, warn_of_preset, warn_of_unused
 from covergen_cli.config import EmbedConfig
 from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
 from covergen_cli.errors import OutputError
@@ -67,6 +68,8 @@ def embed(
         resolve(EmbedConfig, preset=preset, overrides=given_settings(context, EmbedConfig)),
         terminal_of(context),
     )
+    warn_of_unused(context, EmbedConfig, unused_in_embedding(config))
+    warn_of_preset(context, preset, "embed")
     if os.path.isdir(target):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
         if output is not None:
             raise click.UsageError("-o is only for a single song", context)

@@ -12,6 +12,7 @@ import click
 
 from covergen_cli.cli.errors import DONE, FAILED
 from covergen_cli.cli.options import Command, SettingType, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.cli.unused import unused_in_evaluation, warn_of_unused
 from covergen_cli.config import Between, EvalConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.errors import InputError
@@ -89,6 +90,8 @@ def evaluate(
     The path of report.html is printed on stdout.
     """
     config, terminal = resolve(EvalConfig, overrides=given_settings(context, EvalConfig)), terminal_of(context)
+    unused = unused_in_evaluation(survey=survey is not None, answers=survey_answers is not None)
+    warn_of_unused(context, EvalConfig, unused)
     if survey_answers is not None:
         if run is not None or survey is not None or against is not None:
             raise click.UsageError("--survey-answers cannot be used with RUN, --survey or --against", context)

@@ -12,6 +12,7 @@ import click
 
 from covergen_cli.cli.errors import DONE, FAILED, GracefulStop, Terminated
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
+from covergen_cli.cli.unused import unused_in_training, warn_of_preset, warn_of_unused
 from covergen_cli.config import AdapterConfig, TrainConfig
 from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
 from covergen_cli.files import SCHEMA
@@ -67,6 +68,8 @@ def train(
     """
     config = resolve(TrainConfig, preset=preset, overrides=given_settings(context, TrainConfig))
     adapter = resolve(AdapterConfig, preset=preset)
+    warn_of_unused(context, TrainConfig, unused_in_training(config))
+    warn_of_preset(context, preset, "train", "adapter")
     terminal = terminal_of(context)
     # Of several processes started by accelerate, only the first one writes to the screen.
     is_first = os.environ.get("RANK", "0") == "0"
