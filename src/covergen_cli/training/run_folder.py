@@ -175,6 +175,8 @@ class RunLog:
 def draw_curves(run: Path) -> None:
     """Draw ``curves.png`` from the log: training and validation loss of all epochs, with the best marked.
 
+    The two are not on one scale: the training loss is weighted as ``--timesteps`` says, the validation loss is not.
+
     Raises:
         OutputError: it cannot be written.
     """
@@ -186,9 +188,9 @@ def draw_curves(run: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     numbers = [record["epoch"] for record in epochs]
-    axes.plot(numbers, [record["train_loss"] for record in epochs], ".-", color="#888888", label="training")
+    axes.plot(numbers, [record["train_loss"] for record in epochs], ".-", color="#888888", label="training, weighted")
     best = [record for record in epochs if record["best"]][-1]
-    label = f"validation, lowest in epoch {best['epoch']}: {best['validation_loss']:.4f}"
+    label = f"validation, unweighted; lowest in epoch {best['epoch']}: {best['validation_loss']:.4f}"
     axes.plot(numbers, [record["validation_loss"] for record in epochs], ".-", color="#c2410c", label=label)
     axes.plot(best["epoch"], best["validation_loss"], "o", color="#c2410c", markersize=9, fillstyle="none")
     axes.set_xlabel("epoch")

@@ -13,6 +13,7 @@ from PIL import Image
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import song_seed
+from covergen_cli.covers.pipeline import negative_condition
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.sampler import denoise
 from covergen_cli.files import atomic_path
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 
 def draw_samples(path: Path, base: Base, adapter: Adapter, pairs: Sequence[Pair], embeddings: Embeddings) -> None:
-    """Write an image with the pairs' covers in the top row and generated ones below, as ``covergen generate`` would.
+    """Write an image with the pairs' covers in the top row and generated pictures below.
+
+    The pictures are those of ``covergen generate``, default negative prompt included, before look and enlarging.
 
     Args:
         path: the JPEG file.
@@ -47,7 +50,8 @@ def draw_samples(path: Path, base: Base, adapter: Adapter, pairs: Sequence[Pair]
     seeds = [song_seed(settings.seed, row[:length].numpy()) for row, length in zip(padded, lengths, strict=True)]
     with torch.inference_mode():
         tokens = adapter(padded.to(base.device), lengths.to(base.device))
-        terms = guide(base.null, [(Condition(tokens, base.null.added), 1.0)], settings.guidance)
+        unconditional = negative_condition(base, settings) or base.null
+        terms = guide(unconditional, [(Condition(tokens, base.null.added), 1.0)], settings.guidance)
         latents = denoise(base, terms, seeds, settings.steps, settings.scheduler)
         drawn = [_pixels(base.decode(latent[None])[0]) for latent in latents]
     covers = [_pixels(load_cover(pair.image, base.native_size)) for pair in pairs]
