@@ -114,6 +114,11 @@ def _check_settings(config: GenerateConfig) -> None:
         if config.per == "album" and getattr(config, field):
             flag = f"--{field.replace('_', '-')}"
             raise ConfigError(f"{flag} is for songs, not for albums", hint="Leave out one of the two.")
+    if config.explain and config.shuffle:
+        raise ConfigError(
+            "--explain cannot be used with --shuffle, which draws a cover from another song than the one it is for",
+            hint="Leave out one of the two.",
+        )
 
 
 def _is_file_name(out: Path | None) -> bool:
