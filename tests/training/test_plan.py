@@ -35,7 +35,7 @@ def begin(plan):
 
 def test_the_adapter_gets_the_widths_of_base_and_embeddings(plan, tmp_path):
     made = plan()
-    assert (made.shape.output_dim, made.shape.embedding_dim) == (WIDTH, 512)
+    assert (made.adapter_config.output_dim, made.adapter_config.embedding_dim) == (WIDTH, 512)
     assert (len(made.train), len(made.validation)) == (10, 4)
     assert made.checkpoints == []
     assert not (tmp_path / "RUN").exists()
@@ -184,7 +184,7 @@ def test_the_config_says_everything(plan, tmp_path):
     begin(made)
     written = yaml.safe_load((tmp_path / "RUN" / "config.yaml").read_text())
     assert written["train"] == dataclasses.asdict(made.config)
-    assert written["adapter"] == dataclasses.asdict(made.shape)
+    assert written["adapter"] == dataclasses.asdict(made.adapter_config)
     assert written["encoder"] == ENCODER
     assert written["base"]["cross_attention_dim"] == WIDTH
 

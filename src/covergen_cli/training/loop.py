@@ -55,7 +55,7 @@ def train(
     data: str | os.PathLike[str],
     run: str | os.PathLike[str],
     config: TrainConfig,
-    shape: AdapterConfig,
+    adapter_config: AdapterConfig,
     *,
     resume: Literal["auto", "never"] | Path = "auto",
     stop: Callable[[], bool] = lambda: False,
@@ -68,7 +68,8 @@ def train(
         data: a dataset folder with embeddings and splits.
         run: the run folder.
         config: settings of the training.
-        shape: settings of the adapter; ``embedding_dim`` and ``output_dim`` follow from the embeddings and the base.
+        adapter_config: settings of the adapter; ``embedding_dim`` and ``output_dim`` follow from the embeddings and the
+            base.
         resume: ``auto`` resumes from the newest checkpoint in ``run``, ``never`` starts over, a path names a
             checkpoint to resume from.
         stop: called after every step; when it returns true, the state is saved and the training ends.
@@ -87,7 +88,7 @@ def train(
     started, data, run = time.monotonic(), Path(data), Path(run)
     accelerator, device = make_accelerator(config)
     yield from download_missing([(config.base, "base"), *([(config.init, "adapter")] if config.init else [])])
-    plan = make_plan(data, run, config, shape, resume=resume, processes=accelerator.num_processes)
+    plan = make_plan(data, run, config, adapter_config, resume=resume, processes=accelerator.num_processes)
     yield from (Warned(remark) for remark in plan.remarks)
     with ExitStack() as stack:
         if accelerator.is_main_process:
@@ -227,7 +228,7 @@ class Trainer:
 
     def _tokens(self, batch: Batch) -> Tensor:
         """Return the adapter's tokens of a batch, ``(B, K, D)``."""
-        if self.plan.shape.dropout:
+        if self.plan.adapter_config.dropout:
             key = (self.config.seed, self.counters.step, self.setup.batches.rank)
             torch.manual_seed(generator_of(*key).initial_seed())
         with torch.autocast(self.setup.device.type, torch.bfloat16, enabled=self.setup.base.dtype == torch.bfloat16):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Plan:
     """What will be trained, on which pairs.
 
-    ``encoder`` is the spec of the audio encoder that made the embeddings, ``shape`` has the widths of embeddings and
+    ``encoder`` is the spec of the audio encoder that made the embeddings, ``adapter_config`` has the widths of embeddings and
     base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
     first, none for a new run; ``fresh`` deletes what the run folder holds. ``start`` is the adapter to start from.
     ``remarks`` are what the user should know.
@@ -42,7 +42,7 @@ class Plan:
     validation: list[Pair]
     encoder: dict[str, Any]
     config: TrainConfig
-    shape: AdapterConfig
+    adapter_config: AdapterConfig
     record: dict[str, Any]
     checkpoints: list[Path]
     fresh: bool
@@ -54,7 +54,7 @@ def make_plan(
     data: Path,
     run: Path,
     config: TrainConfig,
-    shape: AdapterConfig,
+    adapter_config: AdapterConfig,
     *,
     resume: Literal["auto", "never"] | Path = "auto",
     processes: int = 1,
@@ -79,12 +79,13 @@ def make_plan(
     encoder = encoder_spec_of([*train, *validation])
     check_files([*train, *validation], encoder["embedding_dim"])
     base = _describe_base(config.base)
-    shape = dataclasses.replace(shape, embedding_dim=encoder["embedding_dim"], output_dim=base["cross_attention_dim"])
-    start = None if config.init is None else find_start(config.init, encoder, base, shape)
+    width = base["cross_attention_dim"]
+    adapter_config = dataclasses.replace(adapter_config, embedding_dim=encoder["embedding_dim"], output_dim=width)
+    start = None if config.init is None else find_start(config.init, encoder, base, adapter_config)
     record = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
-        "adapter": dataclasses.asdict(shape),
+        "adapter": dataclasses.asdict(adapter_config),
         "base": base,
         "encoder": encoder,
         "data": {
@@ -101,7 +102,7 @@ def make_plan(
     if start is not None and not checkpoints:
         remarks += start.remarks
     fresh = resume == "never"
-    return Plan(data, run, train, validation, encoder, config, shape, record, checkpoints, fresh, start, remarks)
+    return Plan(data, run, train, validation, encoder, config, adapter_config, record, checkpoints, fresh, start, remarks)
 
 
 def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:

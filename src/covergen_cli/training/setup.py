@@ -136,7 +136,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
     if device.type == "cpu":  # the backward pass of fused attention is several times slower there
         use_plain_attention(base.unet)
     initial = None if plan.start is None or plan.checkpoints else plan.start.weights()
-    state = TrainingState(plan.shape, config, device, initial)
+    state = TrainingState(plan.adapter_config, config, device, initial)
     size = _CHECKPOINTS_AT_ONCE * _GROWTH * sum(tensor.nbytes for tensor in state.tensors().values())
     existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
     require_space(plan.run, max(0, size - existing), f"checkpoints in {plan.run}")

@@ -46,14 +46,14 @@ class Start:
         return dict(load_adapter(self.folder).adapter.float().state_dict())
 
 
-def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, Any], shape: AdapterConfig) -> Start:
+def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, Any], adapter_config: AdapterConfig) -> Start:
     """Find the adapter to start from, and check that it fits the training.
 
     Args:
         reference: a run folder, an adapter folder, ``starter`` or a hub id.
         encoder: the spec of the audio encoder that made the embeddings.
         base: reference, revision and fingerprint of the base.
-        shape: of the adapter that is trained.
+        adapter_config: of the adapter that is trained.
 
     Raises:
         ModelError: there is no such adapter, or it was trained with another audio encoder.
@@ -68,7 +68,7 @@ def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, An
             f"{encoder.get('name')}, or with other settings of it",
             hint=f"Run covergen embed --encoder {theirs.get('name')} and covergen split again, or leave out --init.",
         )
-    _check_architecture(reference, facts["architecture"], shape)
+    _check_architecture(reference, facts["architecture"], adapter_config)
     remarks = []
     trained_for = facts["base"]
     same = trained_for.get("fingerprint") == base["fingerprint"] or (
@@ -80,9 +80,9 @@ def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, An
     return Start(reference, folder, fingerprint, tuple(remarks))
 
 
-def _check_architecture(reference: str, architecture: Mapping[str, Any], shape: AdapterConfig) -> None:
-    wanted = dataclasses.asdict(shape)
-    defaults = {field.name: field.default for field in dataclasses.fields(shape)}
+def _check_architecture(reference: str, architecture: Mapping[str, Any], adapter_config: AdapterConfig) -> None:
+    wanted = dataclasses.asdict(adapter_config)
+    defaults = {field.name: field.default for field in dataclasses.fields(adapter_config)}
     found = {**defaults, **architecture}
     differing = [
         f"{name} is {found.get(name)}, not {value}"

@@ -67,7 +67,7 @@ class TrainingState:
     """Adapter, its exponential moving average (EMA), optimiser, learning rate and counters.
 
     Args:
-        shape: of the adapter, whose first weights are drawn from the seed.
+        adapter_config: of the adapter, whose first weights are drawn from the seed.
         config: settings.
         device: where to compute.
         initial: weights to start from, by name, in place of random ones.
@@ -75,7 +75,7 @@ class TrainingState:
 
     def __init__(
         self,
-        shape: AdapterConfig,
+        adapter_config: AdapterConfig,
         config: TrainConfig,
         device: torch.device,
         initial: Mapping[str, Tensor] | None = None,
@@ -83,7 +83,7 @@ class TrainingState:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            adapter = Adapter(shape)
+            adapter = Adapter(adapter_config)
         adapter.load_state_dict({**adapter.state_dict(), **(initial or {})})
         self.adapter = adapter.to(device)
         self.ema = copy.deepcopy(self.adapter).requires_grad_(requires_grad=False).eval()
