@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Plan:
     """What will be trained, on which pairs.
 
-    ``encoder`` is the spec of the audio encoder that made the embeddings, ``adapter_config`` has the widths of embeddings and
-    base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
+    ``encoder`` is the spec of the audio encoder that made the embeddings, ``adapter_config`` has the widths of embeddings
+    and base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
     first, none for a new run; ``fresh`` deletes what the run folder holds. ``start`` is the adapter to start from.
     ``remarks`` are what the user should know.
     """
@@ -102,7 +102,9 @@ def make_plan(
     if start is not None and not checkpoints:
         remarks += start.remarks
     fresh = resume == "never"
-    return Plan(data, run, train, validation, encoder, config, adapter_config, record, checkpoints, fresh, start, remarks)
+    return Plan(
+        data, run, train, validation, encoder, config, adapter_config, record, checkpoints, fresh, start, remarks
+    )
 
 
 def pairs_fingerprint(train: Sequence[Pair], validation: Sequence[Pair]) -> str:

@@ -46,7 +46,9 @@ class Start:
         return dict(load_adapter(self.folder).adapter.float().state_dict())
 
 
-def find_start(reference: str, encoder: Mapping[str, Any], base: Mapping[str, Any], adapter_config: AdapterConfig) -> Start:
+def find_start(
+    reference: str, encoder: Mapping[str, Any], base: Mapping[str, Any], adapter_config: AdapterConfig
+) -> Start:
     """Find the adapter to start from, and check that it fits the training.
 
     Args:
