@@ -38,7 +38,7 @@ def make(size=4, *, spread=True, stratified=True, **settings):
 
 def test_every_epoch_sees_every_pair_in_an_order_of_its_own():
     batches = make()
-    assert batches.per_epoch == 3
+    assert batches.steps_per_epoch == 3
     epochs = [[pair for step in range(3 * e, 3 * e + 3) for pair in batches.pairs_of(step)] for e in range(4)]
     for pairs in epochs:
         assert set(pairs) == set(range(COUNT))

@@ -23,7 +23,7 @@ def step(state):
     """One step on tokens that should be zero."""
     generator = torch.Generator().manual_seed(state.counters.step)
     embeddings = torch.randn(3, 4, 512, generator=generator)
-    state.set_learning_rate(20)
+    state.update_learning_rate(20)
     state.adapter(embeddings).square().mean().backward()
     state.optimizer.step()
     state.optimizer.zero_grad()
@@ -57,13 +57,13 @@ def test_a_state_that_was_put_away_goes_on_as_if_it_had_not_been(settings, pooli
     for state in (straight, first):
         for number in range(4):
             step(state)
-            state.update_best(1.0 if number != 1 else 0.5)
+            state.record_validation(1.0 if number != 1 else 0.5)
     second = make(config, dropout=0.0, **pooling)
     second.restore(snapshot(first), json.loads(json.dumps(first.scalars(), allow_nan=False)))
     for state in (straight, second):
         for _ in range(4):
             step(state)
-            state.update_best(1.0)
+            state.record_validation(1.0)
     assert same(straight.tensors(), second.tensors())
     assert same(straight.ema.state_dict(), second.ema.state_dict())
     assert same(straight.best_adapter().state_dict(), second.best_adapter().state_dict())
@@ -113,10 +113,10 @@ def test_the_running_mean_follows_and_without_decay_is_the_last_step():
 def test_the_best_is_kept_though_the_adapter_moves_on():
     state = make()
     step(state)
-    assert state.update_best(0.5)
+    assert state.record_validation(0.5)
     best = {name: value.clone() for name, value in state.ema.state_dict().items()}
     step(state)
-    assert not state.update_best(0.6)
+    assert not state.record_validation(0.6)
     assert same(state.best_adapter().state_dict(), best)
     assert not same(state.ema.state_dict(), best)
 
@@ -138,8 +138,8 @@ def test_the_plateau_halves_the_rate_after_two_epochs_without_progress():
     state = make(TrainConfig(schedule="plateau", optimizer="adam", learning_rate=1e-4))
     rates = []
     for loss in (0.5, 0.5, 0.5, 0.4, 0.4, 0.3, 0.3, 0.3):
-        state.update_best(loss)
-        state.set_learning_rate(100)
+        state.record_validation(loss)
+        state.update_learning_rate(100)
         rates.append(state.learning_rate)
     assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 5e-5, 5e-5, 5e-5, 2.5e-5]
 

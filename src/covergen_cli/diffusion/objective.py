@@ -129,9 +129,14 @@ def denoising_loss(
     return functional.mse_loss(predicted.float(), target.float(), reduction="none").flatten(1).mean(1)
 
 
+def seed_of(*key: object) -> int:
+    """Return a seed made from strings and integers, e.g. ``seed_of(seed, "noise", step)``."""
+    return seed_from("\0".join(map(str, key)))
+
+
 def generator_of(*key: object) -> torch.Generator:
-    """Return a CPU generator that is seeded by strings and integers, e.g. ``generator_of(seed, "noise", step)``."""
-    return torch.Generator().manual_seed(seed_from("\0".join(map(str, key))))
+    """Return a CPU generator with the seed that :func:`seed_of` makes from strings and integers."""
+    return torch.Generator().manual_seed(seed_of(*key))
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,14 @@ class Batches:
     processes: int = 1
 
     @property
-    def per_step(self) -> int:
+    def pairs_per_step(self) -> int:
         """Pairs per step of all processes together."""
         return self.size * self.processes
 
     @property
-    def per_epoch(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Steps in which every pair is seen at least once."""
-        return -(-len(self.latents) // self.per_step)
+        return -(-len(self.latents) // self.pairs_per_step)
 
     def pairs_of(self, step: int) -> list[int]:
         """Return the indices of the pairs that this process sees in a step, counted from 0.
@@ -97,9 +97,9 @@ class Batches:
         Every epoch has its own order. The last batch of an epoch is filled up with the epoch's first pairs.
         """
         count = len(self.latents)
-        epoch, within = divmod(step, self.per_epoch)
+        epoch, within = divmod(step, self.steps_per_epoch)
         order = torch.randperm(count, generator=generator_of(self.seed, "order", epoch)).tolist()
-        first = within * self.per_step + self.rank * self.size
+        first = within * self.pairs_per_step + self.rank * self.size
         return [order[place % count] for place in range(first, first + self.size)]
 
     def at(self, step: int) -> Batch:
@@ -110,7 +110,7 @@ class Batches:
             generator = generator_of(self.seed, "item", step, place)
             noise.append(torch.randn(self.latents.shape, generator=generator))
             offset = torch.rand((), generator=generator)
-            uniform.append((place + offset) / self.per_step if self.stratified else offset)
+            uniform.append((place + offset) / self.pairs_per_step if self.stratified else offset)
             if self.latents.random:
                 latent_noise.append(torch.randn(self.latents.shape, generator=generator))
         embeddings, lengths = self.embeddings.batch(pairs)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from covergen_cli.diffusion.objective import fixed_draws, generator_of, item_losses
+from covergen_cli.diffusion.objective import fixed_draws, item_losses, seed_of
 from covergen_cli.events import (
     CheckpointSaved,
     EpochDone,
@@ -118,7 +118,7 @@ def train(
 
 
 class Trainer:
-    """The parts of an epoch.
+    """Trains an adapter epoch by epoch; :func:`train` calls its methods in turn.
 
     Args:
         setup: models, data and state.
@@ -128,9 +128,9 @@ class Trainer:
     def __init__(self, setup: TrainingSetup, stop: Callable[[], bool]) -> None:
         self.setup, self.plan, self.config = setup, setup.plan, setup.plan.config
         self.state, self.counters = setup.state, setup.state.counters
-        self.steps = self.config.epochs * setup.batches.per_epoch
+        self.total_steps = self.config.epochs * setup.batches.steps_per_epoch
         ids = [pair.id for pair in self.plan.validation]
-        self.draws = fixed_draws(ids, setup.latents.shape, self.config.validation_draws, VALIDATION_SEED)
+        self.draws = fixed_draws(ids, setup.validation_latents.shape, self.config.validation_draws, VALIDATION_SEED)
         self._stop = stop
         self._log = RunLog(self.plan.run, self.counters.step) if setup.accelerator.is_main_process else None
         self._gradient_norm = torch.zeros(())
@@ -150,7 +150,7 @@ class Trainer:
         return epoch >= config.epochs or (epoch >= config.min_epochs and self.counters.stale >= config.patience)
 
     def start(self) -> Generator[Event, None, None]:
-        """Report what is going to be trained."""
+        """Report what will be trained, and how far a resumed run has come."""
         if self._log and self.counters.best_epoch:
             # A killed run may have saved a later adapter than its last checkpoint knows.
             self.setup.save_best()
@@ -161,7 +161,7 @@ class Trainer:
             validation_pairs=len(self.plan.validation),
             parameters=sum(parameter.numel() for parameter in self.state.adapter.trainable_parameters()),
             epochs=self.config.epochs,
-            steps=self.steps,
+            steps=self.total_steps,
             step=self.counters.step,
             resumed=self.setup.resumed,
             start=None if self.plan.start is None else self.plan.start.reference,
@@ -170,8 +170,8 @@ class Trainer:
     def train_epoch(self) -> Generator[Event, None, bool]:
         """Take the remaining steps of the current epoch; return whether the training was stopped."""
         counters, batches = self.counters, self.setup.batches
-        end = (counters.epoch + 1) * batches.per_epoch
-        self.setup.learner.train()
+        end = (counters.epoch + 1) * batches.steps_per_epoch
+        self.setup.wrapped_adapter.train()
         saved = logged = time.monotonic()
         first = counters.step
         for batch in batches.load(range(counters.step, end), self.setup.device):
@@ -180,10 +180,10 @@ class Trainer:
             if self._gradients.at_once < before:
                 yield Warned(self._computed_in_parts())
             detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
-            yield Progress("training", batches.per_epoch - (end - counters.step), batches.per_epoch, detail)
+            yield Progress("training", batches.steps_per_epoch - (end - counters.step), batches.steps_per_epoch, detail)
             if counters.step % _LOG_STEPS == 0 or counters.step == end:
                 now = time.monotonic()
-                yield self._log_steps((counters.step - first) * batches.per_step / (now - logged))
+                yield self._log_steps((counters.step - first) * batches.pairs_per_step / (now - logged))
                 logged, first = now, counters.step
             overdue = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
             stopping, due = self.setup.any_process(self._stop(), overdue)
@@ -212,7 +212,7 @@ class Trainer:
             ModelError: the GPU has too little memory for a single pair.
         """
         state = self.state
-        state.set_learning_rate(self.steps)
+        state.update_learning_rate(self.total_steps)
         tokens = self._tokens(batch)
         loss, gradient = self._gradients.compute(tokens, batch)
         torch.autograd.backward(tokens, gradient)
@@ -229,17 +229,16 @@ class Trainer:
     def _tokens(self, batch: Batch) -> Tensor:
         """Return the adapter's tokens of a batch, ``(B, K, D)``."""
         if self.plan.adapter_config.dropout:
-            key = (self.config.seed, self.counters.step, self.setup.batches.rank)
-            torch.manual_seed(generator_of(*key).initial_seed())
+            # Dropout uses the global generator, whose state no checkpoint holds.
+            torch.manual_seed(seed_of(self.config.seed, self.counters.step, self.setup.batches.rank))
         with torch.autocast(self.setup.device.type, torch.bfloat16, enabled=self.setup.base.dtype == torch.bfloat16):
-            tokens: Tensor = self.setup.learner(batch.embeddings, batch.lengths)
+            tokens: Tensor = self.setup.wrapped_adapter(batch.embeddings, batch.lengths)
         return tokens
 
     def validate(self) -> Generator[Event, None, float | None]:
-        """Compute the EMA's mean loss over the validation split, with the same noise and times every time.
+        """Return the mean loss over the validation split, ``None`` when the training was stopped.
 
-        Returns:
-            The mean loss; ``None`` when the training was stopped.
+        It is the loss of the EMA's weights, with the same noise and times in every epoch and every run.
         """
         setup, base, count = self.setup, self.setup.base, len(self.plan.validation)
         share = -(-count // setup.accelerator.num_processes)
@@ -249,10 +248,10 @@ class Trainer:
         losses = []
         for start in range(0, share, chunk):
             items = places[start : start + chunk]
-            embeddings, lengths = setup.embeddings.batch(items)
+            embeddings, lengths = setup.validation_embeddings.batch(items)
             with torch.inference_mode():
                 tokens = self.state.ema(embeddings.to(base.device), lengths.to(base.device))
-            latents, draws = setup.latents.mean(items), self.draws.select(items)
+            latents, draws = setup.validation_latents.mean(items), self.draws.select(items)
             size = self.config.batch_size
             losses.append(item_losses(base.unet, base.scheduler_config, latents, tokens, draws, size))
             yield Progress("validating", min(start + chunk, share), share)
@@ -264,9 +263,9 @@ class Trainer:
     def finish_epoch(self, loss: float) -> Generator[Event, None, None]:
         """Record a validation: the log, the adapter if it is the best so far, and sample covers."""
         counters, rate, samples = self.counters, self.state.learning_rate, None
-        train_loss = counters.epoch_loss / self.setup.batches.per_epoch
+        train_loss = counters.epoch_loss / self.setup.batches.steps_per_epoch
         counters.epoch_loss = 0.0
-        best = self.state.update_best(loss)
+        best = self.state.record_validation(loss)
         if self._log:
             record = {"kind": "epoch", "epoch": counters.epoch, "step": counters.step, "train_loss": train_loss}
             self._log.record({**record, "validation_loss": loss, "best": best, "learning_rate": rate})
@@ -276,7 +275,7 @@ class Trainer:
                 pairs = self.plan.validation[: self.config.samples]
                 yield Progress("drawing samples", 0, len(pairs))
                 samples = self.plan.run / SAMPLES / f"epoch-{counters.epoch:03d}.jpg"
-                draw_samples(samples, self.setup.base, self.state.ema, pairs, self.setup.embeddings)
+                draw_samples(samples, self.setup.base, self.state.ema, pairs, self.setup.validation_embeddings)
                 self._log.image(samples, counters.step)
                 yield Progress("drawing samples", len(pairs), len(pairs))
         yield EpochDone(counters.epoch, self.config.epochs, counters.step, train_loss, loss, best, samples)
@@ -292,7 +291,7 @@ class Trainer:
             learning_rate=self.state.learning_rate,
             gradient_norm=float(self._gradient_norm),
             pairs_per_second=pairs_per_second,
-            seconds_left=(self.steps - counters.step) * self.setup.batches.per_step / pairs_per_second,
+            seconds_left=(self.total_steps - counters.step) * self.setup.batches.pairs_per_step / pairs_per_second,
             memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         )
         counters.window_loss, counters.window_steps = 0.0, 0

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 class Plan:
     """What will be trained, on which pairs.
 
-    ``encoder`` is the spec of the audio encoder that made the embeddings, ``adapter_config`` has the widths of embeddings
-    and base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the preferred one
-    first, none for a new run; ``fresh`` deletes what the run folder holds. ``start`` is the adapter to start from.
+    ``encoder`` is the spec of the audio encoder that made the embeddings, ``adapter_config`` has the widths of
+    embeddings and base, and ``record`` is the content of ``config.yaml``. ``checkpoints`` are those to resume from, the
+    preferred one first, none for a new run; ``fresh`` deletes what the run folder holds. ``start`` is the adapter to
+    start from.
     ``remarks`` are what the user should know.
     """
 

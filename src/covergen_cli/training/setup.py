@@ -53,8 +53,8 @@ _GROWTH = 4
 class TrainingSetup:
     """Everything that the training loop works with, and how it is saved.
 
-    ``learner`` is the state's adapter, wrapped so that the processes average their gradients. The batches are of the
-    training pairs, embeddings and latents of the validation pairs. ``resumed`` is the checkpoint that was restored.
+    ``wrapped_adapter`` is the state's adapter, wrapped so that the processes average their gradients. ``batches`` are
+    those of the training pairs. ``resumed`` is the checkpoint that was restored.
     """
 
     plan: Plan
@@ -62,10 +62,10 @@ class TrainingSetup:
     device: torch.device
     base: Base
     state: TrainingState
-    learner: torch.nn.Module
+    wrapped_adapter: torch.nn.Module
     batches: Batches
-    embeddings: Embeddings
-    latents: Latents
+    validation_embeddings: Embeddings
+    validation_latents: Latents
     resumed: Path | None
 
     def any_process(self, *flags: bool) -> list[bool]:
@@ -155,7 +155,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         device=device,
         base=base,
         state=state,
-        learner=accelerator.prepare_model(state.adapter, device_placement=False),
+        wrapped_adapter=accelerator.prepare_model(state.adapter, device_placement=False),
         batches=Batches(
             embeddings[:count],
             latents[:count],
@@ -167,8 +167,8 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
             rank=accelerator.process_index,
             processes=accelerator.num_processes,
         ),
-        embeddings=embeddings[count:],
-        latents=latents[count:],
+        validation_embeddings=embeddings[count:],
+        validation_latents=latents[count:],
         resumed=resumed,
     )
 

@@ -103,7 +103,7 @@ class TrainingState:
         """Learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def set_learning_rate(self, steps: int) -> None:
+    def update_learning_rate(self, steps: int) -> None:
         """Set the learning rate of the next step, where the schedule depends on the step.
 
         Args:
@@ -144,7 +144,7 @@ class TrainingState:
         counters.epoch_loss += total
         self._losses = []
 
-    def update_best(self, loss: float) -> bool:
+    def record_validation(self, loss: float) -> bool:
         """Count a validation and keep the EMA's weights if its loss is the lowest so far; return whether it is."""
         best = self.counters.update_best(loss)
         if best:
