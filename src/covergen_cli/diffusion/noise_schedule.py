@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from covergen_cli.diffusion.sampler import is_flow
 from covergen_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,6 +23,12 @@ _BETA_SETTINGS = (
     "trained_betas",
     "rescale_betas_zero_snr",
 )
+
+
+def is_flow(scheduler_config: Mapping[str, Any]) -> bool:
+    """Return whether the base predicts the velocity of a straight path from picture to noise (rectified flow)."""
+    name = str(scheduler_config.get("_class_name", ""))
+    return scheduler_config.get("prediction_type") == "flow_prediction" or name.startswith("FlowMatch")
 
 
 def _alphas_cumprod(scheduler_config: Mapping[str, Any]) -> Tensor:

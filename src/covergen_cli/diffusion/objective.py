@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from covergen_cli.diffusion.noise_schedule import signal_and_noise, timesteps_at
-from covergen_cli.diffusion.sampler import is_flow
+from covergen_cli.diffusion.noise_schedule import is_flow, signal_and_noise, timesteps_at
 from covergen_cli.errors import ModelError
 from covergen_cli.files import seed_from
 from covergen_cli.weights.memory import in_batches

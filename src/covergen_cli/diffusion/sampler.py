@@ -7,7 +7,7 @@ its batch nor on the device's random numbers.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -15,6 +15,7 @@ import torch
 
 from covergen_cli.diffusion import dpm_solver
 from covergen_cli.diffusion.guidance import predict
+from covergen_cli.diffusion.noise_schedule import is_flow
 from covergen_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -44,12 +45,6 @@ OWN = "own"
 _FLOW_TWINS = {"euler": "FlowMatchEulerDiscreteScheduler", "heun": "FlowMatchHeunDiscreteScheduler"}
 _FLOW_NAMES = ("dpm++", "unipc", "euler", "heun")
 _ALSO_FIT = frozenset({*_FLOW_TWINS.values(), "LCMScheduler", "TCDScheduler"})
-
-
-def is_flow(scheduler_config: Mapping[str, Any]) -> bool:
-    """Return whether the base predicts the velocity of a straight path from picture to noise (rectified flow)."""
-    name = str(scheduler_config.get("_class_name", ""))
-    return scheduler_config.get("prediction_type") == "flow_prediction" or name.startswith("FlowMatch")
 
 
 class HasScheduler(Protocol):
