@@ -37,8 +37,9 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def _small(monkeypatch):
-    """Clips and batches that suit the recipe; and torch as it was, afterwards."""
+    """Clips, tags and batches that suit the recipe; and torch as it was, afterwards."""
     monkeypatch.setattr(clips, "CLIP_SECONDS", 6.0)
+    monkeypatch.setattr(clips, "ranked_tags", lambda *_: ())
     monkeypatch.setattr(program, "_BATCH_SIZES", dict.fromkeys(program._BATCH_SIZES, 2))
     monkeypatch.setattr(upscale, "_BATCH", 2)
     threads = torch.get_num_threads()
@@ -60,7 +61,7 @@ def test_from_nothing_to_a_cover(tmp_path):
     bundle = tmp_path / "work" / "bundle"
     verify_hashes(bundle)
     told = json.loads((bundle / "adapter" / "adapter.json").read_text())["training"]
-    assert told == {"clips": 3, "recordings": 1, "songs": 2, "seed": 0}
+    assert told == {"clips": 9, "recordings": 1, "songs": 2, "seed": 0}
 
     config = GenerateConfig(adapter=str(bundle), base=str(bundle), steps=2, size=256, device="cpu")
     events = list(generate(plan([song], tmp_path / "cover.png", config), config))
@@ -69,6 +70,11 @@ def test_from_nothing_to_a_cover(tmp_path):
     with Image.open(tmp_path / "cover.png") as image:
         assert (image.size, image.mode) == ((256, 256), "RGB")
 
+    again = {getattr(event, "task", "warned") for event in build(tmp_path / "again", [song], RECIPE, bundle)}
+    assert "autoencoder" not in again  # its encoder is kept
+    assert "warned" not in again
+    verify_hashes(tmp_path / "again" / "bundle")
+
     written = {path: path.read_bytes() for path in bundle.rglob("*.safetensors")}
     list(build(tmp_path / "work", [song], RECIPE))
     assert {path: path.read_bytes() for path in bundle.rglob("*.safetensors")} == written
@@ -76,10 +82,10 @@ def test_from_nothing_to_a_cover(tmp_path):
 
 def test_the_command_line_takes_parts_of_minutes(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(program, "build", lambda work, music, recipe: asked.append((work, music, recipe)) or [])
+    monkeypatch.setattr(program, "build", lambda *given: asked.append(given) or [])
     monkeypatch.setattr(sys, "argv", ["build", str(tmp_path), "--unet-minutes", "0.5", "--songs", "9", "--no-compiled"])
     program.main()
-    assert asked == [(tmp_path, [], Recipe(unet_minutes=0.5, songs=9, compiled=False))]
+    assert asked == [(tmp_path, [], Recipe(unet_minutes=0.5, songs=9, compiled=False), None)]
 
 
 def test_music_is_found_in_folders_and_in_lists(tmp_path):

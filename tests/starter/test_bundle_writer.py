@@ -9,6 +9,7 @@ from covergen_cli.errors import ModelError
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.base import check_adapter_fits, load_base
 from covergen_cli.models.checkpoint import load_adapter
+from covergen_cli.models.condition_encoder import ConditionEncoder
 from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.weights.hub import verify_hashes
 from tiny import tiny_unet, tiny_vae
@@ -20,13 +21,18 @@ WIDTH = 32
 def parts():
     torch.manual_seed(0)
     adapter = Adapter(AdapterConfig(hidden_dim=16, output_dim=WIDTH, blocks=1, rank=2))
-    return {"vae": tiny_vae(), "unet": tiny_unet(WIDTH), "null": torch.randn(1, 8, WIDTH), "adapter": adapter}
+    return {
+        "vae": tiny_vae(),
+        "unet": tiny_unet(WIDTH),
+        "condition": ConditionEncoder(7, (), WIDTH),
+        "adapter": adapter,
+    }
 
 
 @pytest.fixture
 def bundle(tmp_path, parts):
     folder = tmp_path / "bundle"
-    write_bundle(folder, vae=parts["vae"], unet=parts["unet"], null=parts["null"])
+    write_bundle(folder, vae=parts["vae"], unet=parts["unet"], condition=parts["condition"])
     write_bundle(folder, adapter=parts["adapter"], training={"songs": 3})
     return folder
 
@@ -37,7 +43,7 @@ def test_base_and_adapter_are_read_again_and_fit_each_other(bundle, parts):
     check_adapter_fits(loaded, base)
     assert loaded.base["reference"] == "starter"
     assert loaded.encoder_spec == get_encoder("mel").spec()
-    assert torch.allclose(base.null_tokens, parts["null"], atol=2e-3)
+    assert torch.allclose(base.null_tokens, parts["condition"].null, atol=2e-3)
     embedding = torch.randn(1, 5, 512)
     with torch.inference_mode():
         assert torch.allclose(loaded.adapter(embedding), parts["adapter"].eval()(embedding), atol=2e-2)

@@ -19,6 +19,7 @@ from covergen_cli.errors import InputError
 from covergen_cli.events import Progress, Warned
 from covergen_cli.measures.diversity import thumbnail
 from covergen_cli.measures.qualities import EXPECTED
+from covergen_cli.models.condition_encoder import ConditionEncoder
 from covergen_cli.starter import card, card_measure, card_pictures
 from covergen_cli.starter.card import CardSettings, make_card
 from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, analyse_songs, find_near_copies
@@ -142,18 +143,18 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
 
 def test_a_sweep_moves_one_descriptor_and_nothing_else(bundle, tmp_path, monkeypatch):
     config = replace(QUICK, adapter=str(bundle), base=str(bundle))
-    pipeline, asked = load_pipeline(config, find_models(config)), []
-
-    def condition(heard):
-        asked.append(heard)
-        return torch.randn(len(heard), 2, pipeline.base.cross_attention_dim)
-
-    songs = [card_measure.AnalysedSong("one", np.zeros((4, 512), np.float32), np.zeros(7), 0.0)]
+    pipeline = load_pipeline(config, find_models(config))
+    condition = ConditionEncoder(len(NAMES), (), pipeline.base.cross_attention_dim)
+    asked, encode = [], condition.forward
+    monkeypatch.setattr(condition, "forward", lambda heard: asked.append(heard) or encode(heard))
+    pipeline = replace(pipeline, base=replace(pipeline.base, condition_encoder=condition))
+    songs = [card_measure.AnalysedSong("one", np.zeros((4, 512), np.float32), np.zeros(7), np.full(8, 0.125), 0.0)]
     monkeypatch.setattr(card_pictures, "_SWEEP_STEPS", 3)
     monkeypatch.setattr(card_pictures, "_VARIATIONS", 1)
-    list(draw_pictures(tmp_path, pipeline, songs, config, condition))
-    assert len(asked) == len(SWEEPS)
-    for heard, (name, _, _) in zip(asked, SWEEPS, strict=True):
+    list(draw_pictures(tmp_path, pipeline, songs, config))
+    rows = torch.cat(asked).split(3)
+    assert len(rows) == len(SWEEPS)
+    for heard, (name, _, _) in zip(rows, SWEEPS, strict=True):
         moved = [NAMES[i] for i in range(len(NAMES)) if heard[:, i].std() > 0]
         assert moved == [name]
         assert (heard[:, NAMES.index(name)].diff() > 0).all()
@@ -180,7 +181,7 @@ def test_the_same_seed_gives_the_same_pictures(made, bundle, music, tmp_path):
     config = replace(QUICK, adapter=str(bundle), base=str(bundle))
     models = find_models(config)
     songs, _ = drain(analyse_songs(sorted(music.glob("[0-9].mp3")), get_encoder(models.encoder_spec)))
-    list(draw_pictures(tmp_path, load_pipeline(config, models), songs, config, None))
+    list(draw_pictures(tmp_path, load_pipeline(config, models), songs, config))
     for path in made[1].glob("*.png"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 

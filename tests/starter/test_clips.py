@@ -6,7 +6,10 @@ import pytest
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.events import Progress, Warned
 from covergen_cli.starter import clips
+from covergen_cli.starter.augment import augment
 from covergen_cli.starter.clips import analyse_clips, open_clips, recording_jobs, synthetic_jobs
+from covergen_cli.synthetic.conditions import KINDS_PART
+from covergen_cli.synthetic.kinds import KINDS
 
 RATE_HZ = 22050
 
@@ -15,6 +18,8 @@ RATE_HZ = 22050
 def short_clips(monkeypatch):
     monkeypatch.setattr(clips, "CLIP_SECONDS", 6.0)
     monkeypatch.setattr(clips, "_CHUNK", 2)
+    monkeypatch.setattr(clips, "VERSIONS", 1)
+    monkeypatch.setattr(clips, "ranked_tags", lambda *_: (("violin", 4.0),))
 
 
 @pytest.fixture
@@ -55,10 +60,13 @@ def test_songs_and_recordings_are_heard_and_kept_together(song, tmp_path):
     assert warned == []
     assert heard.names == ["synthetic:7", str(song)]
     assert heard.embeddings.shape == (2, heard.lengths.max(), 512)
-    assert heard.descriptors.shape == (2, 7)
-    assert heard.descriptors.min() >= 0
-    assert heard.descriptors.max() <= 1
-    assert not np.allclose(heard.descriptors[0], heard.descriptors[1])
+    assert heard.conditions.shape == (2, 24)
+    descriptors = heard.conditions[:, :7]
+    assert descriptors.min() >= 0
+    assert descriptors.max() <= 1
+    assert not np.allclose(descriptors[0], descriptors[1])
+    kinds = heard.conditions[1, KINDS_PART]
+    assert KINDS[int(kinds.argmax())] == "lines"  # what suits violins
 
 
 def test_padding_is_zero_and_counts_the_real_frames(song, tmp_path, monkeypatch):
@@ -102,4 +110,24 @@ def test_listening_goes_on_where_it_was_stopped(song, tmp_path, monkeypatch):
     whole, stopped = open_clips(tmp_path / "whole"), open_clips(tmp_path / "stopped")
     assert whole.names == stopped.names
     assert np.array_equal(whole.embeddings, stopped.embeddings)
-    assert np.array_equal(whole.descriptors, stopped.descriptors)
+    assert np.array_equal(whole.conditions, stopped.conditions)
+
+
+def test_changed_clips_keep_their_kind_and_get_descriptors_of_their_own(song, tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "VERSIONS", 3)
+    listen(tmp_path, [(str(song), 0.0)])
+    heard = open_clips(tmp_path)
+    assert heard.names == [str(song)] * 3
+    assert len(np.unique(heard.conditions[:, :7].round(3), axis=0)) == 3
+
+
+def test_augmenting_changes_the_sound_as_its_seed_says():
+    time = np.arange(4 * RATE_HZ) / RATE_HZ
+    samples = (0.4 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+    changed = [augment(samples, RATE_HZ, seed) for seed in range(12)]
+    assert all(np.array_equal(a, augment(samples, RATE_HZ, seed)) for seed, a in enumerate(changed[:3]))
+    assert len({one.tobytes() for one in changed}) == 12
+    assert all(one.dtype == np.float32 and np.isfinite(one).all() and np.abs(one).max() <= 1 for one in changed)
+    lengths = [len(one) / len(samples) for one in changed]
+    assert min(lengths) < 0.95
+    assert max(lengths) > 1.05

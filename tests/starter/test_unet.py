@@ -4,34 +4,28 @@ import numpy as np
 import pytest
 import torch
 
+from covergen_cli.models.fingerprint import CONDITION_WEIGHTS
 from covergen_cli.starter import unet as module
+from covergen_cli.starter.bundle_writer import write_bundle
 from covergen_cli.starter.train_loop import Budget
-from covergen_cli.starter.unet import TOKEN_DIM, TOKENS, ConditionEncoder, build_unet, restore, train_unet
+from covergen_cli.starter.unet import (
+    TOKEN_DIM,
+    TOKENS,
+    build_condition_encoder,
+    build_unet,
+    restore,
+    start_from,
+    train_unet,
+)
+from covergen_cli.synthetic.conditions import SIZE
 
 
 def heard(count=3):
-    return torch.linspace(0, 1, count * 7).reshape(count, 7)
+    return torch.linspace(0, 1, count * SIZE).reshape(count, SIZE)
 
 
-def test_descriptors_become_tokens():
-    tokens = ConditionEncoder()(heard())
-    assert tokens.shape == (3, TOKENS, TOKEN_DIM) == (3, 8, 128)
-    assert torch.isfinite(tokens).all()
-
-
-def test_a_token_of_one_descriptor_hears_that_one_only_and_the_last_hears_all():
-    condition = ConditionEncoder().eval()
-    changed = heard(1)
-    changed[0, 2] = 0.9
-    with torch.inference_mode():
-        moved = (condition(heard(1)) - condition(changed)).abs().amax(dim=-1)[0] > 1e-4
-    assert moved.tolist() == [False, False, True, False, False, False, False, True]
-
-
-def test_songs_do_not_depend_on_their_batch():
-    condition = ConditionEncoder().eval()
-    with torch.inference_mode():
-        assert torch.allclose(condition(heard())[1:2], condition(heard()[1:2]), atol=1e-6)
+def test_the_tokens_are_those_that_the_adapter_is_built_for():
+    assert build_condition_encoder()(heard()).shape == (3, TOKENS, TOKEN_DIM) == (3, 12, 128)
 
 
 def test_the_prediction_has_the_shape_of_the_latent():
@@ -45,7 +39,7 @@ def test_the_prediction_has_the_shape_of_the_latent():
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unet")
     torch.manual_seed(0)
-    unet, condition = build_unet(), ConditionEncoder()
+    unet, condition = build_unet(), build_condition_encoder()
     start = condition.null.detach().clone()
     latents = np.random.default_rng(0).standard_normal((4, 8, 16, 16)).astype(np.float16)
     budget = Budget(steps=3, minutes=1e6, learning_rate=1e-2)
@@ -63,7 +57,7 @@ def test_training_teaches_the_null_condition_too(trained):
 
 def test_what_was_trained_can_be_restored_frozen(trained):
     folder, unet, condition, _ = trained
-    other, listener = build_unet(), ConditionEncoder()
+    other, listener = build_unet(), build_condition_encoder()
     restore(folder, other, listener)
     for here, there in ((unet, other), (condition, listener)):
         pairs = zip(here.state_dict().values(), there.state_dict().values(), strict=True)
@@ -83,3 +77,22 @@ def test_what_is_told_changes_what_is_predicted(trained):
         told, other, silent = predict(condition(heard()[:1])), predict(condition(heard()[2:])), predict(condition.null)
     assert not torch.allclose(told, other, atol=1e-5)
     assert not torch.allclose(told, silent, atol=1e-5)
+
+
+def test_training_can_start_from_the_weights_of_a_bundle(trained, tmp_path):
+    _, unet, condition, _ = trained
+    write_bundle(tmp_path, unet=unet, condition=condition)
+    other, listener = build_unet(), build_condition_encoder()
+    start_from(tmp_path, other, listener)
+    for here, there in ((unet, other), (condition, listener)):
+        pairs = zip(here.state_dict().values(), there.state_dict().values(), strict=True)
+        assert all(torch.allclose(a, b, atol=2e-3) for a, b in pairs)
+
+
+def test_the_null_condition_of_a_bundle_without_condition_encoder_is_kept(trained, tmp_path):
+    _, unet, condition, _ = trained
+    write_bundle(tmp_path, unet=unet, condition=condition)
+    (tmp_path / CONDITION_WEIGHTS).unlink()
+    listener = build_condition_encoder()
+    start_from(tmp_path, build_unet(), listener)
+    assert torch.allclose(listener.null, condition.null, atol=2e-3)

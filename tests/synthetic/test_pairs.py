@@ -7,6 +7,7 @@ from PIL import Image
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.io import ANALYSIS_RATE_HZ, load
 from covergen_cli.synthetic import pairs
+from covergen_cli.synthetic.kinds import family_weights, genre_tags
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.pairs import COVER_PIXELS, PAIR_RATE_HZ, PAIR_SECONDS, make_pair
 from covergen_cli.synthetic.synth import GENRES
@@ -44,7 +45,8 @@ def test_the_files_are_a_preview_and_a_square_cover(pair, tmp_path):
 
 def test_the_cover_is_painted_from_what_is_heard(pair):
     heard = describe(pair.samples, PAIR_RATE_HZ)
-    assert np.array_equal(pair.cover, paint(heard.as_array(), pair.song_seed, COVER_PIXELS))
+    kinds = family_weights(heard.as_array(), genre_tags(pair.genre))
+    assert np.array_equal(pair.cover, paint(heard.as_array(), pair.song_seed, COVER_PIXELS, kinds))
 
 
 def test_the_metadata_tells_the_truth_as_text(pair):

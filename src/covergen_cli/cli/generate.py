@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
+    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment", "steer"),
     "Text and stores": ("picture", "like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),

@@ -34,6 +34,11 @@ class GenerateConfig:
             and to 0 beside a trained adapter.
         negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
         audio_scale: Weight of the adapter's tokens for the song: 0 leaves them out, 1 is the weight used in training.
+        steer: Draw as if the music were otherwise: descriptors with a number from −1 to 1 that is added, or a word, such
+            as ``energy=+1,mode=minor,brightness=-0.5``. The descriptors, each from 0 to 1, and their words are ``tempo``
+            (``slow``, ``fast``), ``mode`` (``minor``, ``major``), ``energy`` (``calm``, ``intense``), ``brightness``
+            (``dark``, ``bright``), ``density`` (``sparse``, ``busy``), ``percussiveness`` (``sustained``,
+            ``percussive``) and ``dynamics`` (``even``, ``varied``). For ``starter`` and ``painter``.
         no_audio: Draw without the adapter's tokens and without the prompt made from the music, for comparison. Noise
             and look still follow the song.
         shuffle: Draw every cover from the audio of another song of this run, to check whether covers follow their song.
@@ -97,6 +102,7 @@ class GenerateConfig:
     words_scale: Annotated[float | None, Between(0, 10)] = None
     negative: str | None = "text, letters, words, logo, watermark, signature"
     audio_scale: Annotated[float, Between(0, 10)] = 1.0
+    steer: str | None = None
     no_audio: bool = False
     shuffle: bool = False
     refine: bool = False

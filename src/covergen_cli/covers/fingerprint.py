@@ -10,10 +10,12 @@ import numpy as np
 
 from covergen_cli.covers.own_picture import PICTURE, picture_metadata
 from covergen_cli.covers.prompts import AUTO
+from covergen_cli.covers.steering import check_steering
 from covergen_cli.covers.words import WORDS, vocabulary_sha256
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.files import seed_from
 from covergen_cli.models.fingerprint import (
+    CONDITION_WEIGHTS,
     UPSCALER_CONFIG,
     adapter_fingerprint,
     adapter_folder,
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
 
 PAINTER = "painter"
 """The name of the engine that needs no models, where others have a base."""
+_PAINTER_VERSION = 2
+"""Raised when the same audio is painted otherwise."""
+
 DESCRIPTORS: dict[str, Any] = {"name": "descriptors", "version": 1}
-"""The audio encoder of the painter and of words; the version is raised when the same audio gives other covers."""
+"""The audio encoder of the painter and of words; the version is raised when the same audio gives other values."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     """
     if config.no_audio and config.shuffle:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
+    check_steering(config)
     if config.picture is not None:
         picture = picture_metadata(config)
         _check_no_safety(config)
@@ -95,6 +101,8 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     base = hub.resolve(reference, fetch=fetch)
     scale = float(adapter is None) if config.words_scale is None else config.words_scale
     scale = 0.0 if config.no_audio else scale
+    if config.steer is not None and not (base / CONDITION_WEIGHTS).is_file():
+        raise ModelError(f"the base {portable(reference)} cannot be steered", hint="Leave out --steer.")
     _check_texts(config, base, reference, words=name == WORDS or scale > 0)
     if config.fast_decode:
         hub.resolve(hub.TAESD, fetch=fetch)
@@ -158,7 +166,7 @@ def _painter(config: GenerateConfig) -> Models:
             raise ConfigError(f"--{name.replace('_', '-')} needs a model; --base painter uses none")
     if config.adapter is not None:
         raise ConfigError("--base painter uses no adapter", hint="Leave out --adapter.")
-    return _no_models(PAINTER, f"{PAINTER}-{DESCRIPTORS['version']}")
+    return _no_models(PAINTER, f"{PAINTER}-{_PAINTER_VERSION}")
 
 
 def _no_models(name: str, fingerprint: str, *, picture: dict[str, Any] | None = None) -> Models:

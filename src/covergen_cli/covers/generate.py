@@ -195,6 +195,9 @@ class _Run:
         started = time.monotonic()
         embeddings = [cover.condition.embedding for cover in covers if cover.condition.embedding is not None]
         tokens = pipeline.audio_tokens(*embeddings)
+        if self._config.steer is not None:
+            heard = [cover.condition.heard for cover in covers if cover.condition.heard is not None]
+            tokens = pipeline.steer(tokens, heard, self._config.steer)
         seeds = [
             song_seed(cover.job.seed, cover.music.embedding) for cover in covers if cover.music.embedding is not None
         ]

@@ -71,6 +71,7 @@ def cover_metadata(
     if not config.raw and config.look != "paint":
         metadata |= {"look": config.look, "palette": config.palette}
     optional = {
+        "steer": config.steer,
         "lettering": text,
         "store": config.store,
         "fast_decode": config.fast_decode,

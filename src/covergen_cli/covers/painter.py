@@ -16,6 +16,7 @@ from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.features import RATE_HZ
 from covergen_cli.covers.fingerprint import DESCRIPTORS
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
+from covergen_cli.covers.steering import steered
 from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class PainterPipeline:
     def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the mean descriptors of ``B`` songs or albums, float32 ``(B, 7)``."""
         return np.stack([embedding.mean(axis=0) for embedding in embeddings])
+
+    def steer(self, tokens: npt.NDArray[np.float32], heard: Sequence[Heard], steer: str) -> npt.NDArray[np.float32]:
+        """Return descriptors ``(B, 7)``, moved as ``steer`` asks."""
+        return np.stack([steered(descriptors, steer) for descriptors, _ in zip(tokens, heard, strict=True)])
 
     def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return equal weights for all frames of an embedding ``(T, 7)``: the painter attends to none in particular."""

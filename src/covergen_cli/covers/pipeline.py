@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from covergen_cli.covers.finish import finish, finish_image
 from covergen_cli.covers.prompts import AUTO, Prompts
+from covergen_cli.covers.steering import steering
 from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
 from covergen_cli.diffusion.guidance import guide
-from covergen_cli.weights.memory import in_batches
 from covergen_cli.diffusion.placement import ONE_AT_A_TIME, Placement, choose_placement, prepare_model, swap_models
 from covergen_cli.diffusion.refine import refine, refine_calls
 from covergen_cli.diffusion.sampler import Callback, denoise, make_scheduler
@@ -21,10 +22,11 @@ from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, check_adapter_fits, load_base, with_fast_decoder
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.condition import Condition, join
+from covergen_cli.models.safety import SafetyChecker
 from covergen_cli.weights.device import choose_device, choose_dtype
+from covergen_cli.weights.memory import in_batches
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     from PIL import Image
     from torch import Tensor
@@ -47,6 +49,7 @@ class CoverPipeline:
     negative: Condition | None = None  # condition of the negative prompt; ``None`` for none
     refiner: Base | None = None  # the refiner; ``None`` when covers are not refined
     refine_negative: Condition | None = None  # condition of the refiner's negative prompt
+    safety: SafetyChecker | None = None  # checks every picture; ``None`` for no check
     placement: Placement = ONE_AT_A_TIME  # how the models share the device
 
     @property
@@ -64,6 +67,17 @@ class CoverPipeline:
             return self.base.null_tokens.new_empty(len(embeddings), 0, self.base.cross_attention_dim)
         # One at a time, so that padding cannot change the last bits.
         return torch.cat([self.adapter(torch.from_numpy(one)[None].to(self.base.device)) for one in embeddings])
+
+    @torch.inference_mode()
+    def steer(self, tokens: Tensor, heard: Sequence[Heard], steer: str) -> Tensor:
+        """Return tokens ``(B, K, D)`` as if what was heard of the ``B`` songs were as ``steer`` asks.
+
+        Raises:
+            ConfigError: ``steer`` is invalid.
+            ModelError: the base has no condition encoder.
+        """
+        moves = [steering(self.base, np.array(list(one.descriptors.values())), steer) for one in heard]
+        return tokens + torch.cat(moves)
 
     @torch.inference_mode()
     def attention(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
@@ -167,13 +181,16 @@ class CoverPipeline:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of its own size.
 
         Raises:
-            ModelError: it holds values that are not finite.
+            ModelError: it holds values that are not finite, or is flagged by the safety checker.
         """
         if not bool(torch.isfinite(picture).all()):
             model = self.refiner or self.base
             hint = "Try --dtype bf16 or fp32, or less --guidance."
             raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
-        return finish(picture, picture.shape[-1], sharpen=False)
+        image = finish(picture, picture.shape[-1], sharpen=False)
+        if self.safety is not None:
+            self.safety.check(image)
+        return image
 
     def finish(self, picture: Tensor | Image.Image, seed: int, config: GenerateConfig) -> Image.Image:
         """Return a picture, as drawn or from :meth:`to_image`, as RGB image of ``config.size`` pixels per side."""
@@ -226,6 +243,7 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
         negative=negative_condition(base, config),
         refiner=refiner,
         refine_negative=None if refiner is None else negative_condition(refiner, config),
+        safety=None if models.safety is None else SafetyChecker(*models.safety),
         placement=placement,
     )
 

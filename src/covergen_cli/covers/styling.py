@@ -50,8 +50,8 @@ def settle_look(config: GenerateConfig) -> GenerateConfig:
 
 
 def must_hear(config: GenerateConfig) -> bool:
-    """Return whether the look depends on what is heard."""
-    return config.look == AUTO and not config.raw
+    """Return whether the look, or the model's picture when it is steered, depends on what is heard."""
+    return (config.look == AUTO and not config.raw) or config.steer is not None
 
 
 def look_of(config: GenerateConfig, job: Job, heard: Heard | None) -> Look | None:

@@ -11,6 +11,7 @@ A refiner is loaded as a base, too: it draws from pictures rather than from nois
     FOLDER/text_encoder/ and tokenizer/               or, in its place, CLIP: its embedding of the empty prompt
     FOLDER/text_encoder_2/ and tokenizer_2/           of Stable Diffusion XL; its refiner has no other
     FOLDER/upscaler/    config.json, upscaler.safetensors                    may be there; the starter has one
+    FOLDER/condition_encoder/  config.json, condition_encoder.safetensors    the same
 
 ``diffusers`` and ``transformers`` take seconds to import and are imported when a base is loaded, not before.
 """
@@ -25,6 +26,7 @@ import torch
 
 from covergen_cli.errors import ModelError
 from covergen_cli.models.condition import Condition, condition_of, is_refiner, is_xl
+from covergen_cli.models.condition_encoder import ConditionEncoder, load_condition_encoder
 from covergen_cli.models.fingerprint import (
     NULL_WEIGHTS,
     base_fingerprint,
@@ -60,6 +62,7 @@ class Base:
         native_size: pixels per side of the images that it was trained on.
         text: its text encoders; ``None`` for a base that takes no texts.
         upscaler: enlarges its images, on the CPU; ``None`` for most bases.
+        condition_encoder: makes tokens from numbers, on the CPU; ``None`` for most bases.
     """
 
     unet: Any
@@ -72,6 +75,7 @@ class Base:
     native_size: int
     text: TextEncoder | None = None
     upscaler: Upscaler | None = None
+    condition_encoder: ConditionEncoder | None = None
 
     @property
     def null_tokens(self) -> Tensor:
@@ -209,6 +213,7 @@ def load_base(
         native_size=size,
         text=text,
         upscaler=load_upscaler(folder),
+        condition_encoder=load_condition_encoder(folder),
     )
 
 

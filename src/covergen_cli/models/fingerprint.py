@@ -18,6 +18,8 @@ from covergen_cli.files import SCHEMA, read_json, sha256_bytes, sha256_file
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_JSON = "adapter.json"
 NULL_WEIGHTS = "null_condition/null.safetensors"
+CONDITION_CONFIG = "condition_encoder/config.json"
+CONDITION_WEIGHTS = "condition_encoder/condition_encoder.safetensors"
 UPSCALER_CONFIG = "upscaler/config.json"
 UPSCALER_WEIGHTS = "upscaler/upscaler.safetensors"
 SAFETY_CHECKER = "safety_checker"

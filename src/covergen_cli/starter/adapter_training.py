@@ -1,7 +1,7 @@
 """Stage 5 of the starter: trains the adapter on clips of music.
 
-First it is fitted to the tokens that the condition encoder computes from the descriptors of the clips. Then it is
-trained like every adapter (§3.3), through the frozen U-Net, on paintings made from the same descriptors.
+First it is fitted to the tokens that the condition encoder computes from the conditions of the clips. Then it is
+trained like every adapter (§3.3), through the frozen U-Net, on paintings made from the same conditions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.config import AdapterConfig
 from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
 from covergen_cli.events import Progress
 from covergen_cli.starter.autoencoder import encode
-from covergen_cli.starter.train_loop import Budget, train_stage
-from covergen_cli.starter.unet import SCHEDULER_CONFIG, TOKEN_DIM, TOKENS, ConditionEncoder
+from covergen_cli.starter.train_loop import Budget, half_precision, train_stage
+from covergen_cli.starter.unet import SCHEDULER_CONFIG, TOKEN_DIM, TOKENS
+from covergen_cli.synthetic.conditions import KINDS_PART
 from covergen_cli.synthetic.painter import paint
 
 if TYPE_CHECKING:
     from covergen_cli.models.adapter import Adapter
+    from covergen_cli.models.condition_encoder import ConditionEncoder
     from covergen_cli.starter.clips import Clips
 
 ADAPTER_CONFIG = AdapterConfig(tokens=TOKENS, hidden_dim=256, output_dim=TOKEN_DIM, blocks=1)
@@ -47,12 +50,12 @@ def train_by_tokens(
     folder: Path, adapter: Adapter, condition: ConditionEncoder, clips: Clips, budget: Budget, *, seed: int, batch: int
 ) -> Iterator[Progress]:
     """Train the adapter to predict the tokens of the condition encoder, with the mean squared error."""
-    descriptors = torch.from_numpy(clips.descriptors)
+    conditions = torch.from_numpy(clips.conditions)[:, : condition.inputs]
 
     def compute_loss(generator: torch.Generator) -> Tensor:
         index, embeddings, lengths = _batch(clips, batch, generator)
         with torch.no_grad():
-            target = condition(descriptors[torch.from_numpy(index)])
+            target = condition(conditions[torch.from_numpy(index)])
         loss: Tensor = (adapter(embeddings, lengths) - target).square().mean()
         return loss
 
@@ -69,8 +72,9 @@ def paint_clips(folder: Path, vae: Any, clips: Clips, *, each: int, seed: int, s
         return
     folder.mkdir(parents=True, exist_ok=True)
     latents = np.empty((len(clips.names), each, 8, 16, 16), dtype=np.float16)
-    for number, descriptors in enumerate(clips.descriptors):
-        pictures = np.stack([paint(descriptors, seed + number * each + i, size) for i in range(each)])
+    for number, row in enumerate(clips.conditions):
+        descriptors, kinds = row[: len(NAMES)], row[KINDS_PART]
+        pictures = np.stack([paint(descriptors, seed + number * each + i, size, kinds) for i in range(each)])
         latents[number] = encode(vae, pictures)
         if number % 50 == 0:
             yield Progress("paint clips", number, len(clips.names))
@@ -97,7 +101,7 @@ def train_by_noise(
         clean = torch.from_numpy(latents[index, which]).float().to(memory_format=torch.channels_last)
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
         times = draw_timesteps(batch, generator, logit_normal=True, shift=0.5)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             return denoising_loss(unet, SCHEDULER_CONFIG, clean, adapter(embeddings, lengths), noise, times).mean()
 
     yield from train_stage(folder, adapter, compute_loss, budget, task="adapter-noise", seed=seed)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from covergen_cli.events import Progress
 from covergen_cli.files import read_json, write_json
-from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
+from covergen_cli.models.fingerprint import weight_files
+from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
 
 LATENT_NOISE = 0.06
 """Noise on the latents while the decoder is trained, in standard deviations: those of the U-Net are not exact."""
@@ -115,7 +117,7 @@ def train_autoencoder(
 
     def compute_loss(generator: torch.Generator) -> Tensor:
         images = _batch(paintings, batch, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             mean = vae.encode(images).latents.float()
             noise = torch.randn(mean.shape, generator=generator)
             made = vae.decode(mean + noise * LATENT_NOISE * mean.detach().std()).sample
@@ -152,6 +154,15 @@ def restore(folder: Path, vae: Any) -> None:
     vae.requires_grad_(False).eval()
 
 
+def start_from(bundle: Path, vae: Any) -> None:
+    """Load the autoencoder of an existing bundle, frozen and in evaluation mode."""
+    tensors = load_file(weight_files(bundle / "vae").paths[0])
+    vae.load_state_dict({name: value.float() for name, value in tensors.items()})
+    config = read_json(bundle / "vae" / "config.json")
+    vae.register_to_config(scaling_factor=config["scaling_factor"], shift_factor=config["shift_factor"])
+    vae.requires_grad_(False).eval()
+
+
 def train_decoder(
     folder: Path, vae: Any, paintings: npt.NDArray[np.uint8], budget: Budget, *, seed: int, batch: int
 ) -> Iterator[Progress]:
@@ -161,7 +172,7 @@ def train_decoder(
 
     def compute_loss(generator: torch.Generator) -> Tensor:
         images = _batch(paintings, batch, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             with torch.no_grad():
                 mean = vae.encode(images).latents.float()
             made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
@@ -172,7 +183,7 @@ def train_decoder(
 
 def encode(vae: Any, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the scaled latents of pictures, float32 ``(B, 8, 16, 16)``."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), half_precision():
         mean = vae.encode(to_tensor(pictures)).latents.float()
     latents: npt.NDArray[np.float32] = (
         (mean - float(vae.config.shift_factor)) * float(vae.config.scaling_factor)

@@ -1,5 +1,7 @@
 """Builds the starter from nothing: ``python -m covergen_cli.starter.build WORK [--recordings FOLDER …]``.
 
+With ``--start-from BUNDLE`` the autoencoder is that of an existing bundle and the U-Net starts from its weights.
+
 Stages: make paintings, train the autoencoder, encode the paintings, train the U-Net, train the decoder further, train
 the upscaler, analyse music, train the adapter, write the bundle. Each continues where it was interrupted. All random
 numbers depend on one seed; how far a stage trains depends on its minutes and on the machine.
@@ -69,40 +71,49 @@ class Recipe:
     compiled: bool = True
 
 
-def build(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
+def build(
+    work: Path, recordings: list[Path], recipe: Recipe, start_from: Path | None = None
+) -> Iterator[Progress | Warned]:
     """Run all stages and write the bundle to ``work/bundle``.
 
     Args:
         work: folder of the intermediate results, 6 GB.
         recordings: music files that the adapter is trained on, besides the synthesised songs.
         recipe: the settings.
+        start_from: an existing bundle, whose encoder is kept and whose U-Net and decoder are trained further; ``None``
+            to train everything from nothing.
     """
     torch.set_flush_denormal(True)
     torch.set_num_threads(recipe.threads)
-    yield from _build_base(work, recipe)
-    yield from _build_adapter(work, recordings, recipe)
+    yield from _build_base(work, recipe, start_from)
+    yield from _build_adapter(work, recordings, recipe, start_from)
 
 
-def _build_base(work: Path, recipe: Recipe) -> Iterator[Progress]:
+def _build_base(work: Path, recipe: Recipe, start_from: Path | None) -> Iterator[Progress]:
     seed = recipe.seed
     yield from _paint(work / "paintings", recipe, recipe.paintings, _PAINTING_PIXELS, seed, 250)
-    pictures, descriptors = paintings.open_paintings(work / "paintings")
+    pictures, conditions = paintings.open_paintings(work / "paintings")
     torch.manual_seed(seed)
     vae = autoencoder.build_autoencoder().to(memory_format=torch.channels_last)
-    budget = Budget(_MAX_STEPS, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
-    yield from autoencoder.train_autoencoder(
-        work / "autoencoder", vae, pictures, budget, seed=seed + 1, batch=_BATCH_SIZES["autoencoder"]
-    )
+    if start_from is None:
+        budget = Budget(_MAX_STEPS, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
+        yield from autoencoder.train_autoencoder(
+            work / "autoencoder", vae, pictures, budget, seed=seed + 1, batch=_BATCH_SIZES["autoencoder"]
+        )
+    else:
+        autoencoder.start_from(start_from, vae)
     yield from autoencoder.encode_all(work / "latents", vae, pictures)
     latents = np.load(work / "latents" / "latents.npy")
-    model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.ConditionEncoder()
-    budget = Budget(_MAX_STEPS, recipe.unet_minutes, 1e-3, ema_decay=0.999)
+    model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.build_condition_encoder()
+    if start_from is not None:
+        unet.start_from(start_from, model, condition)
+    budget = Budget(_MAX_STEPS, recipe.unet_minutes, 1e-3, ema_decay=0.9995)
     yield from unet.train_unet(
         work / "unet",
         model,
         condition,
         latents,
-        descriptors,
+        np.array(conditions),
         budget,
         seed=seed + 2,
         batch=_BATCH_SIZES["unet"],
@@ -118,7 +129,7 @@ def _build_base(work: Path, recipe: Recipe) -> Iterator[Progress]:
     upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
     budget = Budget(_MAX_STEPS, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
     yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=seed + 7)
-    write_bundle(work / "bundle", vae=vae, unet=model, null=condition.null, upscaler=upscaler)
+    write_bundle(work / "bundle", vae=vae, unet=model, condition=condition, upscaler=upscaler)
 
 
 def _paint(folder: Path, recipe: Recipe, count: int, size: int, seed: int, chunk: int) -> Iterator[Progress]:
@@ -126,7 +137,9 @@ def _paint(folder: Path, recipe: Recipe, count: int, size: int, seed: int, chunk
     yield from paintings.paint_all(folder, count=count, size=size, seed=seed, workers=recipe.threads, chunk=chunk)
 
 
-def _build_adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterator[Progress | Warned]:
+def _build_adapter(
+    work: Path, recordings: list[Path], recipe: Recipe, start_from: Path | None
+) -> Iterator[Progress | Warned]:
     seed, folder = recipe.seed, work / "clips"
     jobs = clips.recording_jobs(recordings, recipe.excerpts, seed)
     songs = clips.synthetic_jobs(recipe.songs, seed)
@@ -135,8 +148,11 @@ def _build_adapter(work: Path, recordings: list[Path], recipe: Recipe) -> Iterat
     music = clips.open_clips(folder / "synthetic", folder / "recorded")
     torch.manual_seed(seed + 4)
     model = unet.build_unet().to(memory_format=torch.channels_last)
-    condition, vae = unet.ConditionEncoder(), autoencoder.build_autoencoder()
-    autoencoder.restore(work / "autoencoder", vae)
+    condition, vae = unet.build_condition_encoder(), autoencoder.build_autoencoder()
+    if start_from is None:
+        autoencoder.restore(work / "autoencoder", vae)
+    else:
+        autoencoder.start_from(start_from, vae)
     unet.restore(work / "unet", model, condition)
     adapter = Adapter(adapter_training.ADAPTER_CONFIG)
     budget = Budget(_MAX_STEPS, recipe.tokens_minutes, 1e-3, ema_decay=0.998)
@@ -168,6 +184,7 @@ def main() -> None:
         prog="python -m covergen_cli.starter.build", description="Build the starter from nothing."
     )
     parser.add_argument("work", type=Path, help="folder of the intermediate results; a build continues with the same")
+    parser.add_argument("--start-from", type=Path, help="an existing bundle to train further; default: from nothing")
     parser.add_argument(
         "--recordings", type=Path, nargs="*", default=[], help="folders of music, or text files that list music files"
     )
@@ -178,8 +195,8 @@ def main() -> None:
         )
     options = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    work, sources = options.pop("work"), options.pop("recordings")
-    for event in build(work, list(find_music(sources)), Recipe(**options)):
+    work, sources, bundle = options.pop("work"), options.pop("recordings"), options.pop("start_from")
+    for event in build(work, list(find_music(sources)), Recipe(**options), bundle):
         log.info("%s", event)
 
 

@@ -15,11 +15,18 @@ from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.files import atomic_path, sha256_file, write_json
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
-from covergen_cli.models.fingerprint import UPSCALER_CONFIG, UPSCALER_WEIGHTS
+from covergen_cli.models.fingerprint import (
+    CONDITION_CONFIG,
+    CONDITION_WEIGHTS,
+    NULL_WEIGHTS,
+    UPSCALER_CONFIG,
+    UPSCALER_WEIGHTS,
+)
 from covergen_cli.starter.unet import SCHEDULER_CONFIG
 
 if TYPE_CHECKING:
     from covergen_cli.models.adapter import Adapter
+    from covergen_cli.models.condition_encoder import ConditionEncoder
     from covergen_cli.models.upscaler import Upscaler
 
 
@@ -34,6 +41,13 @@ def _save_half(model: Any, folder: Path) -> None:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors in half precision."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        save_file({name: value.detach().half().contiguous() for name, value in tensors.items()}, temporary)
+
+
 def write_hashes(folder: Path) -> None:
     """Write ``sha256.json``, the hashes of all JSON and safetensors files, which are checked before loading."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in {".json", ".safetensors"})
@@ -46,7 +60,7 @@ def write_bundle(
     *,
     vae: Any = None,
     unet: Any = None,
-    null: Tensor | None = None,
+    condition: ConditionEncoder | None = None,
     upscaler: Upscaler | None = None,
     adapter: Adapter | None = None,
     training: Mapping[str, object] | None = None,
@@ -57,7 +71,7 @@ def write_bundle(
         folder: folder of the bundle.
         vae: the autoencoder.
         unet: the U-Net.
-        null: the learned null condition ``(1, 8, 128)``.
+        condition: the condition encoder, with the learned null condition.
         upscaler: the upscaler.
         adapter: the adapter; the base has to be in ``folder`` already.
         training: metadata about the training of the adapter.
@@ -66,15 +80,14 @@ def write_bundle(
         _save_half(vae, folder / "vae")
     if unet is not None:
         _save_half(unet, folder / "unet")
-    if null is not None:
         write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER_CONFIG)
-        (folder / "null_condition").mkdir(exist_ok=True)
-        with atomic_path(folder / "null_condition" / "null.safetensors") as temporary:
-            save_file({"null": null.detach().to(torch.float16).contiguous()}, temporary)
+    if condition is not None:
+        _save_tensors(folder / NULL_WEIGHTS, {"null": condition.null})
+        write_json(folder / CONDITION_CONFIG, condition.config)
+        _save_tensors(folder / CONDITION_WEIGHTS, condition.state_dict())
     if upscaler is not None:
         write_json(folder / UPSCALER_CONFIG, upscaler.config)
-        with atomic_path(folder / UPSCALER_WEIGHTS) as temporary:
-            save_file({k: v.detach().half().contiguous() for k, v in upscaler.state_dict().items()}, temporary)
+        _save_tensors(folder / UPSCALER_WEIGHTS, upscaler.state_dict())
     if adapter is not None:
         facts = load_base(str(folder)).metadata() | {"reference": "starter"}
         save_adapter(folder / "adapter", adapter, get_encoder("mel").spec(), facts, training or {}, dtype=torch.float16)

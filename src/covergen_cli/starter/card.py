@@ -44,7 +44,6 @@ from covergen_cli.starter.card_pictures import draw_pictures
 from covergen_cli.starter.card_robustness import measure_robustness
 from covergen_cli.starter.card_text import STAGES, card_text, source_rows
 from covergen_cli.starter.paintings import open_paintings
-from covergen_cli.starter.unet import ConditionEncoder, build_unet, restore
 from covergen_cli.weights.hub import STARTER
 
 if TYPE_CHECKING:
@@ -111,9 +110,8 @@ def make_card(out: Path, settings: CardSettings) -> Iterator[Progress | Warned]:
         "draw": float(np.median(seconds)),
     }
     out.mkdir(parents=True, exist_ok=True)
-    condition = _condition(settings.work)
-    shown = yield from draw_pictures(out, pipeline, recorded, config, condition)
-    metrics["pictures"], metrics["swept"] = asdict(shown), condition is not None
+    shown = yield from draw_pictures(out, pipeline, recorded, config)
+    metrics["pictures"], metrics["swept"] = asdict(shown), pipeline.base.condition_encoder is not None
     write_json(out / "metrics.json", metrics)
     write_text(out / "MODEL_CARD.md", card_text(metrics))
 
@@ -151,15 +149,6 @@ def _near_copies(
         np.concatenate([kind.reshape(-1, *kind.shape[2:]) for kind in kinds]) for kinds in zip(*thumbnails, strict=True)
     )
     return (yield from find_near_copies(drawn, fresh, paintings))
-
-
-def _condition(work: Path | None) -> ConditionEncoder | None:
-    """Return the condition encoder of the base; ``None`` if it does not exist any more."""
-    if work is None or not (work / "unet" / "state.safetensors").exists():
-        return None
-    condition = ConditionEncoder()
-    restore(work / "unet", build_unet(), condition)
-    return condition
 
 
 def _metadata(settings: CardSettings, models: Models, pipeline: CoverPipeline) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 
 from covergen_cli.audio.descriptors import describe
 from covergen_cli.audio.io import load, save_mp3
+from covergen_cli.audio.musicnn import ranked_tags
 from covergen_cli.audio.segment import find_segment
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.fingerprint import song_seed
@@ -23,6 +24,7 @@ from covergen_cli.events import Progress, Warned
 from covergen_cli.measures.correlation import agreement_table
 from covergen_cli.measures.diversity import NEAR_COPY, distance, spread_of, thumbnail
 from covergen_cli.measures.qualities import FIELDS, measure
+from covergen_cli.synthetic.kinds import family_weights, genre_tags
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 
@@ -40,6 +42,7 @@ SEEDS_PER_SONG = 2
 _SONG_SECONDS = 60.0
 _SONG_RATE_HZ = 44_100
 
+Tags: TypeAlias = tuple[tuple[str, float], ...]
 Picture = npt.NDArray[np.uint8]
 Thumbnails: TypeAlias = npt.NDArray[np.float32]
 """``(N, …, 32, 32, 3)``, OKLab."""
@@ -53,12 +56,14 @@ class AnalysedSong:
         name: name of the file without suffix.
         embedding: float32 ``(T, E)``.
         descriptors: float32 ``(7,)``.
+        kinds: how much each family of forms suits it, float32 ``(8,)``.
         seconds: wall-clock time of finding, decoding and embedding the segment.
     """
 
     name: str
     embedding: npt.NDArray[np.float32]
     descriptors: npt.NDArray[np.float32]
+    kinds: npt.NDArray[np.float32]
     seconds: float
 
 
@@ -77,8 +82,13 @@ class MeasuredCovers:
     seconds: npt.NDArray[np.float64]
 
 
-def analyse_song(path: Path, encoder: Encoder) -> AnalysedSong:
-    """Find the salient segment of a song, and compute its embedding and descriptors.
+def analyse_song(path: Path, encoder: Encoder, tags: Tags | None = None) -> AnalysedSong:
+    """Find the salient segment of a song, and compute its embedding, descriptors and kind.
+
+    Args:
+        path: the music file.
+        encoder: the audio encoder.
+        tags: what kind of music it is; ``None`` to ask the tagger.
 
     Raises:
         InputError: the file cannot be used.
@@ -88,7 +98,9 @@ def analyse_song(path: Path, encoder: Encoder) -> AnalysedSong:
     clip = load(path, encoder.sample_rate_hz, found.start_seconds, found.end_seconds)
     embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
     seconds = time.monotonic() - started
-    return AnalysedSong(path.stem, embedding, describe(clip.samples, clip.sample_rate_hz).as_array(), seconds)
+    descriptors = describe(clip.samples, clip.sample_rate_hz).as_array()
+    heard = ranked_tags(clip.samples, clip.sample_rate_hz) if tags is None else tags
+    return AnalysedSong(path.stem, embedding, descriptors, family_weights(descriptors, heard), seconds)
 
 
 def analyse_songs(paths: Sequence[Path], encoder: Encoder) -> Generator[Progress | Warned, None, list[AnalysedSong]]:
@@ -110,8 +122,9 @@ def compose_songs(count: int, encoder: Encoder) -> Generator[Progress | Warned, 
         for number in range(count):
             seed = FIRST_HELD_OUT_SEED + number
             path = Path(folder) / f"song {seed}.mp3"
-            save_mp3(path, render(compose(seed), _SONG_SECONDS, _SONG_RATE_HZ), _SONG_RATE_HZ)
-            songs.append(analyse_song(path, encoder))
+            song = compose(seed)
+            save_mp3(path, render(song, _SONG_SECONDS, _SONG_RATE_HZ), _SONG_RATE_HZ)
+            songs.append(analyse_song(path, encoder, genre_tags(song.genre)))
             path.unlink()
             yield Progress("compose", number + 1, count)
     return songs
@@ -130,7 +143,7 @@ def paint_covers(pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config:
     """Make paintings from the descriptors of songs, as for training, and measure them."""
 
     def draw(song: AnalysedSong, seed: int) -> Picture:
-        picture = torch.from_numpy(paint(song.descriptors, seed, 256)).permute(2, 0, 1).float() / 127.5 - 1
+        picture = torch.from_numpy(paint(song.descriptors, seed, 256, song.kinds)).permute(2, 0, 1).float() / 127.5 - 1
         return np.asarray(pipeline.finish(picture, seed, config))
 
     return (yield from _measured("paint", songs, config.seed, draw))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,24 +13,16 @@ from PIL import Image
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.covers.fingerprint import song_seed
+from covergen_cli.covers.steering import ENDS, condition_tokens
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.pipeline import CoverPipeline
     from covergen_cli.starter.card_measure import AnalysedSong
 
-SWEEPS: tuple[tuple[str, str, str], ...] = (
-    ("tempo", "slow", "fast"),
-    ("energy", "calm", "intense"),
-    ("mode", "minor", "major"),
-    ("brightness", "dark", "bright"),
-    ("density", "sparse", "busy"),
-    ("percussiveness", "sustained", "percussive"),
-)
+SWEEPS: tuple[tuple[str, str, str], ...] = tuple((name, *ends) for name, ends in ENDS.items() if name != "dynamics")
 """The rows of ``sweep.png``: a descriptor, and names of its low and its high end."""
 
 _GRID_SONGS = 24
@@ -63,24 +55,24 @@ def draw_pictures(
     pipeline: CoverPipeline,
     songs: Sequence[AnalysedSong],
     config: GenerateConfig,
-    condition: Callable[[Tensor], Tensor] | None,
 ) -> Generator[Progress, None, ShownSongs]:
     """Write ``grid.png``, ``variations.png`` and ``sweep.png``; the seed chooses the songs.
+
+    There is no ``sweep.png`` for a base without condition encoder.
 
     Args:
         out: folder of the pictures.
         pipeline: the models.
         songs: the songs to choose from.
         config: settings for drawing.
-        condition: the condition encoder, descriptors ``(B, 7)`` → tokens ``(B, K, D)``; ``None`` for no sweep.
     """
     picked = np.random.default_rng([config.seed, 3]).permutation(len(songs))
     chosen = [songs[i] for i in picked[:_GRID_SONGS]]
     varied = [songs[i] for i in picked[-_VARIED_SONGS:]]
     yield from _grid(out / "grid.png", pipeline, chosen, config)
     yield from _variations(out / "variations.png", pipeline, varied, config)
-    if condition is not None:
-        yield from _sweep(out / "sweep.png", pipeline, condition, config)
+    if pipeline.base.condition_encoder is not None:
+        yield from _sweep(out / "sweep.png", pipeline, config)
     return ShownSongs([song.name for song in chosen], [song.name for song in varied])
 
 
@@ -107,16 +99,13 @@ def _variations(
     _save(path, rows, _CELL)
 
 
-def _sweep(
-    path: Path, pipeline: CoverPipeline, condition: Callable[[Tensor], Tensor], config: GenerateConfig
-) -> Generator[Progress, None, None]:
+def _sweep(path: Path, pipeline: CoverPipeline, config: GenerateConfig) -> Generator[Progress, None, None]:
     """Vary one descriptor per row, with the others in the middle and the same noise, and so the same layout."""
     rows: list[Row] = []
     for number, (name, _, _) in enumerate(SWEEPS):
-        values = torch.full((_SWEEP_STEPS, len(NAMES)), 0.5)
-        values[:, NAMES.index(name)] = torch.linspace(0.02, 0.98, _SWEEP_STEPS)
-        with torch.inference_mode():
-            tokens = condition(values).to(pipeline.base.device)
+        values = np.full((_SWEEP_STEPS, len(NAMES)), 0.5, np.float32)
+        values[:, NAMES.index(name)] = np.linspace(0.02, 0.98, _SWEEP_STEPS)
+        tokens = torch.cat([condition_tokens(pipeline.base, row) for row in values])
         rows.append([pipeline.draw_cover(one[None], config.seed + number, config) for one in tokens])
         yield Progress(path.name, len(rows), len(SWEEPS), name)
     _save(path, rows, _CELL)

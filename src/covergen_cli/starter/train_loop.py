@@ -32,7 +32,8 @@ class Budget:
     Args:
         steps: maximum number of optimiser steps.
         minutes: maximum wall-clock minutes, over all runs of the stage.
-        learning_rate: peak; linear warm-up over the first 2 %, then cosine decay to a fiftieth.
+        learning_rate: peak; linear warm-up over the first 2 %, or 500 steps if these are fewer, then cosine decay to a
+            fiftieth.
         ema_decay: decay of the averaged weights, which are the result of the stage.
         checkpoint_minutes: wall-clock minutes between two checkpoints.
     """
@@ -47,9 +48,9 @@ class Budget:
         """Return the share of the budget that is used up, 1 or more at the end."""
         return max(step / self.steps, seconds / (60 * self.minutes))
 
-    def rate(self, share: float) -> float:
-        """Return the learning rate after a share of the budget."""
-        warm = min(1.0, share / 0.02 + 0.02)
+    def rate(self, share: float, step: int = 0) -> float:
+        """Return the learning rate after a share of the budget and a number of steps."""
+        warm = min(1.0, max(share / 0.02, step / 500) + 0.02)
         return self.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
 
@@ -69,7 +70,7 @@ class _Training:
     def take_step(self, loss: Tensor, share: float) -> None:
         """Take an optimiser step with the learning rate after ``share`` of the budget, and update the averages."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.budget.rate(share)
+            group["lr"] = self.budget.rate(share, self.step)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
@@ -111,6 +112,12 @@ class _Training:
 
 def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def half_precision() -> torch.autocast:
+    """Return a context for bfloat16 arithmetic, which does nothing on processors where it would be slower."""
+    quick = torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AMX", "SVE"))
+    return torch.autocast("cpu", torch.bfloat16, enabled=quick)
 
 
 def load_ema(folder: Path) -> dict[str, Tensor]:

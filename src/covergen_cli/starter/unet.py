@@ -1,4 +1,4 @@
-"""Stage 3 of the starter: trains a small U-Net to generate paintings from descriptors."""
+"""Stage 3 of the starter: trains a small U-Net to generate paintings from their conditions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
-from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
+from covergen_cli.models.condition_encoder import ConditionEncoder
+from covergen_cli.models.fingerprint import CONDITION_WEIGHTS, NULL_WEIGHTS, weight_files
+from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
+from covergen_cli.synthetic.kinds import KINDS
+from covergen_cli.synthetic.palette import COLOURS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.events import Progress
 
-TOKENS = len(NAMES) + 1
+TOKENS = len(NAMES) + 1 + COLOURS + 1
 TOKEN_DIM = 128
 NULL_SHARE = 0.1
 """Share of the training pictures with the null condition, for classifier-free guidance (Ho and Salimans, 2022)."""
@@ -46,37 +51,13 @@ With shorter steps at high noise (``flow_shift``), eight steps are as good as si
 """
 
 
-class ConditionEncoder(nn.Module):
-    """Descriptors ``(B, 7)`` in [0, 1] → tokens ``(B, 8, 128)``: one for each descriptor and one for all together.
+def build_condition_encoder() -> ConditionEncoder:
+    """Return an untrained condition encoder for :meth:`covergen_cli.synthetic.conditions.Conditions.as_array`.
 
-    It conditions the U-Net in training, as a text encoder does in Stable Diffusion. Generation does not need it, since
-    the adapter predicts its tokens from audio. ``null`` ``(1, 8, 128)`` is the learned null condition.
+    It makes twelve tokens: one for each of seven descriptors, one for the families, one for each of three colours, and
+    one for all together.
     """
-
-    frequencies: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", torch.pi * 2.0 ** torch.arange(4) / 2, persistent=False)
-        features = 1 + 2 * 4
-        self.each = nn.Sequential(
-            nn.Linear(features + len(NAMES), TOKEN_DIM), nn.SiLU(), nn.Linear(TOKEN_DIM, TOKEN_DIM)
-        )
-        self.all = nn.Sequential(
-            nn.Linear(features * len(NAMES), TOKEN_DIM), nn.SiLU(), nn.Linear(TOKEN_DIM, TOKEN_DIM)
-        )
-        self.norm = nn.LayerNorm(TOKEN_DIM)
-        self.null = nn.Parameter(0.1 * torch.randn(1, TOKENS, TOKEN_DIM))
-
-    def forward(self, descriptors: Tensor) -> Tensor:
-        """Return the tokens ``(B, 8, 128)`` of descriptors ``(B, 7)``."""
-        values = 2 * descriptors[..., None] - 1
-        angles = values * self.frequencies
-        waves = torch.cat([values, angles.sin(), angles.cos()], dim=-1)
-        names = torch.eye(len(NAMES), device=descriptors.device).expand(len(descriptors), -1, -1)
-        each = self.each(torch.cat([waves, names], dim=-1))
-        tokens: Tensor = self.norm(torch.cat([each, self.all(waves.flatten(1))[:, None]], dim=1))
-        return tokens
+    return ConditionEncoder(len(NAMES), (len(KINDS), *[3] * COLOURS), TOKEN_DIM)
 
 
 def build_unet() -> Any:
@@ -106,7 +87,7 @@ def train_unet(
     unet: Any,
     condition: ConditionEncoder,
     latents: npt.NDArray[np.float16],
-    descriptors: npt.NDArray[np.float32],
+    conditions: npt.NDArray[np.float32],
     budget: Budget,
     *,
     seed: int,
@@ -120,7 +101,7 @@ def train_unet(
         unet: from :func:`build_unet`.
         condition: the condition encoder.
         latents: scaled latents of the paintings, ``(N, 8, 16, 16)``.
-        descriptors: ``(N, 7)``.
+        conditions: of the paintings, ``(N, 24)``.
         budget: duration and learning rate.
         seed: seed of the batches.
         batch: pictures per step.
@@ -131,16 +112,33 @@ def train_unet(
     def compute_loss(generator: torch.Generator) -> Tensor:
         index = torch.randint(len(latents), (batch,), generator=generator).numpy()
         clean = torch.from_numpy(latents[index]).float().to(memory_format=torch.channels_last)
-        wanted = torch.from_numpy(descriptors[index])
+        wanted = torch.from_numpy(conditions[index])
         times = draw_timesteps(batch, generator, logit_normal=True, shift=NOISE_SHIFT)
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
         unconditional = torch.rand(batch, generator=generator) < NULL_SHARE
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             tokens = torch.where(unconditional[:, None, None], condition.null, condition(wanted))
             return denoising_loss(predict, SCHEDULER_CONFIG, clean, tokens, noise, times).mean()
 
     both = nn.ModuleDict({"unet": unet, "condition": condition})
     yield from train_stage(folder, both, compute_loss, budget, task="unet", seed=seed)
+
+
+def start_from(bundle: Path, unet: Any, condition: ConditionEncoder) -> None:
+    """Initialise U-Net and null condition from an existing bundle, as far as names and shapes match."""
+    old = load_file(weight_files(bundle / "unet").paths[0])
+    own = unet.state_dict()
+    unet.load_state_dict(
+        {name: old[name].float() for name in own if name in old and old[name].shape == own[name].shape}, strict=False
+    )
+    if (bundle / CONDITION_WEIGHTS).is_file():
+        condition.load_state_dict(load_file(bundle / CONDITION_WEIGHTS))
+        return
+    null = load_file(bundle / NULL_WEIGHTS)["null"].float()
+    with torch.no_grad():
+        condition.null[:] = null.mean(dim=1, keepdim=True)
+        shared = min(null.shape[1], condition.tokens)
+        condition.null[:, :shared] = null[:, :shared]
 
 
 def restore(folder: Path, unet: Any, condition: ConditionEncoder) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from covergen_cli.events import Progress
 from covergen_cli.models.upscaler import FACTOR
 from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tensor
-from covergen_cli.starter.train_loop import Budget, load_ema, train_stage
+from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
 
 if TYPE_CHECKING:
     from covergen_cli.models.upscaler import Upscaler
@@ -48,7 +48,7 @@ def make_drafts(folder: Path, vae: Any, masters: npt.NDArray[np.uint8], *, seed:
     for start in range(0, count, 8):
         large = masters[start : start + 8].astype(np.float32)
         small = large.reshape(len(large), side, FACTOR, side, FACTOR, 3).mean(axis=(2, 4))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), half_precision():
             mean = vae.encode(to_tensor(small)).latents.float()
             made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
         values = ((made.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
@@ -86,7 +86,7 @@ def train_upscaler(
         for i, (y, x) in zip(index, corners, strict=True):
             small.append(drafts[i, y : y + crop, x : x + crop])
             large.append(masters[i, FACTOR * y : FACTOR * (y + crop), FACTOR * x : FACTOR * (x + crop)])
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             made = upscaler(to_tensor(np.stack(small)))
         return picture_loss(made.float(), to_tensor(np.stack(large)))
 

@@ -1,170 +1,257 @@
-"""Families of forms: each maps every point of a painting to a position in the palette.
+"""Families of forms: each composes a painting of flat regions around one focal point in the accent colour.
 
-Most compute a *field* and cut it into layers, like coloured paper; each layer fades from its edge, so that the next one
-stands out. Soft music blurs the cuts into gradients; percussive music sharpens them and turns curves into corners.
+Denser music has more forms; faster music makes them upright and slower music level; percussive music gives edges that
+are sharp, and corners in the place of curves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen_cli.synthetic.scene import Scene, fold, smooth_step
+from covergen_cli.synthetic.scene import Scene, fold
 
 if TYPE_CHECKING:
     from covergen_cli.measures.colour import Array
 
 
 @dataclass(frozen=True)
-class Variation:
-    """Choices of the seed apart from the layout.
-
-    Args:
-        fade: how far a layer moves through the palette from its edge, in palette positions; may be negative.
-        accented: number of the layer with the accent colour, from 1; 0 for none.
-    """
-
-    fade: float
-    accented: int
-
-
-@dataclass(frozen=True)
-class Forms:
-    """The drawing of a family, as maps ``(H, W)``.
-
-    Args:
-        position: position in the palette, [0, 4].
-        accent: share of the accent colour, [0, 1].
-        relief: height of the surface, which is lit from the side.
-        front: share of the foreground, which hides the disc, [0, 1].
-    """
-
-    position: Array
-    accent: Array
-    relief: Array
-    front: Array
-
-
-@dataclass(frozen=True)
 class Family:
-    """A way to draw, and how often it is chosen.
+    """A way to compose, and the music that it suits.
 
     Args:
-        share: relative frequency.
-        suits_hard: preference for percussive (positive) or soft music (negative).
-        disc: probability of a disc, a sun or a moon.
-        gloss: how strongly the relief is lit.
-        sky: whether the disc must be in the upper half.
+        draw: lays the shapes on a scene.
+        side: which side of the circle of hues its colours lean to at the same warmth: 1 red, −1 green.
+        suits: descriptor → preference for high (positive) or low values.
+        tags: labels of musicnn, any of which suggest it.
     """
 
-    draw: Callable[[Scene, Variation], Forms]
-    share: float = 1.0
-    suits_hard: float = 0.0
-    disc: float = 0.0
-    gloss: float = 0.0
-    sky: bool = False
+    draw: Callable[[Scene], None]
+    side: float
+    suits: dict[str, float] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
 
-def _softness(scene: Scene) -> float:
-    """Return the width of an edge; the painting is two units wide."""
-    return float(0.014 + 0.36 * (1 - scene.traits.hardness) ** 1.5)
-
-
-def _tones(count: int, *, busy: float) -> Array:
-    """Return the palette positions of layers: a ramp with alternation that grows with ``busy``."""
-    ramp = np.linspace(0.2, 3.8, max(count, 2)) + (np.arange(max(count, 2)) % 2 * 2 - 1) * (0.25 + 0.55 * busy)
-    return ramp.astype(np.float32)
-
-
-def _layered(scene: Scene, field: Array, layers: float, variation: Variation) -> Forms:
-    """Cut a field with values from 0 to about ``layers`` into layers."""
-    levels = int(np.ceil(layers)) + 2
-    tones = _tones(levels - 1, busy=scene.traits.count)
-    tones = np.concatenate([tones, tones[-1:], tones[-1:]])
-    level = np.clip(np.floor(field).astype(np.int32), 0, len(tones) - 1)
-    inside = field - np.floor(field)
-    steepness = sum(float(np.abs(np.diff(field, axis=axis)).mean()) for axis in (0, 1)) * len(field) / 2
-    blend = smooth_step(inside / np.float32(np.clip(0.8 * _softness(scene) * steepness, 0.03, 1.0)))
-    fade = np.float32(variation.fade)
-    own = tones[level] + fade * (inside - np.float32(0.5))
-    before = np.where(level > 0, tones[np.maximum(level - 1, 0)] + fade / 2, own)
-    accent = np.zeros_like(field)
-    if variation.accented:
-        which = 1 + (variation.accented - 1) % max(int(layers) - 1, 1)
-        accent = np.where(level == which, blend, np.where(level == which + 1, 1 - blend, 0)) * np.float32(0.85)
-    front = smooth_step((field - np.float32(0.55 * layers)) * 6 + np.float32(0.5))
-    return Forms((before * (1 - blend) + own * blend).astype(np.float32), accent.astype(np.float32), field, front)
-
-
-def _hills(scene: Scene, variation: Variation) -> Forms:
-    """Draw ridges under a sky: flat for slow music, with peaks for fast music."""
-    traits, layers = scene.traits, round(2 + 7 * scene.traits.count)
-    horizon, tones = scene.uniform(-0.15, 0.3), _tones(layers + 1, busy=0.1 + 0.8 * traits.count)
-    position = tones[0] + np.float32(0.6 * variation.fade) * (
-        (scene.y + 1) / np.float32(1.3 + horizon) - np.float32(0.5)
-    )
-    height, softness = 0.05 + 0.45 * traits.tilt, 0.9 * _softness(scene) / layers**0.3
-    front = np.zeros_like(position)
+def _horizon(scene: Scene) -> None:
+    """Ridges under a sun: flat for slow music, with peaks for fast music."""
+    traits, layers = scene.traits, scene.number(2, 9)
+    horizon = scene.uniform(-0.25, 0.15)
+    x, _ = scene.focus
+    scene.disc(scene.uniform(0.24, 0.36), scene.tones[4], (x, horizon - scene.uniform(0.22, 0.4)))
+    pitch = 1.3 + 3.2 * traits.count
+    height = min(0.9, 0.9 * scene.stretch**1.4 / pitch)
     for i in range(layers):
         base = horizon + (1.0 - horizon) * (i / layers) ** 1.1
-        frequency = scene.uniform(1.3, 2.2) * (1 + 2.4 * traits.tilt)
-        ridge = np.full_like(scene.x, base)
-        for octave, share in ((1.0, 0.6), (2.3, 0.2)):
-            phase = np.float32(octave * frequency) * scene.x + np.float32(scene.uniform(0, 2 * np.pi))
-            ridge += np.float32(share * height * (1 - 0.35 * i / layers)) * fold(phase, traits.hardness)
-        depth = scene.y - ridge
-        cover = smooth_step(depth / np.float32(softness) + np.float32(0.5))
-        far = np.clip(depth * np.float32(layers / (1.1 - horizon)), 0, 1.2)
-        position += cover * (tones[i + 1] + np.float32(variation.fade) * (far - np.float32(0.5)) - position)
-        front = np.maximum(front, cover)
-    return Forms(position.astype(np.float32), np.zeros_like(position), position, front)
+        phase = np.float32(pitch * scene.uniform(0.85, 1.2)) * scene.x + np.float32(scene.uniform(0, 2 * np.pi))
+        ridge = base + np.float32(height * (0.5 - 0.18 * i / layers)) * fold(phase, traits.hardness)
+        ridge += np.float32(0.18 * height) * fold(np.float32(2.3) * phase + np.float32(1.0), traits.hardness)
+        tone = _ramp(scene.tones, (i + 1) / layers)
+        scene.lay(ridge - scene.y, tone + np.float32(0.8 * traits.count * (i % 2)) * (scene.tones[0] - tone), 0.7)
 
 
-def _waves(scene: Scene, variation: Variation) -> Forms:
-    """Draw broad bands that cross the painting and open like a fan."""
-    hardness, layers = scene.traits.hardness, 2.2 + 6.8 * scene.traits.count
-    phase = scene.along * np.float32(scene.uniform(1.4, 2.8)) + np.float32(scene.uniform(0, 2 * np.pi))
-    bend = np.float32(scene.uniform(0.10, 0.26) * (1 - 0.25 * hardness)) * fold(phase, hardness)
-    warp = scene.swell(scene.along, scene.across, 3, 0.3, 0.9) * np.float32(0.16 * (1 - 0.6 * hardness))
-    fan = 1 + np.float32(scene.uniform(0.0, 0.25)) * scene.along
-    field = (scene.across * fan + bend + warp + np.float32(1.3)) * np.float32(layers / 2.6)
-    return _layered(scene, field.clip(0), layers, variation)
+def _flow(scene: Scene) -> None:
+    """Bands that bend as they cross the canvas, one of them in the accent colour."""
+    hardness, bands = scene.traits.hardness, scene.number(3, 11)
+    along, across = scene.turned(*scene.focus)
+    phase = along * np.float32(scene.uniform(1.6, 3.0)) + np.float32(scene.uniform(0, 2 * np.pi))
+    bend = np.float32(scene.uniform(0.10, 0.22)) * fold(phase, 0.8 * hardness)
+    place = across * (1 + np.float32(scene.uniform(-0.25, 0.25)) * along) + bend
+    edges = np.linspace(-1.25, 1.25, bands + 1)[1:-1] + scene.rng.uniform(-0.3, 0.3, bands - 1) / bands
+    accent = int(np.argmin(np.abs(edges + 1.0 / bands)))
+    for i, edge in enumerate(edges):
+        colour = scene.tones[4] if i == accent else scene.tones[(2, 1, 3, 0)[i % 4]]
+        scene.lay(np.float32(edge) - place, colour)
 
 
-def _silk(scene: Scene, variation: Variation) -> Forms:
-    """Draw folds of cloth, lit from the side."""
-    traits, layers = scene.traits, 3.0
-    u, v = scene.along * np.float32(1 / scene.uniform(1.8, 2.6)), scene.across
-    warp = scene.swell(u, v, 3, 0.3, 0.9)
-    crease = scene.swell(u + warp * np.float32(0.25), v + warp * np.float32(0.2), 2, 0.5, 1.3)
-    folds = np.float32(np.pi * (0.45 + 1.3 * traits.count))
-    phase = folds * (v + np.float32(0.30) * warp + np.float32(0.12) * crease) + np.float32(scene.uniform(0, 2 * np.pi))
-    field = (0.5 + 0.5 * fold(phase.astype(np.float32), 0.8 * traits.hardness)) * np.float32(0.999 * layers)
-    return _layered(scene, field.astype(np.float32), layers, variation)
+def _orbits(scene: Scene) -> None:
+    """Rings around a disc, and a small moon."""
+    rings = scene.number(1, 8)
+    u, v = scene.stretched(*scene.focus)
+    distance = np.hypot(u, v)
+    radii = np.linspace(1.25, 0.34, rings + 1) * np.exp(scene.rng.uniform(-0.12, 0.12, rings + 1))
+    for i, radius in enumerate(radii[:-1]):
+        scene.lay(distance - np.float32(radius), scene.tones[(2, 0, 3, 1)[i % 4]])
+    scene.lay(distance - np.float32(min(0.30, 0.8 * radii[-1])), scene.tones[4])
+    turn, orbit = scene.uniform(0, 2 * np.pi), float(radii[-2])
+    root = np.sqrt(scene.stretch)
+    moon = (scene.focus[0] + orbit * np.cos(turn) / root, scene.focus[1] + orbit * np.sin(turn) * root)
+    scene.disc(scene.uniform(0.07, 0.12), scene.tones[4], moon)
 
 
-def _mesh(scene: Scene, variation: Variation) -> Forms:
-    """Draw clouds of colour that merge."""
-    traits, count = scene.traits, 3 + round(8 * scene.traits.count)
-    stretch, width = np.float32(scene.uniform(1.6, 2.4)), 1.15 / np.sqrt(count)
-    weight = np.full_like(scene.x, 1e-3)
-    total = 2 * weight
-    places = scene.rng.uniform(-1.15, 1.15, (count, 2))
-    for (x, y), tone in zip(places, scene.rng.permutation(np.linspace(0, 3.6, count)), strict=True):
-        u, v = scene.turned(float(x), float(y))
-        distance = (u * u / stretch + v * v * stretch) / np.float32(width**2)
-        near = (1 - traits.hardness) * np.exp(-distance) + traits.hardness / (1 + distance) ** 2
-        total += near * np.float32(tone)
-        weight += near
-    return _layered(scene, (total / weight).astype(np.float32), 4.0, variation)
+def _grid(scene: Scene) -> None:
+    """Tiles with quarter and half circles, triangles and bars."""
+    cells = scene.number(4, 36)
+    columns = max(1, round(np.sqrt(cells * scene.stretch)))
+    rows = max(2 if columns == 1 else 1, round(cells / columns))
+    wide, high = 2 / columns, 2 / rows
+    focus = (int((scene.focus[0] + 1) / wide), int((scene.focus[1] + 1) / high))
+    for row in range(rows):
+        for column in range(columns):
+            ground, form = scene.rng.permutation([0, 0, 1, 2, 3])[:2]
+            kind, corner = int(scene.rng.integers(4)), int(scene.rng.integers(4))
+            u = (scene.x - np.float32(-1 + wide * (column + 0.5))) / np.float32(wide / 2)
+            v = (scene.y - np.float32(-1 + high * (row + 0.5))) / np.float32(high / 2)
+            unit = min(wide, high) / 2
+            inside = (np.maximum(np.abs(u), np.abs(v)) - 1) * np.float32(unit)
+            scene.lab[inside < 0] = scene.tones[ground]
+            chosen = (column, row) == focus
+            u, v = (u, v)[:: 1 - 2 * (corner % 2)]
+            shape = _tile(kind, u if corner < 2 else -u, v, scene.traits.hardness)
+            if kind < 3 or chosen:
+                scene.lay(np.maximum(shape * np.float32(unit), inside), scene.tones[4 if chosen else form], 0.6)
+
+
+def _tile(kind: int, u: Array, v: Array, hardness: float) -> Array:
+    """Return the distance to a figure in a tile from −1 to 1: quarter circle, half circle or triangle, bar, disc."""
+    if kind == 0:
+        return np.hypot(u + 1, v + 1) - np.float32(2)
+    if kind == 1:
+        return u + v if hardness > 0.6 else np.maximum(np.hypot(u, v + 1) - np.float32(1), -v - 1)
+    if kind == 2:
+        return np.abs(u) - np.float32(0.42)
+    return np.hypot(u, v) - np.float32(0.8)
+
+
+def _shards(scene: Scene) -> None:
+    """Splinters that point away from the focal point, mostly along the lines."""
+    count = scene.number(2, 20)
+    x, y = scene.focus
+    for i in range(count + 1):
+        spread = 0.35 + 0.5 * (1 - abs(2 * scene.traits.tilt - 1))
+        angle = scene.angle + spread * scene.rng.standard_normal() + np.pi * (i % 2)
+        last = i == count
+        long, half = scene.uniform(1.0, 1.9), scene.uniform(0.10, 0.24) * (5 / count) ** 0.35
+        far = 0.0 if last else scene.uniform(0.05, 0.5)
+        side = scene.uniform(-0.5, 0.5)
+        u, v = scene.turned(x + far * np.cos(angle) - side * np.sin(angle), y + far * np.sin(angle) + side, angle)
+        slope = np.float32(half / long)
+        if scene.traits.hardness > 0.35:
+            distance = np.maximum(np.abs(v) - (np.float32(long) - u) * slope, -u)
+        else:  # a petal
+            leaf = np.float32(1.6 * half) * np.sin(np.pi * np.clip(u / np.float32(long), 0, 1))
+            distance = np.maximum(np.abs(v) - leaf, np.abs(u - np.float32(long / 2)) - np.float32(long / 2))
+            distance += np.float32(0.5 * scene.edge)
+        scene.lay(distance, scene.tones[4] if last else scene.tones[(2, 3, 1)[i % 3]])
+
+
+def _cutouts(scene: Scene) -> None:
+    """Leaves and pebbles of cut paper."""
+    count = scene.number(2, 20)
+    side = int(np.ceil(np.sqrt(count)))
+    places = [(i, j) for i in range(side) for j in range(side)]
+    chosen = scene.rng.permutation(len(places))[:count]
+    panel = scene.uniform(-0.5, 0.5)
+    across = scene.x if scene.traits.tilt > 0.5 else scene.y
+    scene.lay(np.float32(panel) - across, scene.tones[1])
+    for i, place in enumerate(chosen):
+        at = (np.array(places[place]) + 0.5 + scene.rng.uniform(-0.22, 0.22, 2)) * 2 / side - 1
+        radius = 0.95 / side * scene.uniform(0.75, 1.1)
+        scene.lay(_pebble(scene, (float(at[0]), float(at[1])), radius), scene.tones[(2, 3, 2, 0)[i % 4]])
+    scene.lay(_pebble(scene, scene.focus, max(0.9 / side, 0.26)), scene.tones[4])
+
+
+def _pebble(scene: Scene, at: tuple[float, float], radius: float) -> Array:
+    """Return the distance to a round form with lobes, or to a polygon in percussive music."""
+    u, v = scene.stretched(*at)
+    angle, distance = np.arctan2(v, u) + np.float32(scene.uniform(0, 2 * np.pi)), np.hypot(u, v)
+    lobes = int(scene.rng.integers(2, 6))
+    if scene.traits.hardness > 0.65:
+        corner = np.pi / max(lobes, 3)
+        edge = np.float32(np.cos(corner)) / np.cos((angle % np.float32(2 * corner)) - np.float32(corner))
+        return distance - np.float32(1.15 * radius) * edge
+    return distance - np.float32(radius) * (
+        1 + np.float32(scene.uniform(0.1, 0.28)) * np.cos(np.float32(lobes) * angle)
+    )
+
+
+def _lines(scene: Scene) -> None:
+    """Parallel bars of different lengths, whose tones are exchanged inside a circle."""
+    bars = scene.number(2, 7)
+    along, across = scene.turned(0, 0)
+    places = np.linspace(-1.2, 1.2, bars + 2)[1:-1]
+    gap = 2.4 / (bars + 1)
+    x, y = scene.focus
+    circle = np.hypot(scene.x - np.float32(x), scene.y - np.float32(y)) - np.float32(scene.uniform(0.38, 0.55))
+    under = scene.lab.copy()
+    scene.lab = np.broadcast_to(scene.tones[2], scene.lab.shape).astype(np.float32)
+    inner = []
+    for place in places:
+        half, start, length = gap * scene.uniform(0.2, 0.36), scene.uniform(-0.9, 0.3), scene.uniform(0.5, 1.3)
+        bar = np.maximum(np.abs(across - np.float32(place)) - np.float32(half), np.abs(along - start) - length)
+        inner.append(bar)
+        scene.lay(bar, scene.tones[4])
+    disc, scene.lab = scene.lab, under
+    for i, bar in enumerate(inner):
+        scene.lay(bar, scene.tones[(2, 3)[i % 2]])
+    scene.lay(circle, disc)
+
+
+def _rays(scene: Scene) -> None:
+    """Rays that spread from a disc."""
+    rays = scene.number(3, 11)
+    u, v = scene.stretched(*scene.focus)
+    angle, distance = np.arctan2(v, u), np.hypot(u, v)
+    turn = scene.uniform(0, 2 * np.pi)
+    twist = np.float32(scene.uniform(-0.7, 0.7) * (1 - scene.traits.hardness))
+    phase = np.float32(rays) * (angle + twist * distance) + np.float32(turn)
+    scene.lay(np.sin(phase) * distance / np.float32(rays), scene.tones[2])
+    ring = scene.uniform(0.55, 0.75)
+    scene.lay(np.maximum(np.sin(phase) * distance / np.float32(rays), distance - np.float32(ring)), scene.tones[3])
+    scene.lay(distance - np.float32(scene.uniform(0.24, 0.36)), scene.tones[4])
+
+
+def _ramp(tones: Array, share: float) -> Array:
+    """Return a tone between the grounds (0) and the forms (1)."""
+    place = 1 + 2 * share
+    low = min(int(place), 2)
+    mixed: Array = tones[low] + np.float32(place - low) * (tones[low + 1] - tones[low])
+    return mixed
 
 
 FAMILIES: dict[str, Family] = {
-    "hills": Family(_hills, share=1.3, disc=0.9, sky=True),
-    "waves": Family(_waves, share=1.1, suits_hard=0.2, disc=0.5),
-    "silk": Family(_silk, share=1.3, suits_hard=-0.4, disc=0.3, gloss=0.10),
-    "mesh": Family(_mesh, share=1.0, suits_hard=-0.8, disc=0.4, gloss=0.045),
+    "horizon": Family(
+        _horizon,
+        0.6,
+        {"energy": -0.8, "density": -0.5, "mode": 0.6},
+        ("folk", "acoustic", "country", "guitar", "indian", "sitar", "oldies"),
+    ),
+    "flow": Family(
+        _flow,
+        -0.8,
+        {"percussiveness": -1.0, "density": 0.3},
+        ("chillout", "chill", "slow", "soft", "rnb", "soul", "flute"),
+    ),
+    "orbits": Family(
+        _orbits,
+        -0.4,
+        {"energy": -1.0, "brightness": -0.6},
+        ("ambient", "new age", "quiet", "experimental", "weird", "choir"),
+    ),
+    "grid": Family(
+        _grid,
+        0.3,
+        {"percussiveness": 0.8, "tempo": 0.4},
+        ("techno", "House", "electro", "electronic", "electronica", "beat"),
+    ),
+    "shards": Family(
+        _shards, 1.0, {"energy": 1.2, "mode": -0.8}, ("metal", "heavy metal", "hard rock", "punk", "loud", "rock")
+    ),
+    "cutouts": Family(
+        _cutouts, -1.0, {"mode": 0.8, "density": 0.3}, ("jazz", "blues", "funk", "easy listening", "Hip-Hop", "indie")
+    ),
+    "lines": Family(
+        _lines,
+        0.0,
+        {"energy": -0.3, "percussiveness": -0.3},
+        ("classical", "strings", "violin", "cello", "piano", "harpsichord", "harp", "instrumental"),
+    ),
+    "rays": Family(
+        _rays,
+        0.8,
+        {"energy": 0.8, "mode": 0.8},
+        ("pop", "dance", "80s", "party", "fast", "classic rock", "Progressive rock"),
+    ),
 }

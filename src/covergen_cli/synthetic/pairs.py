@@ -1,4 +1,4 @@
-"""Synthetic pairs: a song of the synthesiser and a painting of its descriptors.
+"""Synthetic pairs: a song of the synthesiser and a painting of its descriptors and genre.
 
 The audio is written as mp3, like the previews of music stores, so that encoders see the effects of a codec; 30 s take
 180 kB, and 1.1 MB as flac.
@@ -17,6 +17,7 @@ from PIL import Image
 from covergen_cli.audio.descriptors import NAMES, Descriptors, describe
 from covergen_cli.audio.io import save_mp3
 from covergen_cli.files import write_bytes
+from covergen_cli.synthetic.kinds import family_weights, genre_tags
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 
@@ -49,7 +50,7 @@ class SyntheticPair:
         genre: one of :data:`covergen_cli.synthetic.synth.GENRES`.
         song_seed: seed of the song and of the cover.
         bpm: beats per minute, as composed.
-        descriptors: measured on the samples, and painted.
+        descriptors: measured on the samples; with the genre, what is painted.
         samples: mono float32 ``(960000,)`` in [−1, 1], 30 s at 32 kHz.
         cover: sRGB bytes ``(512, 512, 3)``.
     """
@@ -102,5 +103,10 @@ def make_pair(seed: int, index: int) -> SyntheticPair:
         bpm=song.bpm,
         descriptors=descriptors,
         samples=samples,
-        cover=paint(descriptors.as_array(), song_seed, COVER_PIXELS),
+        cover=paint(
+            descriptors.as_array(),
+            song_seed,
+            COVER_PIXELS,
+            family_weights(descriptors.as_array(), genre_tags(song.genre)),
+        ),
     )

@@ -1,8 +1,7 @@
-"""The colours of a painting: a ramp of five, an accent, and the final balance."""
+"""The three colours of a painting, which follow from the music, and the final balance."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,75 +11,79 @@ from covergen_cli.measures.colour import Array, oklch
 if TYPE_CHECKING:
     from covergen_cli.synthetic.scene import Traits
 
+COLOURS = 3
+"""Colours of a palette: ground, form, accent."""
 
-@dataclass(frozen=True)
-class Palette:
-    """Colours in OKLab.
+_LOUDEST = (
+    (0, 20, 40, 95, 120, 165, 200, 230, 262, 285, 335, 360),
+    (0.12, 0.17, 0.18, 0.15, 0.11, 0.10, 0.11, 0.13, 0.15, 0.08, 0.09, 0.12),
+)
+"""Hue in degrees, and the chroma from which it looks like neon: soonest for greens and purples."""
+
+
+def choose_palette(traits: Traits, lean: float, shift: Array) -> Array:
+    """Return the colours ``(3, 3)`` of ground, form and accent in OKLab; they change smoothly with all arguments.
+
+    Warmth decides the height on the circle of hues, between blue and yellow. Whether ground and form are on its red or
+    on its green side, each, follows from the kind of music and the other traits. The ground is light in bright music.
 
     Args:
-        ramp: ``(5, 3)``, from dark to light.
-        accent: ``(3,)``.
-        hue: prevailing hue of the painting, in degrees.
+        traits: what the music asks for.
+        lean: of the kind of music, to the green (−1) or the red side (1).
+        shift: small deviations ``(4,)``, which the seed chooses: of warmth, both sides and lightness; 0 for none.
     """
+    warmth = float(np.sin(np.pi / 2 * np.clip(2.1 * (traits.warmth - 0.5) + shift[0], -0.97, 0.97)))
+    rest = np.array([traits.glow, traits.tilt, traits.count, traits.hardness, traits.saturation]) * 2 - 1
+    sides = (
+        np.tanh(2.2 * (0.9 * lean + rest @ (0.9, 0.5, -0.5, 0.2, 0.3) + shift[1])),
+        np.tanh(2.2 * (-0.5 * lean + rest @ (-0.4, 0.8, 0.7, -0.3, 0.4) + shift[2])),
+    )
+    light = np.tanh(4.0 * (traits.lightness - 0.5 + shift[3]))
+    spread = 0.17 + 0.13 * traits.saturation
+    middle = 0.40 + 0.32 * traits.lightness
+    chroma = 0.035 + 0.10 * traits.saturation
+    form_light = middle - spread * (light if abs(light) > 0.35 else 0.35 * np.sign(light + 1e-6))
+    ground = _colour(middle + 0.8 * spread * light, 0.85 * chroma, warmth, float(sides[0]))
+    form = _colour(float(form_light), 1.15 * chroma, warmth + 0.25 * (1 if warmth < 0 else -1), float(sides[1]))
+    accent_light = np.clip(middle + (0.22 if light < 0.2 else -0.02), 0.35, 0.9)
+    accent_side = -float(np.tanh(1.5 * (sides[0] + 0.4 * sides[1])))
+    accent = _colour(float(accent_light), 0.10 + 0.07 * traits.saturation, 0.55 - 0.75 * warmth, accent_side)
+    return np.stack([ground, form, accent])
 
-    ramp: Array
-    accent: Array
-    hue: float
 
-    def mix(self, position: Array) -> Array:
-        """Interpolate the ramp at positions ``(…)`` in [0, 4] and return colours ``(…, 3)``."""
-        position = np.clip(position, 0, len(self.ramp) - 1)
-        low = np.minimum(position.astype(np.int32), len(self.ramp) - 2)
-        part = (position - low)[..., None]
-        mixed: Array = self.ramp[low] * (1 - part) + self.ramp[low + 1] * part
-        return mixed
+def _colour(light: float, chroma: float, warmth: float, side: float) -> Array:
+    """Return the colour with a sine of hue of ``warmth``, on the green (−1) to the red side (1) of the circle.
 
-
-def choose_palette(rng: np.random.Generator, traits: Traits) -> Palette:
-    """Return random colours that fit the music.
-
-    As warmth rises, the hue goes from blue (258°) through violet, red and orange to yellow (430°), quickly through
-    violet, where most music would be otherwise. In about a fifth of the paintings it goes through teal and green, with
-    less chroma. Dark and light colours deviate from the hue in opposite directions. The accent is opposite or up to a
-    third of the circle away.
+    Between blue and red there are violet and plum, of which covers have enough: the red side is narrow there.
     """
-    warmth = 0.5 + 0.5 * np.tanh(2.6 * (traits.warmth - 0.5)) / np.tanh(1.3)
-    green = bool(rng.random() < 0.22) and 0.15 < traits.warmth < 0.85
-    hue = float(262 - 168 * warmth if green else 258 + 172 * warmth)
-    turn = rng.uniform(15, 48) * rng.choice([1, 1, -1]) * (0.6 if green else 1.0)
-    middle, spread = 0.34 + 0.36 * traits.lightness, 0.10 + 0.24 * traits.saturation
-    chroma = (0.05 + 0.12 * traits.saturation) * (0.8 if green else 1.0)
-    steps = np.linspace(-1, 1, 5)
-    lights = np.clip(middle + 1.15 * spread * steps, 0.10, 0.96)
-    ramp = [
-        oklch(float(light), float(chroma * (1 - 0.3 * step**2)), float(hue + turn * step))
-        for light, step in zip(lights, steps, strict=True)
-    ]
-    away = float((hue + rng.choice([180, 150, -150, 60, -60]) + rng.uniform(-12, 12)) % 360)
-    light = float(np.clip(middle + rng.choice([-1, 1, 1, 1]) * (0.16 + 0.8 * spread), 0.18, 0.95))
-    vivid = min(0.04 + 1.1 * chroma, 0.17) * (0.5 if 95 < away < 200 else 1.0)
-    return Palette(np.stack(ramp), oklch(light, float(vivid), away), hue)
+    warmth = float(np.clip(warmth + 0.15 * max(side, 0.0) * (1 - warmth**2), -0.99, 0.99))
+    across = side * np.sqrt(1 - warmth**2) * (0.2 if side > 0 and warmth < 0 else 1.0)
+    hue = np.rad2deg(np.arctan2(warmth, across)) % 360
+    return oklch(float(np.clip(light, 0.13, 0.95)), min(chroma, float(np.interp(hue, *_LOUDEST))), float(hue))
 
 
-def balance(lab: Array, palette: Palette, traits: Traits) -> Array:
-    """Adjust a painting, OKLab ``(H, W, 3)``, to the lightness, contrast, hue and chroma that fit the music.
+def tones_of(palette: Array) -> Array:
+    """Return the five tones ``(5, 3)`` of a painting: ground, second ground, form, second form, accent."""
+    ground, form, accent = palette
+    away = np.sign(form[0] - ground[0]) or 1.0
+    second = form + np.array([0.10 * away, 0, 0], np.float32)
+    second[1:] = 0.7 * form[1:] + 0.3 * accent[1:]
+    return np.stack([ground, ground + 0.38 * (form - ground), form, second, accent]).astype(np.float32)
 
-    A gamma curve sets the mean lightness, a factor the contrast, a rotation of up to 35° the prevailing hue, and a
-    factor the mean chroma.
+
+def balance(lab: Array, traits: Traits) -> Array:
+    """Adjust a painting, OKLab ``(H, W, 3)``, to the lightness, contrast and chroma that fit the music.
+
+    A gamma curve sets the mean lightness, a factor the contrast and another the mean chroma.
     """
     lightness = np.clip(lab[..., 0], 0.01, 0.995)
-    few, gamma, wanted = lightness[::4, ::4], 1.0, 0.33 + 0.46 * traits.lightness
+    few, gamma, wanted = lightness[::4, ::4], 1.0, 0.34 + 0.44 * traits.lightness
     for _ in range(6):  # Newton's steps
         curved = few**gamma
         gamma = float(np.clip(gamma - (curved.mean() - wanted) / (curved * np.log(few)).mean(), 0.3, 3.5))
     lightness = lightness ** np.float32(gamma)
-    stretch = np.clip((0.10 + 0.12 * traits.saturation) / max(float(lightness.std()), 0.01), 0.55, 2.6)
+    stretch = np.clip((0.12 + 0.11 * traits.saturation) / max(float(lightness.std()), 0.01), 0.6, 3.0)
     lightness = lightness.mean() + (lightness - lightness.mean()) * np.float32(stretch)
-
-    a, b = lab[..., 1], lab[..., 2]
-    chroma = max(float(np.hypot(a, b).mean()), 1e-3)
-    off = np.deg2rad(palette.hue) - np.arctan2(float(b.mean()), float(a.mean()))
-    turn = float(np.clip((off + np.pi) % (2 * np.pi) - np.pi, -0.6, 0.6))
-    scale = (0.042 + 0.105 * traits.saturation) / chroma
-    cos, sin = np.float32(scale * np.cos(turn)), np.float32(scale * np.sin(turn))
-    return np.stack([lightness.clip(0.03, 0.985), a * cos - b * sin, a * sin + b * cos], axis=-1).astype(np.float32)
+    chroma = max(float(np.hypot(lab[..., 1], lab[..., 2]).mean()), 1e-3)
+    scale = np.float32(np.clip((0.045 + 0.10 * traits.saturation) / chroma, 0.5, 2.0))
+    return np.stack([lightness.clip(0.04, 0.985), lab[..., 1] * scale, lab[..., 2] * scale], axis=-1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The layout of a painting: traits of the music, coordinates, and a random generator."""
+"""The layout of a painting: traits of the music, coordinates, a random generator, and shapes laid over each other."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Traits:
 
     Args:
         tilt: horizontal to vertical lines; tempo.
-        warmth: blue through red to yellow; mode.
+        warmth: blue to yellow; mode.
         saturation: pale and even to vivid and contrasting; energy.
         lightness: dark to light; brightness.
         count: few to many forms; density.
-        hardness: soft and round to sharp and angular; percussiveness.
+        hardness: soft to sharp edges, curves to corners; percussiveness.
         glow: flat to strongly lit; dynamics.
     """
 
@@ -53,57 +53,75 @@ class Traits:
 
 
 class Scene:
-    """A layout: coordinates, a focal point and the direction of lines.
+    """A layout, on which a family of forms lays its shapes.
+
+    The canvas reaches from −1 to 1 in both directions. Distances to the outline of a shape are negative inside.
 
     Args:
         size: pixels per side.
         seed: seed of the random generator; a seed gives the same layout at every size.
         traits: the traits that the music asks for.
+        tones: OKLab colours ``(5, 3)``: ground, second ground, form, second form, accent.
 
     Attributes:
         x: from left to right, ``(size, size)`` in [−1, 1].
         y: from top to bottom.
-        focus: the focal point ``(x, y)``, see :meth:`spot`.
+        focus: the focal point ``(x, y)``, near a crossing of the thirds or the centre.
         angle: of the lines, in radians: 0 is horizontal, ±π/2 vertical.
-        along: distance from the focal point along the lines.
-        across: distance from the focal point across the lines.
+        stretch: by how much forms are taller than wide; below 1 for wide ones.
+        edge: width of an edge.
         rng: the random generator.
+        lab: the canvas, OKLab ``(size, size, 3)``.
     """
 
-    def __init__(self, size: int, seed: int, traits: Traits) -> None:
+    def __init__(self, size: int, seed: int, traits: Traits, tones: Array) -> None:
         line = (np.arange(size, dtype=np.float32) + 0.5) / (size / 2) - 1
         self.x, self.y = np.meshgrid(line, line)
-        self.rng, self.traits = np.random.default_rng(seed), traits
-        self.focus = self.spot()
-        lean = np.clip(88 * traits.tilt + self.uniform(-6, 6), 0, 90)
+        self.rng, self.traits, self.tones = np.random.default_rng(seed), traits, tones
+        spots = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]) / 3.2
+        spot = spots[self.rng.integers(len(spots))] + self.rng.uniform(-0.06, 0.06, 2)
+        self.focus = (float(spot[0]), float(spot[1]))
+        lean = np.clip(90 * traits.tilt + self.uniform(-5, 5), 0, 90)
         self.angle = float(np.deg2rad(lean) * self.rng.choice([-1, 1]))
-        self.along, self.across = self.turned(*self.focus)
+        self.stretch = float(np.exp(1.5 * (traits.tilt - 0.5)))
+        self.edge = 0.008 + 0.12 * (1 - traits.hardness) ** 2
+        self.lab = np.broadcast_to(tones[0], (size, size, 3)).astype(np.float32)
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number in [low, high)."""
         return float(self.rng.uniform(low, high))
 
-    def spot(self) -> tuple[float, float]:
-        """Return a random point near the centre or a crossing of the thirds."""
-        spots = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]) / 3
-        spot = spots[self.rng.integers(len(spots))] + self.rng.uniform(-0.08, 0.08, 2)
-        return float(spot[0]), float(spot[1])
+    def number(self, few: float, many: float) -> int:
+        """Return how many forms there are, ``few`` to ``many`` as the music gets denser."""
+        return max(1, round(few * (many / few) ** self.traits.count))
 
-    def turned(self, x: float, y: float) -> tuple[Array, Array]:
-        """Return coordinates along and across the lines, relative to the point ``(x, y)``."""
+    def turned(self, x: float, y: float, angle: float | None = None) -> tuple[Array, Array]:
+        """Return coordinates along and across an angle, by default that of the lines, relative to ``(x, y)``."""
+        angle = self.angle if angle is None else angle
         right, down = self.x - np.float32(x), self.y - np.float32(y)
-        cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         return right * cos + down * sin, down * cos - right * sin
 
-    def swell(self, u: Array, v: Array, waves: int, low: float, high: float) -> Array:
-        """Return a random surface, about ±1: a sum of sine waves of ``low`` to ``high`` half periods per unit."""
-        total = np.zeros_like(u)
-        for _ in range(waves):
-            angle, frequency = self.uniform(0, 2 * np.pi), np.pi * self.uniform(low, high)
-            across = np.float32(frequency * np.cos(angle)) * u + np.float32(frequency * np.sin(angle)) * v
-            total += np.sin(across + np.float32(self.uniform(0, 2 * np.pi)))
-        surface: Array = total / np.float32(np.sqrt(waves))
-        return surface
+    def stretched(self, x: float, y: float) -> tuple[Array, Array]:
+        """Return coordinates relative to ``(x, y)`` in which forms that are stretched on the canvas are round."""
+        root = np.float32(np.sqrt(self.stretch))
+        return (self.x - np.float32(x)) * root, (self.y - np.float32(y)) / root
+
+    def lay(self, distance: Array, colour: Array, softer: float = 1.0) -> None:
+        """Lay a shape over the canvas.
+
+        Args:
+            distance: to its outline, ``(size, size)``.
+            colour: OKLab ``(3,)`` or ``(size, size, 3)``.
+            softer: factor for the width of its edge.
+        """
+        cover = smooth_step(np.float32(0.5) - distance / np.float32(self.edge * softer))[..., None]
+        self.lab += cover * (colour - self.lab)
+
+    def disc(self, radius: float, colour: Array, at: tuple[float, float] | None = None) -> None:
+        """Lay a disc, at the focal point unless a point is given."""
+        x, y = self.focus if at is None else at
+        self.lay(np.hypot(self.x - np.float32(x), self.y - np.float32(y)) - np.float32(radius), colour)
 
 
 def fold(phase: Array, hardness: float) -> Array:
