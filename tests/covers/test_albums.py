@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covergen_cli.audio.tags import Tags
-from covergen_cli.covers.albums import POOLED_FRAMES, albums, pool, thin
+from covergen_cli.covers.albums import POOLED_FRAMES, albums, interleave, subsample_frames
 from covergen_cli.covers.inputs import Song
 from tiny import tiny_embedding
 
@@ -69,12 +69,12 @@ def test_the_folder_of_an_album_holds_all_its_songs():
 
 def test_an_album_of_one_song_is_that_song():
     song = tiny_embedding(1, frames=40)
-    assert np.array_equal(pool([thin(song, 1)]), song)
+    assert np.array_equal(interleave([subsample_frames(song, 1)]), song)
 
 
 def test_every_song_has_the_same_say_at_the_same_time():
     short, long = np.full((2, 3), 1.0, np.float32), np.arange(12, dtype=np.float32).reshape(4, 3)
-    pooled = pool([short, long])
+    pooled = interleave([short, long])
     assert pooled.shape == (8, 3)
     assert np.array_equal(pooled[1::2], long)
     assert np.all(pooled[::2] == 1)
@@ -82,6 +82,6 @@ def test_every_song_has_the_same_say_at_the_same_time():
 
 @pytest.mark.parametrize("songs", [2, 100, POOLED_FRAMES * 2])
 def test_an_album_is_bounded_whatever_its_size(songs):
-    thinned = thin(tiny_embedding(frames=3000), songs)
+    thinned = subsample_frames(tiny_embedding(frames=3000), songs)
     assert 1 <= len(thinned) <= max(1, POOLED_FRAMES // songs)
     assert thinned.dtype == np.float32

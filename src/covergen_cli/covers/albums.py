@@ -80,7 +80,7 @@ def _album(group: Sequence[tuple[Song, Tags]]) -> Album:
     return Album(name, tuple(song for song, _ in group), tags, Path(*shared))
 
 
-def thin(embedding: npt.NDArray[np.float32], songs: int) -> npt.NDArray[np.float32]:
+def subsample_frames(embedding: npt.NDArray[np.float32], songs: int) -> npt.NDArray[np.float32]:
     """Return evenly spaced frames of one song's embedding, float32 ``(T, E)``, as many as an album has room for.
 
     Args:
@@ -91,7 +91,7 @@ def thin(embedding: npt.NDArray[np.float32], songs: int) -> npt.NDArray[np.float
     return embedding if len(embedding) <= share else _spaced(embedding, share)
 
 
-def pool(embeddings: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def interleave(embeddings: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """Return one embedding for an album, float32 ``(songs · T, E)`` for the largest ``T``.
 
     Every song gets as many frames as the longest one (frames of shorter ones are repeated), so that all have the same
@@ -104,7 +104,7 @@ def pool(embeddings: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float3
     frames 0.53.
 
     Args:
-        embeddings: float32 ``(T, E)`` each, after :func:`thin`; at least one.
+        embeddings: float32 ``(T, E)`` each, after :func:`subsample_frames`; at least one.
     """
     frames = max(len(embedding) for embedding in embeddings)
     spread = np.stack([_spaced(embedding, frames) for embedding in embeddings], axis=1)

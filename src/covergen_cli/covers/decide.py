@@ -43,14 +43,20 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
+class DecidedCover(NamedTuple):
+    """What happens to a cover, and its provenance without the names and segments of songs."""
+
+    decision: Decision
+    metadata: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Decisions:
     """Decisions about the covers of one song or album."""
 
     songs: tuple[HashedSong, ...]
     donor_songs: tuple[HashedSong, ...]  # those whose audio is used instead; empty unless songs are shuffled
-    metadata: tuple[dict[str, Any], ...]  # provenance of each cover, without the names and segments of songs
-    decisions: tuple[Decision, ...]
+    covers: tuple[DecidedCover, ...]
     skipped_songs: tuple[str, ...]  # warnings about songs that the album's cover is made without
     text_warnings: tuple[str, ...]  # warnings about text that cannot be set as asked
 
@@ -93,17 +99,13 @@ def decide_covers(
     songs, skipped, sha256 = _hash_songs(jobs[0])
     donor_songs, _, donor_sha256 = ((), (), None) if donor is None else _hash_songs(donor)
     text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs))
-    metadata = tuple(
-        {"fingerprint": ""}
-        if models is None
-        else cover_metadata(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
-        for job in jobs
-    )
-    decisions = tuple(
-        decide(job.output, entry["fingerprint"], config.overwrite, songs)
-        for job, entry in zip(jobs, metadata, strict=True)
-    )
-    return Decisions(songs, donor_songs, metadata, decisions, skipped, tuple(text_warnings))
+    covers = []
+    for job in jobs:
+        metadata: dict[str, Any] = {"fingerprint": ""}
+        if models is not None:
+            metadata = cover_metadata(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
+        covers.append(DecidedCover(decide(job.output, metadata["fingerprint"], config.overwrite, songs), metadata))
+    return Decisions(songs, donor_songs, tuple(covers), skipped, tuple(text_warnings))
 
 
 def decide(
@@ -246,7 +248,8 @@ def _song_events(
         decisions: Sequence[Decision] = [Decision("draw")] * len(jobs)
         if config.overwrite != "force" and any(os.path.lexists(job.output) for job in jobs):
             decided = decide_covers(jobs, config, models, donor)
-            decisions, warnings = decided.decisions, [*warnings, *decided.text_warnings]
+            decisions = [cover.decision for cover in decided.covers]
+            warnings += decided.text_warnings
     except InputError as error:
         yield from (CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs) for job in jobs)
         return

@@ -86,7 +86,7 @@ class _Cover:
 
     job: Job
     music: EmbeddedMusic  # the song or album
-    condition: EmbeddedMusic  # the music to draw from: its own, or a donor's
+    audio_source: EmbeddedMusic  # the music to draw from: its own, or a donor's
     metadata: dict[str, Any]  # provenance, without names and segments of songs
     seconds: float  # time spent on it so far
     key: str | None  # name of its picture in the cache; ``None`` if it is not kept
@@ -140,17 +140,17 @@ class _Run:
         if song.saved_segment is not None:
             self._channel.emit(FileSaved(song.saved_segment, "the segment"))
         seconds = song.seconds
-        for index, (job, decision) in enumerate(zip(jobs, song.decisions.decisions, strict=True)):
-            event = event_of(job, decision)
+        for job, prepared in zip(jobs, song.covers, strict=True):
+            event = event_of(job, prepared.decision)
             if event is not None:
                 self._channel.emit(event)
             elif song.music is not None:
-                metadata, key = song.decisions.metadata[index], song.keys[index]
-                cover = _Cover(job, song.music, song.condition or song.music, metadata, seconds, key)
-                self._add_cover(cover, song.pictures[index])
+                source = song.audio_source or song.music
+                cover = _Cover(job, song.music, source, prepared.metadata, seconds, prepared.key)
+                self._add_cover(cover, prepared.picture)
                 seconds = 0.0
-        if song.explanation is not None and song.condition is not None and song.music is not None:
-            self._explain(jobs[0], song.explanation, song.condition, song.music)
+        if song.explanation is not None and song.music is not None:
+            self._explain(jobs[0], song.explanation, song.music)
 
     def _add_cover(self, cover: _Cover, picture: RawPicture | None) -> None:
         """Finish a cover whose picture is known, or draw it once the batch is full."""
@@ -163,15 +163,15 @@ class _Run:
         if len(self._batch) >= self._loader.get().placement.batch:
             self._draw_batch()
 
-    def _explain(self, job: Job, explanation: Explanation, condition: EmbeddedMusic, music: EmbeddedMusic) -> None:
+    def _explain(self, job: Job, explanation: Explanation, music: EmbeddedMusic) -> None:
         """Write the picture that explains a cover, which has to be there."""
         self._draw_batch()
         self._report_finished()
         attention = prompt = None
-        if self._models.picture is None and condition.embedding is not None:
+        if self._models.picture is None and music.embedding is not None:
             pipeline = self._loader.get()
-            attention = pipeline.attention(condition.embedding)
-            prompt = pipeline.write_prompts(condition.heard, job.seed, self._config).shown
+            attention = pipeline.attention(music.embedding)
+            prompt = pipeline.write_prompts(music.heard, job.seed, self._config).shown
         reasons = explain_look(self._config, job, music.heard)
         self._channel.emit(write_explanation(job, explanation, attention, prompt, reasons))
 
@@ -193,15 +193,15 @@ class _Run:
         covers, self._batch = self._batch, []
         pipeline = self._loader.get()
         started = time.monotonic()
-        embeddings = [cover.condition.embedding for cover in covers if cover.condition.embedding is not None]
+        embeddings = [cover.audio_source.embedding for cover in covers if cover.audio_source.embedding is not None]
         tokens = pipeline.audio_tokens(*embeddings)
         if self._config.steer is not None:
-            heard = [cover.condition.heard for cover in covers if cover.condition.heard is not None]
+            heard = [cover.audio_source.heard for cover in covers if cover.audio_source.heard is not None]
             tokens = pipeline.steer(tokens, heard, self._config.steer)
         seeds = [
             song_seed(cover.job.seed, cover.music.embedding) for cover in covers if cover.music.embedding is not None
         ]
-        prompts = [pipeline.write_prompts(cover.condition.heard, cover.job.seed, self._config) for cover in covers]
+        prompts = [pipeline.write_prompts(cover.audio_source.heard, cover.job.seed, self._config) for cover in covers]
         label = covers[0].job.label
         pictures = pipeline.draw(
             tokens,

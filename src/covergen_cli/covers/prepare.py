@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.io import probe
 from covergen_cli.config import SegmentConfig
-from covergen_cli.covers.albums import pool, thin
-from covergen_cli.covers.decide import Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
+from covergen_cli.covers.albums import interleave, subsample_frames
+from covergen_cli.covers.decide import DecidedCover, Decision, Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
 from covergen_cli.covers.fingerprint import DESCRIPTORS, PAINTER
 from covergen_cli.covers.heard import Heard, hear, lrc_text, mean_heard
@@ -62,18 +62,26 @@ class EmbeddedMusic:
 
 
 @dataclass(frozen=True)
+class PreparedCover:
+    """One cover of a song or an album."""
+
+    decision: Decision
+    metadata: dict[str, Any]  # provenance, without names and segments of songs
+    key: str | None  # name of its picture in the cache; ``None`` if it is not kept
+    picture: RawPicture | None  # ``None`` if it has to be drawn
+
+
+@dataclass(frozen=True)
 class PreparedSong:
     """A song or an album, ready to be drawn."""
 
-    decisions: Decisions  # what happens to each of its covers
+    covers: tuple[PreparedCover, ...]
     warnings: tuple[str, ...]  # warnings about its files and text
     seconds: float  # wall-clock time of the preparation
-    music: EmbeddedMusic | None = None  # its embedding; ``None`` when it is not needed
-    condition: EmbeddedMusic | None = None  # the music that its covers are drawn from: its own, or a donor's
-    explanation: Explanation | None = None  # what ``--explain`` shows; ``None`` when it is not needed
-    saved_segment: Path | None = None  # the file of the segment, if it was written
-    keys: tuple[str | None, ...] = ()  # one per cover: the name of its picture in the cache
-    pictures: tuple[RawPicture | None, ...] = ()  # one per cover; ``None`` for those to draw
+    music: EmbeddedMusic | None  # its embedding; ``None`` when it is not needed
+    audio_source: EmbeddedMusic | None  # the music that its covers are drawn from: its own, or a donor's
+    explanation: Explanation | None  # what ``--explain`` shows; ``None`` when it is not needed
+    saved_segment: Path | None  # the file of the segment, if it was written
 
 
 class Preparer:
@@ -120,40 +128,48 @@ class Preparer:
             started = time.monotonic()
             first, donor = jobs[0], self._donor_of.get(jobs[0].input)
             decisions = decide_covers(jobs, self._config, self._models, donor)
-            drawn = [decision.action == "draw" for decision in decisions.decisions]
-            explained = self._config.explain and (any(drawn) or not os.path.lexists(explanation_path(first.output)))
-            keys = tuple(self._key(metadata, decisions) for metadata in decisions.metadata)
-            pictures = tuple(
-                self._known_picture(job, key) if draws else None
-                for job, key, draws in zip(jobs, keys, drawn, strict=True)
-            )
-            known = [picture for picture in pictures if picture is not None]
-            music = condition = explanation = None
-            if len(known) < sum(drawn) or explained:
-                if self._models.picture is None:
-                    self._before_embedding()
-                music = self._embed(first, decisions.songs)
-                condition = music if donor is None else self._embed(donor, decisions.donor_songs)
-            elif known and must_hear(self._config) and known[0].heard is None:
-                music = self._embed(first, decisions.songs)
-                for key, picture in zip(keys, pictures, strict=True):
-                    if key and picture:
-                        save_picture(key, replace(picture, heard=music.heard))
-            elif known:
-                music = self._remember(known[0], decisions.songs)
-            if explained and music is not None and music.segment is not None:
+            covers = [self._prepare_cover(*pair, decisions) for pair in zip(jobs, decisions.covers, strict=True)]
+            must_draw = any(cover.decision.action == "draw" for cover in covers)
+            must_explain = self._config.explain and (must_draw or not os.path.lexists(explanation_path(first.output)))
+            music, audio_source = self._prepare_music(first, donor, decisions, covers, must_embed=must_explain)
+            explanation = None
+            if must_explain and music is not None and music.segment is not None:
                 explanation = explain_song(first.input, music.segment, music.search)
             return PreparedSong(
-                decisions,
-                (*decisions.skipped_songs, *(music.warnings if music else ()), *decisions.text_warnings),
-                time.monotonic() - started,
-                music,
-                condition,
-                explanation,
-                self._save_segment(first, decisions.songs[0], music),
-                keys,
-                pictures,
+                covers=tuple(covers),
+                warnings=(*decisions.skipped_songs, *(music.warnings if music else ()), *decisions.text_warnings),
+                seconds=time.monotonic() - started,
+                music=music,
+                audio_source=audio_source,
+                explanation=explanation,
+                saved_segment=self._save_segment(first, decisions.songs[0], music),
             )
+
+    def _prepare_cover(self, job: Job, cover: DecidedCover, decisions: Decisions) -> PreparedCover:
+        """Return a cover with its picture, if that is known already."""
+        key = self._key(cover.metadata, decisions)
+        picture = self._known_picture(job, key) if cover.decision.action == "draw" else None
+        return PreparedCover(cover.decision, cover.metadata, key, picture)
+
+    def _prepare_music(
+        self, first: Job, donor: Job | None, decisions: Decisions, covers: Sequence[PreparedCover], *, must_embed: bool
+    ) -> tuple[EmbeddedMusic | None, EmbeddedMusic | None]:
+        """Return the music of the covers, and the music to draw from; ``None`` for what is not needed."""
+        known = [(cover.key, cover.picture) for cover in covers if cover.picture is not None]
+        if must_embed or len(known) < sum(cover.decision.action == "draw" for cover in covers):
+            if self._models.picture is None:
+                self._before_embedding()
+            music = self._embed(first, decisions.songs)
+            return music, music if donor is None else self._embed(donor, decisions.donor_songs)
+        if not known:
+            return None, None
+        if not must_hear(self._config) or known[0][1].heard is not None:
+            return self._remember(known[0][1], decisions.songs), None
+        music = self._embed(first, decisions.songs)
+        for key, picture in known:
+            if key:
+                save_picture(key, replace(picture, heard=music.heard))
+        return music, None
 
     def _key(self, metadata: dict[str, Any], decisions: Decisions) -> str | None:
         """Return the name of a cover's picture in the cache, ``None`` if it is quicker to paint it anew."""
@@ -219,7 +235,7 @@ class Preparer:
             except (OSError, ValueError, RuntimeError) as error:  # from this file; the other songs can be used
                 warnings.append(skipped_song(f"{song.path} cannot be used: {reason_of(error)}"))
             else:
-                embeddings += [] if music.embedding is None else [thin(music.embedding, len(songs))]
+                embeddings += [] if music.embedding is None else [subsample_frames(music.embedding, len(songs))]
                 parts += music.parts
                 warnings += music.warnings
                 heard += [music.heard] if music.heard else []
@@ -227,7 +243,7 @@ class Preparer:
         if not embeddings:
             raise no_usable_song(job, warnings)
         return EmbeddedMusic(
-            pool(embeddings), tuple(parts), tuple(warnings), heard=mean_heard(heard) if heard else None
+            interleave(embeddings), tuple(parts), tuple(warnings), heard=mean_heard(heard) if heard else None
         )
 
     def _embed_song(self, song: HashedSong, *, album: bool = False) -> EmbeddedMusic:
