@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from covergen_cli.audio.io import probe
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import interleave, subsample_frames
-from covergen_cli.covers.decide import DecidedCover, Decision, Decisions, HashedSong, decide_covers, no_usable_song, skipped_song
+from covergen_cli.covers.decide import decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
 from covergen_cli.covers.fingerprint import DESCRIPTORS, PAINTER
 from covergen_cli.covers.heard import Heard, hear, lrc_text, mean_heard
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from covergen_cli.audio.encoders import Encoder
     from covergen_cli.audio.segment import Segment
     from covergen_cli.config import GenerateConfig
+    from covergen_cli.covers.decide import DecidedCover, Decision, Decisions, HashedSong
     from covergen_cli.covers.fingerprint import Models
     from covergen_cli.covers.plan import Job
 
