@@ -120,6 +120,17 @@ def test_a_request_to_stop_saves_the_state_and_has_its_exit_code(train, place, c
     assert result(run) == result(complete)
 
 
+def test_a_decoupled_run_from_another_adapter_is_resumed_exactly(train, place, complete):
+    shape = {**SETTINGS["adapter"], "cross_attention": "decoupled", "projection_rank": 2}
+    write_json(place / "decoupled.yaml", {**SETTINGS, "adapter": shape})
+    options = ("--preset", place / "decoupled.yaml", "--init", complete, "--accumulate", "2", "--checkpointing")
+    assert train("decoupled", *options) == 0
+    for hit, at in ((STEP, 2), (VALIDATION, 1), (WRITING, 14), (STEP, 1)):
+        assert train("decoupled-killed", *options, hit=hit, at=at) == -signal.SIGKILL
+    assert train("decoupled-killed", *options) == 0
+    assert result(place / "decoupled-killed") == result(place / "decoupled")
+
+
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train, trainings, place, complete):
     run = place / "damaged"
     assert train(run.name, hit=STEP, at=6) == -signal.SIGKILL

@@ -24,6 +24,10 @@ class AdapterConfig:
         alpha: LoRA scale α (not given in the paper).
         dropout: Dropout probability in the residual blocks (not given in the paper).
         heads: Number of attention heads of the resampler.
+        cross_attention: What the image model attends to: ``shared`` gives it the tokens in place of those of a text,
+            ``decoupled`` adds keys and values of their own for the audio to every cross-attention (IP-Adapter).
+        projection_rank: Rank of the trained updates of the decoupled key and value projections; 0 trains the
+            projections themselves.
     """
 
     pooling: Literal["resampler", "attention"] = "resampler"
@@ -36,3 +40,5 @@ class AdapterConfig:
     alpha: Annotated[float, Between(0)] = 1.0
     dropout: Annotated[float, Between(0, 1)] = 0.1
     heads: Annotated[int, Between(1)] = 8
+    cross_attention: Literal["shared", "decoupled"] = "shared"
+    projection_rank: Annotated[int, Between(0)] = 0

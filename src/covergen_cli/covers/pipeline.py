@@ -22,6 +22,7 @@ from covergen_cli.errors import ModelError
 from covergen_cli.models.base import Base, check_adapter_fits, load_base, with_fast_decoder
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.condition import Condition, join
+from covergen_cli.models.decoupled import condition_on, decouple
 from covergen_cli.models.safety import SafetyChecker
 from covergen_cli.weights.device import choose_device, choose_dtype
 from covergen_cli.weights.memory import in_batches
@@ -173,8 +174,10 @@ class CoverPipeline:
             text = _embedded(self.base, [one.base or "" for one in prompts])
             steps.append((text, self.words_scale))
         if song.shape[1]:
-            beside = Condition(song, null.expand(len(song)).added) if text is None else text.behind(song)
-            steps.append((beside, 0.0 if config.no_audio else config.audio_scale))
+            decoupled = self.adapter is not None and self.adapter.projections is not None
+            weight = 1.0 if decoupled else config.audio_scale  # the scale of decoupled attention is its own
+            beside = condition_on(self.base, song, text, config.audio_scale)
+            steps.append((beside, 0.0 if config.no_audio else weight))
         return steps
 
     def to_image(self, picture: Tensor) -> Image.Image:
@@ -223,6 +226,8 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
     base = load_base(models.base_reference, "cpu", dtype)
     if loaded is not None:
         check_adapter_fits(loaded, base)
+        if loaded.config.cross_attention == "decoupled":
+            decouple(base)
     if config.fast_decode:
         base = with_fast_decoder(base)
     make_scheduler(base, config.scheduler)

@@ -84,6 +84,8 @@ def _predict(base: Base, latents: Tensor, timestep: Tensor, condition: Condition
     further: dict[str, Any] = {"added_cond_kwargs": condition.added} if condition.added else {}
     if mask is not None:
         further["encoder_attention_mask"] = mask
+    if condition.audio is not None:
+        further["audio"] = condition.audio
     tokens = condition.tokens
     prediction = base.unet(latents, timestep, encoder_hidden_states=tokens, return_dict=False, **further)
     return cast("Tensor", prediction[0])

@@ -10,6 +10,7 @@ no weight, whatever their values, so the tokens of a clip do not depend on the o
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from covergen_cli.errors import ConfigError
+from covergen_cli.models.decoupled import Projections
 
 if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig
@@ -223,13 +225,18 @@ class Adapter(nn.Module):
 
     With ``pooling="attention"`` this is the paper's adapter, with one token. (The paper repeats the token 77 times; a
     U-Net's cross-attention gives the same result for one, as all keys are equal.) With ``pooling="resampler"`` there
-    are ``K`` tokens, which share one mapper; a learned offset is added to each.
+    are ``K`` tokens, which share one mapper; a learned offset is added to each. With ``cross_attention="decoupled"``
+    the tokens are mapped on, to audio projections (see :mod:`covergen_cli.models.decoupled`).
+
+    Args:
+        config: the settings.
+        widths: of the cross-attentions of the base, for a decoupled adapter.
 
     Raises:
         ConfigError: the configuration is invalid.
     """
 
-    def __init__(self, config: AdapterConfig) -> None:
+    def __init__(self, config: AdapterConfig, widths: Mapping[str, int] | None = None) -> None:
         super().__init__()
         check_config(config)
         self.config = config
@@ -241,8 +248,22 @@ class Adapter(nn.Module):
             self.pooling = AttentionResampler(config.embedding_dim, config.tokens, config.heads)
             self.offsets = nn.Parameter(torch.zeros(config.tokens, config.output_dim))
         self.mapper = LoRAAudioToImageMapper(config)
+        self.projections: Projections | None = None
+        if config.cross_attention == "decoupled":
+            if not widths:
+                raise ConfigError("a decoupled adapter needs the widths of its base's cross-attentions")
+            self.projections = Projections(widths, config.output_dim, config.projection_rank)
 
     def forward(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Map embeddings ``(B, T, E)`` to what the base attends to; raises as :func:`frame_mask`.
+
+        Returns:
+            conditioning tokens ``(B, K, D)``, or audio projections ``(B, K, S)`` from a decoupled adapter.
+        """
+        tokens = self.tokens(embeddings, lengths)
+        return tokens if self.projections is None else cast("Tensor", self.projections(tokens))
+
+    def tokens(self, embeddings: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map embeddings ``(B, T, E)`` to conditioning tokens ``(B, K, D)``; raises as :func:`frame_mask`."""
         pooled: Tensor = self.pooling(embeddings, lengths)
         if self.offsets is None:

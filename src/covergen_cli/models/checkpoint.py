@@ -27,6 +27,7 @@ from covergen_cli.config import AdapterConfig
 from covergen_cli.errors import ConfigError, ModelError, OutputError
 from covergen_cli.files import SCHEMA, atomic_path, sha256_file, write_json
 from covergen_cli.models.adapter import Adapter
+from covergen_cli.models.decoupled import widths_of
 from covergen_cli.models.fingerprint import (
     ADAPTER_JSON,
     ADAPTER_WEIGHTS,
@@ -109,7 +110,7 @@ def load_adapter(folder: str | os.PathLike[str]) -> LoadedAdapter:
     metadata = read_adapter_json(folder)
     weights = folder / ADAPTER_WEIGHTS
     tensors = _read_weights(weights, metadata["weights"].get("sha256"))
-    adapter = _build(metadata["architecture"], folder)
+    adapter = _build(metadata["architecture"], tensors, folder)
     try:
         adapter.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
@@ -131,7 +132,7 @@ def _read_weights(path: Path, expected: object) -> dict[str, torch.Tensor]:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 
-def _build(architecture: dict[str, Any], folder: Path) -> Adapter:
+def _build(architecture: dict[str, Any], tensors: Mapping[str, torch.Tensor], folder: Path) -> Adapter:
     try:
         config = AdapterConfig(**architecture)
     except TypeError as error:
@@ -139,6 +140,6 @@ def _build(architecture: dict[str, Any], folder: Path) -> Adapter:
     try:
         # Building draws random weights, which must not change the caller's random numbers.
         with torch.random.fork_rng(devices=[]):
-            return Adapter(config)
+            return Adapter(config, widths_of(tensors))
     except (ConfigError, TypeError) as error:
         raise ModelError(f"{folder / ADAPTER_JSON} describes an invalid architecture: {error}") from error

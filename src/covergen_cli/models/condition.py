@@ -28,21 +28,28 @@ class Condition:
         tokens: ``(B, K, D)``, or ``(1, K, D)`` for all items alike.
         added: further conditions of the same first dimension: ``text_embeds`` and ``time_ids`` for Stable Diffusion XL,
             none for other models.
+        audio: audio projections ``(B, K', S)`` of a decoupled adapter, which the U-Net attends to besides; ``None`` for
+            none.
     """
 
     tokens: Tensor
     added: dict[str, Tensor] = field(default_factory=dict)
+    audio: Tensor | None = None
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Condition:
         """Return this condition on a device, in a dtype."""
         return Condition(
-            self.tokens.to(device, dtype), {name: tensor.to(device, dtype) for name, tensor in self.added.items()}
+            self.tokens.to(device, dtype),
+            {name: tensor.to(device, dtype) for name, tensor in self.added.items()},
+            None if self.audio is None else self.audio.to(device, dtype),
         )
 
     def expand(self, count: int) -> Condition:
         """Return this condition for so many items."""
         return Condition(
-            self.tokens.expand(count, -1, -1), {name: tensor.expand(count, -1) for name, tensor in self.added.items()}
+            self.tokens.expand(count, -1, -1),
+            {name: tensor.expand(count, -1) for name, tensor in self.added.items()},
+            None if self.audio is None else self.audio.expand(count, -1, -1),
         )
 
     def behind(self, tokens: Tensor) -> Condition:
@@ -62,6 +69,21 @@ def join(conditions: Sequence[Condition]) -> Condition:
     return Condition(
         torch.cat([condition.tokens for condition in conditions]),
         {name: torch.cat([condition.added[name] for condition in conditions]) for name in names},
+        _join_audio(conditions),
+    )
+
+
+def _join_audio(conditions: Sequence[Condition]) -> Tensor | None:
+    """Return the audio projections of several conditions; zeros, which add nothing, for those without."""
+    given = [condition.audio for condition in conditions if condition.audio is not None]
+    if not given:
+        return None
+    shape = given[0].shape[1:]
+    return torch.cat(
+        [
+            condition.tokens.new_zeros(len(condition.tokens), *shape) if condition.audio is None else condition.audio
+            for condition in conditions
+        ]
     )
 
 

@@ -5,6 +5,7 @@ Shapes: ``B`` items, ``C`` channels, ``h × w`` latents, ``N = h w`` pixels, ``K
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -42,6 +43,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, context_width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.audio: Callable[[Attention, Tensor, Tensor], Tensor] | None = None  # adds attention to the audio
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(context_width, width, bias=False)
         self.to_v = nn.Linear(context_width, width, bias=False)
@@ -58,7 +60,8 @@ class Attention(nn.Module):
             gathered = functional.scaled_dot_product_attention(query, key, value)
         else:
             gathered = torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1) @ value
-        return cast("Tensor", self.to_out[0](gathered.transpose(1, 2).flatten(2)))
+        projected = cast("Tensor", self.to_out[0](gathered.transpose(1, 2).flatten(2)))
+        return projected if self.audio is None else self.audio(self, values, projected)
 
 
 class GEGLU(nn.Module):

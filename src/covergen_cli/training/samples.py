@@ -17,7 +17,7 @@ from covergen_cli.covers.pipeline import negative_condition
 from covergen_cli.diffusion.guidance import guide
 from covergen_cli.diffusion.sampler import denoise
 from covergen_cli.files import atomic_path
-from covergen_cli.models.condition import Condition
+from covergen_cli.models.decoupled import condition_on
 from covergen_cli.training.latent_cache import load_cover
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def draw_samples(path: Path, base: Base, adapter: Adapter, pairs: Sequence[Pair]
     with torch.inference_mode():
         tokens = adapter(padded.to(base.device), lengths.to(base.device))
         unconditional = negative_condition(base, settings) or base.null
-        terms = guide(unconditional, [(Condition(tokens, base.null.added), 1.0)], settings.guidance)
+        terms = guide(unconditional, [(condition_on(base, tokens), 1.0)], settings.guidance)
         latents = denoise(base, terms, seeds, settings.steps, settings.scheduler)
         drawn = [_pixels(base.decode(latent[None])[0]) for latent in latents]
     covers = [_pixels(load_cover(pair.image, base.native_size)) for pair in pairs]

@@ -21,6 +21,7 @@ from covergen_cli.events import ModelLoaded, ModelLoading, Warned
 from covergen_cli.files import require_space
 from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
+from covergen_cli.models.decoupled import PROJECTIONS, decouple, own_projections, projection_widths, widths_of
 from covergen_cli.models.unet import use_plain_attention
 from covergen_cli.training.batches import Batches
 from covergen_cli.training.checkpoints import (
@@ -135,8 +136,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
     base.unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":  # the backward pass of fused attention is several times slower there
         use_plain_attention(base.unet)
-    initial = None if plan.start is None or plan.checkpoints else plan.start.weights()
-    state = TrainingState(plan.adapter_config, config, device, initial)
+    state = _first_state(plan, base, device)
     size = _CHECKPOINTS_AT_ONCE * _GROWTH * sum(tensor.nbytes for tensor in state.tensors().values())
     existing = folder_bytes(plan.run / CHECKPOINTS)  # they are replaced as the training goes on
     require_space(plan.run, max(0, size - existing), f"checkpoints in {plan.run}")
@@ -171,6 +171,20 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         validation_latents=latents[count:],
         resumed=resumed,
     )
+
+
+def _first_state(plan: Plan, base: Base, device: torch.device) -> TrainingState:
+    """Return the state before the first step; for a decoupled adapter, prepare the base for it."""
+    initial: dict[str, torch.Tensor] = {}
+    widths = None
+    if plan.adapter_config.cross_attention == "decoupled":
+        widths, initial = projection_widths(base.unet), own_projections(base.unet)
+        decouple(base)
+    if plan.start is not None and not plan.checkpoints:
+        weights = plan.start.weights()
+        fitting = widths_of(weights) == widths
+        initial |= {name: value for name, value in weights.items() if fitting or not name.startswith(PROJECTIONS)}
+    return TrainingState(plan.adapter_config, plan.config, device, initial, widths)
 
 
 def _restore(plan: Plan, state: TrainingState) -> Generator[Event, None, Path | None]:

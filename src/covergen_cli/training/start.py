@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import AdapterConfig
 
-_WITHOUT_WEIGHTS = {"dropout"}
+_MAY_DIFFER = {"dropout", "cross_attention", "projection_rank"}
+"""Projections are taken if both have them, and otherwise start as copies of the base's own."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _check_architecture(reference: str, architecture: Mapping[str, Any], adapter
     differing = [
         f"{name} is {found.get(name)}, not {value}"
         for name, value in wanted.items()
-        if name not in _WITHOUT_WEIGHTS and found.get(name) != value
+        if name not in _MAY_DIFFER and found.get(name) != value
     ]
     if differing:
         raise ConfigError(

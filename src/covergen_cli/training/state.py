@@ -70,7 +70,8 @@ class TrainingState:
         adapter_config: of the adapter, whose first weights are drawn from the seed.
         config: settings.
         device: where to compute.
-        initial: weights to start from, by name, in place of random ones.
+        initial: weights to start from, by name, in place of random ones; others than the adapter has are ignored.
+        widths: of the cross-attentions of the base, for a decoupled adapter.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class TrainingState:
         config: TrainConfig,
         device: torch.device,
         initial: Mapping[str, Tensor] | None = None,
+        widths: Mapping[str, int] | None = None,
     ) -> None:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            adapter = Adapter(adapter_config)
-        adapter.load_state_dict({**adapter.state_dict(), **(initial or {})})
+            adapter = Adapter(adapter_config, widths)
+        drawn = adapter.state_dict()
+        adapter.load_state_dict({name: (initial or {}).get(name, value) for name, value in drawn.items()})
         self.adapter = adapter.to(device)
         self.ema = copy.deepcopy(self.adapter).requires_grad_(requires_grad=False).eval()
         self.best: dict[str, Tensor] = {}
@@ -209,9 +212,9 @@ class TrainingState:
         self.optimizer.load_state_dict({"state": states, "param_groups": settings})
         self.plateau.load_state_dict({**self.plateau.state_dict(), **scalars["plateau"]})
 
-    @staticmethod
-    def _trained(adapter: Adapter) -> dict[str, Tensor]:
-        frozen = {f"mapper.{layer}.{name}" for layer in ("first", "final") for name in ("weight", "bias")}
+    def _trained(self, adapter: Adapter) -> dict[str, Tensor]:
+        """Return the weights of an adapter that are trained, by name."""
+        frozen = {name for name, parameter in self.adapter.named_parameters() if not parameter.requires_grad}
         return {name: value for name, value in adapter.state_dict().items() if name not in frozen}
 
 
