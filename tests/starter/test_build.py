@@ -24,6 +24,7 @@ RECIPE = Recipe(
     paintings=4,
     songs=2,
     excerpts=1,
+    unet_batch=2,
     autoencoder_minutes=MOMENT,
     unet_minutes=MOMENT,
     decoder_minutes=MOMENT,

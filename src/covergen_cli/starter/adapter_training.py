@@ -101,7 +101,7 @@ def train_by_noise(
         clean = torch.from_numpy(latents[index, which]).float().to(memory_format=torch.channels_last)
         noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
         times = draw_timesteps(batch, generator, logit_normal=True, shift=0.5)
-        with half_precision():
+        with half_precision(torch.device("cpu")):
             return denoising_loss(unet, SCHEDULER_CONFIG, clean, adapter(embeddings, lengths), noise, times).mean()
 
     yield from train_stage(folder, adapter, compute_loss, budget, task="adapter-noise", seed=seed)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from covergen_cli.events import Progress
 from covergen_cli.files import read_json, write_json
 from covergen_cli.models.fingerprint import weight_files
-from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
+from covergen_cli.starter.train_loop import Budget, device_of, half_precision, load_ema, train_stage
 
 LATENT_NOISE = 0.06
 """Noise on the latents while the decoder is trained, in standard deviations: those of the U-Net are not exact."""
@@ -116,10 +116,10 @@ def train_autoencoder(
     """Train encoder and decoder, then set ``scaling_factor`` and ``shift_factor`` for latents of unit variance."""
 
     def compute_loss(generator: torch.Generator) -> Tensor:
-        images = _batch(paintings, batch, generator)
-        with half_precision():
+        images = _batch(paintings, batch, generator).to(device_of(vae))
+        with half_precision(images.device):
             mean = vae.encode(images).latents.float()
-            noise = torch.randn(mean.shape, generator=generator)
+            noise = torch.randn(mean.shape, generator=generator).to(mean)
             made = vae.decode(mean + noise * LATENT_NOISE * mean.detach().std()).sample
         loss: Tensor = picture_loss(made.float(), images) + 1e-3 * mean.square().mean()
         return loss
@@ -127,7 +127,9 @@ def train_autoencoder(
     yield from train_stage(folder, vae, compute_loss, budget, task="autoencoder", seed=seed)
     vae.eval()
     with torch.inference_mode():
-        latents = torch.cat([vae.encode(to_tensor(paintings[i : i + 16])).latents for i in range(0, 256, 16)])
+        latents = torch.cat(
+            [vae.encode(to_tensor(paintings[i : i + 16]).to(device_of(vae))).latents.cpu() for i in range(0, 256, 16)]
+        )
     spread = latents.std(dim=(0, 2, 3))
     gains = (CHANNEL_STD / spread).clamp(min=1)
     latents = latents * gains[:, None, None]
@@ -140,6 +142,7 @@ def _amplify(vae: Any, gains: Tensor) -> None:
     """Multiply the latent channels by ``gains`` ``(8,)`` at the end of the encoder, and divide them in the decoder."""
     last, first = vae.encoder.layers[-1], vae.decoder.layers[0]
     with torch.no_grad():
+        gains = gains.to(last.weight)
         last.weight *= gains[:, None, None, None]
         last.bias *= gains
         first.weight /= gains[:, None, None]
@@ -171,11 +174,12 @@ def train_decoder(
     std = 1 / float(vae.config.scaling_factor)
 
     def compute_loss(generator: torch.Generator) -> Tensor:
-        images = _batch(paintings, batch, generator)
-        with half_precision():
+        images = _batch(paintings, batch, generator).to(device_of(vae))
+        with half_precision(images.device):
             with torch.no_grad():
                 mean = vae.encode(images).latents.float()
-            made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
+            noise = torch.randn(mean.shape, generator=generator).to(mean)
+            made = vae.decode(mean + noise * LATENT_NOISE * std).sample
         return picture_loss(made.float(), images)
 
     yield from train_stage(folder, vae, compute_loss, budget, task="decoder", seed=seed)
@@ -183,8 +187,9 @@ def train_decoder(
 
 def encode(vae: Any, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the scaled latents of pictures, float32 ``(B, 8, 16, 16)``."""
-    with torch.inference_mode(), half_precision():
-        mean = vae.encode(to_tensor(pictures)).latents.float()
+    device = device_of(vae)
+    with torch.inference_mode(), half_precision(device):
+        mean = vae.encode(to_tensor(pictures).to(device)).latents.float().cpu()
     latents: npt.NDArray[np.float32] = (
         (mean - float(vae.config.shift_factor)) * float(vae.config.scaling_factor)
     ).numpy()

@@ -33,7 +33,7 @@ log = logging.getLogger("covergen.starter")
 
 _MAX_STEPS = 1_000_000
 _PAINTING_PIXELS = 256
-_BATCH_SIZES = {"autoencoder": 8, "unet": 32, "decoder": 6, "tokens": 64, "noise": 64}
+_BATCH_SIZES = {"autoencoder": 8, "decoder": 6, "tokens": 64, "noise": 64}
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class Recipe:
 
     Args:
         seed: seed of all random numbers.
+        device: where the base is trained, ``cpu`` or ``cuda``; the adapter is trained on the CPU.
         threads: CPU threads of the training stages, and processes of the other stages.
         paintings: number of paintings that the base is trained on.
         songs: number of synthesised songs that the adapter is trained on.
         excerpts: maximum number of excerpts of a recording.
+        unet_batch: paintings per step of the U-Net; a GPU needs hundreds to be busy.
         autoencoder_minutes: training time of the autoencoder.
         unet_minutes: training time of the U-Net.
         decoder_minutes: further training time of the decoder.
@@ -57,10 +59,12 @@ class Recipe:
     """
 
     seed: int = 0
+    device: str = "cpu"
     threads: int = 2
     paintings: int = 20000
     songs: int = 700
     excerpts: int = 2
+    unet_batch: int = 32
     autoencoder_minutes: float = 10.0
     unet_minutes: float = 60.0
     decoder_minutes: float = 3.0
@@ -94,7 +98,7 @@ def _build_base(work: Path, recipe: Recipe, start_from: Path | None) -> Iterator
     yield from _paint(work / "paintings", recipe, recipe.paintings, _PAINTING_PIXELS, seed, 250)
     pictures, conditions = paintings.open_paintings(work / "paintings")
     torch.manual_seed(seed)
-    vae = autoencoder.build_autoencoder().to(memory_format=torch.channels_last)
+    vae = autoencoder.build_autoencoder().to(recipe.device, memory_format=torch.channels_last)
     if start_from is None:
         budget = Budget(_MAX_STEPS, recipe.autoencoder_minutes, 1e-3, ema_decay=0.99)
         yield from autoencoder.train_autoencoder(
@@ -107,6 +111,7 @@ def _build_base(work: Path, recipe: Recipe, start_from: Path | None) -> Iterator
     model, condition = unet.build_unet().to(memory_format=torch.channels_last), unet.build_condition_encoder()
     if start_from is not None:
         unet.start_from(start_from, model, condition)
+    model, condition = model.to(recipe.device), condition.to(recipe.device)
     budget = Budget(_MAX_STEPS, recipe.unet_minutes, 1e-3, ema_decay=0.9995)
     yield from unet.train_unet(
         work / "unet",
@@ -116,7 +121,7 @@ def _build_base(work: Path, recipe: Recipe, start_from: Path | None) -> Iterator
         np.array(conditions),
         budget,
         seed=seed + 2,
-        batch=_BATCH_SIZES["unet"],
+        batch=recipe.unet_batch,
         compiled=recipe.compiled,
     )
     budget = Budget(_MAX_STEPS, recipe.decoder_minutes, 8e-4, ema_decay=0.99)
@@ -126,7 +131,7 @@ def _build_base(work: Path, recipe: Recipe, start_from: Path | None) -> Iterator
     yield from _paint(work / "masters", recipe, recipe.masters, _PAINTING_PIXELS * FACTOR, seed + 1, 25)
     masters, _ = paintings.open_paintings(work / "masters")
     yield from upscale.make_drafts(work / "drafts", vae, masters, seed=seed)
-    upscaler, drafts = Upscaler(), np.load(work / "drafts" / "drafts.npy")
+    upscaler, drafts = Upscaler().to(recipe.device), np.load(work / "drafts" / "drafts.npy")
     budget = Budget(_MAX_STEPS, recipe.upscaler_minutes, 1e-3, ema_decay=0.995)
     yield from upscale.train_upscaler(work / "upscaler", upscaler, drafts, masters, budget, seed=seed + 7)
     write_bundle(work / "bundle", vae=vae, unet=model, condition=condition, upscaler=upscaler)

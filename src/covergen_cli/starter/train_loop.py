@@ -103,7 +103,7 @@ class _Training:
             index, name = key.split(".", 1)
             states.setdefault(int(index), {})[name] = value
         self.optimiser.load_state_dict({"state": states, "param_groups": self.optimiser.state_dict()["param_groups"]})
-        self.ema = _group(tensors, "ema.")
+        self.ema = {name: value.to(self.ema[name].device) for name, value in _group(tensors, "ema.").items()}
         # Not from facts.json, which is one checkpoint old if the process was killed between the two writes.
         with safe_open(folder / _STATE, "pt") as file:
             facts = json.loads(file.metadata()["facts"])
@@ -114,10 +114,15 @@ def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def half_precision() -> torch.autocast:
+def half_precision(device: torch.device) -> torch.autocast:
     """Return a context for bfloat16 arithmetic, which does nothing on processors where it would be slower."""
-    quick = torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AMX", "SVE"))
-    return torch.autocast("cpu", torch.bfloat16, enabled=quick)
+    quick = device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AMX", "SVE"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=quick)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's weights."""
+    return next(model.parameters()).device
 
 
 def load_ema(folder: Path) -> dict[str, Tensor]:

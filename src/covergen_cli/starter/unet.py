@@ -14,7 +14,7 @@ from covergen_cli.audio.descriptors import NAMES
 from covergen_cli.diffusion.objective import denoising_loss, draw_timesteps
 from covergen_cli.models.condition_encoder import ConditionEncoder
 from covergen_cli.models.fingerprint import CONDITION_WEIGHTS, NULL_WEIGHTS, weight_files
-from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
+from covergen_cli.starter.train_loop import Budget, device_of, half_precision, load_ema, train_stage
 from covergen_cli.synthetic.kinds import KINDS
 from covergen_cli.synthetic.palette import COLOURS
 
@@ -105,18 +105,19 @@ def train_unet(
         budget: duration and learning rate.
         seed: seed of the batches.
         batch: pictures per step.
-        compiled: compile the U-Net, which needs a C++ compiler and makes steps on a CPU 1.6 times as fast.
+        compiled: compile the U-Net, which needs a C++ compiler and makes steps on a CPU 1.6 to 2.5 times as fast.
     """
     predict: Any = torch.compile(unet) if compiled else unet
+    device = device_of(unet)
 
     def compute_loss(generator: torch.Generator) -> Tensor:
         index = torch.randint(len(latents), (batch,), generator=generator).numpy()
-        clean = torch.from_numpy(latents[index]).float().to(memory_format=torch.channels_last)
-        wanted = torch.from_numpy(conditions[index])
-        times = draw_timesteps(batch, generator, logit_normal=True, shift=NOISE_SHIFT)
-        noise = torch.randn(clean.shape, generator=generator).to(memory_format=torch.channels_last)
-        unconditional = torch.rand(batch, generator=generator) < NULL_SHARE
-        with half_precision():
+        clean = torch.from_numpy(latents[index]).float().to(device, memory_format=torch.channels_last)
+        wanted = torch.from_numpy(conditions[index]).to(device)
+        times = draw_timesteps(batch, generator, logit_normal=True, shift=NOISE_SHIFT).to(device)
+        noise = torch.randn(clean.shape, generator=generator).to(device, memory_format=torch.channels_last)
+        unconditional = (torch.rand(batch, generator=generator) < NULL_SHARE).to(device)
+        with half_precision(device):
             tokens = torch.where(unconditional[:, None, None], condition.null, condition(wanted))
             return denoising_loss(predict, SCHEDULER_CONFIG, clean, tokens, noise, times).mean()
 

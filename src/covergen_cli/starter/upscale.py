@@ -17,7 +17,7 @@ from torch import Tensor
 from covergen_cli.events import Progress
 from covergen_cli.models.upscaler import FACTOR
 from covergen_cli.starter.autoencoder import LATENT_NOISE, picture_loss, to_tensor
-from covergen_cli.starter.train_loop import Budget, half_precision, load_ema, train_stage
+from covergen_cli.starter.train_loop import Budget, device_of, half_precision, load_ema, train_stage
 
 if TYPE_CHECKING:
     from covergen_cli.models.upscaler import Upscaler
@@ -48,10 +48,12 @@ def make_drafts(folder: Path, vae: Any, masters: npt.NDArray[np.uint8], *, seed:
     for start in range(0, count, 8):
         large = masters[start : start + 8].astype(np.float32)
         small = large.reshape(len(large), side, FACTOR, side, FACTOR, 3).mean(axis=(2, 4))
-        with torch.inference_mode(), half_precision():
-            mean = vae.encode(to_tensor(small)).latents.float()
-            made = vae.decode(mean + torch.randn(mean.shape, generator=generator) * LATENT_NOISE * std).sample
-        values = ((made.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        device = device_of(vae)
+        with torch.inference_mode(), half_precision(device):
+            mean = vae.encode(to_tensor(small).to(device)).latents.float()
+            noise = torch.randn(mean.shape, generator=generator).to(mean)
+            made = vae.decode(mean + noise * LATENT_NOISE * std).sample
+        values = ((made.float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         drafts[start : start + len(large)] = values.permute(0, 2, 3, 1).numpy()
         yield Progress("draft", start + len(large), count)
     np.save(path, drafts)
@@ -86,9 +88,10 @@ def train_upscaler(
         for i, (y, x) in zip(index, corners, strict=True):
             small.append(drafts[i, y : y + crop, x : x + crop])
             large.append(masters[i, FACTOR * y : FACTOR * (y + crop), FACTOR * x : FACTOR * (x + crop)])
-        with half_precision():
-            made = upscaler(to_tensor(np.stack(small)))
-        return picture_loss(made.float(), to_tensor(np.stack(large)))
+        device = device_of(upscaler)
+        with half_precision(device):
+            made = upscaler(to_tensor(np.stack(small)).to(device))
+        return picture_loss(made.float(), to_tensor(np.stack(large)).to(device))
 
     yield from train_stage(folder, upscaler, compute_loss, budget, task="upscaler", seed=seed)
 
