@@ -22,7 +22,7 @@ def tokens(seed, count=8, batch=1):
 
 LATENTS = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 SONG, WORDS, NEGATIVE = Condition(tokens(1)), Condition(tokens(2, 77)), Condition(tokens(3, 77))
-BOTH = WORDS.behind(SONG.tokens)
+BOTH = WORDS.with_prefix(SONG.tokens)
 
 
 def answer(base, terms):
@@ -79,11 +79,11 @@ def test_negative_words_take_the_place_of_nothing(base):
 
 def test_one_prompt_serves_every_song(base):
     songs = tokens(5, batch=3)
-    terms = guide(base.null, [(WORDS.behind(songs), 1.0)], 3.0)
+    terms = guide(base.null, [(WORDS.with_prefix(songs), 1.0)], 3.0)
     assert terms[1].condition.tokens.shape == (3, 85, 32)
     with torch.inference_mode():
         together = predict(base, LATENTS.expand(3, -1, -1, -1), torch.tensor(500), terms)
-        alone = predict(base, LATENTS, torch.tensor(500), guide(base.null, [(WORDS.behind(songs[1:2]), 1.0)], 3.0))
+        alone = predict(base, LATENTS, torch.tensor(500), guide(base.null, [(WORDS.with_prefix(songs[1:2]), 1.0)], 3.0))
     assert torch.allclose(together[1], alone[0], atol=1e-5)
 
 

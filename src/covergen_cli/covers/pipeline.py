@@ -153,7 +153,8 @@ class CoverPipeline:
     ) -> Tensor:
         swap_models(self.base, self.refiner, self.placement)
         counted = _counted(callback, 0, refine_calls(config))
-        terms = guide(self.negative or self.base.null, self._steps(tokens, prompts, config), config.guidance)
+        chain = self._condition_chain(tokens, prompts, config)
+        terms = guide(self.negative or self.base.null, chain, config.guidance)
         latents = denoise(self.base, terms, seeds, config.steps, config.scheduler, callback=counted)
         pictures = torch.cat([self.base.decode(latent[None]).float().cpu() for latent in latents])
         if self.refiner is not None:
@@ -166,19 +167,21 @@ class CoverPipeline:
             )
         return pictures
 
-    def _steps(self, song: Tensor, prompts: Sequence[Prompts], config: GenerateConfig) -> list[tuple[Condition, float]]:
-        """Return the conditions of guidance after the first, each containing the one before, with their scales."""
+    def _condition_chain(
+        self, song: Tensor, prompts: Sequence[Prompts], config: GenerateConfig
+    ) -> list[tuple[Condition, float]]:
+        """Return the conditions of guidance, each containing the one before, with the scales of their differences."""
         text, null = self.prompt, self.base.null
-        steps = [(text or null, 1.0)] if text or self.negative else []
+        chain = [(text or null, 1.0)] if text or self.negative else []
         if self.words_scale and prompts:
             text = _embedded(self.base, [one.base or "" for one in prompts])
-            steps.append((text, self.words_scale))
+            chain.append((text, self.words_scale))
         if song.shape[1]:
             decoupled = self.adapter is not None and self.adapter.projections is not None
             weight = 1.0 if decoupled else config.audio_scale  # the scale of decoupled attention is its own
             beside = condition_on(self.base, song, text, config.audio_scale)
-            steps.append((beside, 0.0 if config.no_audio else weight))
-        return steps
+            chain.append((beside, 0.0 if config.no_audio else weight))
+        return chain
 
     def to_image(self, picture: Tensor) -> Image.Image:
         """Return a picture ``(3, H, H)`` in [-1, 1] as RGB image of its own size.

@@ -1,13 +1,13 @@
 """Classifier-free guidance (Ho and Salimans, 2022) along several conditions, each with a scale of its own.
 
-The U-Net predicts the noise under nothing and under conditions that each contain the one before, such as a prompt, the
-prompt with words, and both with the song's tokens. As in InstructPix2Pix (Brooks et al., 2023) each difference has a
-weight::
+The U-Net predicts the noise without a condition and under a chain of conditions that each contain the one before, such as a
+prompt, the prompt with words, and both with the song's tokens. As in InstructPix2Pix (Brooks et al., 2023) each difference
+has a weight::
 
-    nothing + guidance · (s₁ · (c₁ − nothing) + s₂ · (c₂ − c₁) + s₃ · (c₃ − c₂))
+    unconditional + guidance · (s₁ · (c₁ − unconditional) + s₂ · (c₂ − c₁) + s₃ · (c₃ − c₂))
 
 Terms of weight zero are not computed. With scales of 1 only the first and the last remain, and that is plain guidance:
-``nothing + guidance · (c₃ − nothing)``.
+``unconditional + guidance · (c₃ − unconditional)``.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class Term:
     condition: Condition
 
 
-def guide(nothing: Condition, steps: Sequence[tuple[Condition, float]], guidance: float) -> list[Term]:
+def guide(unconditional: Condition, chain: Sequence[tuple[Condition, float]], guidance: float) -> list[Term]:
     """Return the terms of guidance, at least one.
 
     Args:
-        nothing: the base's null condition, or that of a negative prompt.
-        steps: conditions, each containing the one before, with the scales of their differences.
+        unconditional: the base's null condition, or that of a negative prompt.
+        chain: conditions, each containing the one before, with the scales of their differences.
         guidance: guidance scale; 1 switches guidance off.
     """
-    scales = [scale for _, scale in steps] + [0.0]
+    scales = [scale for _, scale in chain] + [0.0]
     weights = [guidance * (scale - following) for scale, following in pairwise(scales)]
-    terms = [Term(1 - guidance * scales[0], nothing)]
-    terms += [Term(weight, condition) for weight, (condition, _) in zip(weights, steps, strict=True)]
+    terms = [Term(1 - guidance * scales[0], unconditional)]
+    terms += [Term(weight, condition) for weight, (condition, _) in zip(weights, chain, strict=True)]
     return [term for term in terms if term.weight]
 
 

@@ -196,8 +196,8 @@ def load_base(
     text = TextEncoder(folder, fingerprint) if has_text_encoder(folder) else None
     if kind == "refiner" and text is None:
         raise ModelError(f"{reference} is not a refiner: it has no text encoder", hint="Use sdxl-refiner or sd15.")
-    nothing = _null_text(folder, unet, text)
-    if kind == "base" and nothing.pooled is not None and is_refiner(unet.config, nothing.pooled.shape[1]):
+    null_text = _null_text(folder, unet, text)
+    if kind == "base" and null_text.pooled is not None and is_refiner(unet.config, null_text.pooled.shape[1]):
         raise ModelError(
             f"{reference} is the refiner of Stable Diffusion XL, which draws from pictures only",
             hint="Use it with --refine.",
@@ -206,7 +206,7 @@ def load_base(
         unet=unet,
         vae=vae,
         scheduler_config=scheduler_config,
-        null=condition_of(nothing, unet.config, size, negative=True).to(device, dtype),
+        null=condition_of(null_text, unet.config, size, negative=True).to(device, dtype),
         reference=reference,
         revision=hub.revision_of(folder),
         fingerprint=fingerprint,

@@ -52,13 +52,13 @@ class Condition:
             None if self.audio is None else self.audio.expand(count, -1, -1),
         )
 
-    def behind(self, tokens: Tensor) -> Condition:
+    def with_prefix(self, tokens: Tensor) -> Condition:
         """Return this condition with ``tokens`` ``(B, K, D)`` before its own."""
         expanded = self.expand(len(tokens))
         return replace(expanded, tokens=torch.cat([tokens, expanded.tokens], dim=1))
 
     def pad(self, count: int) -> Condition:
-        """Return this condition with zeros behind its tokens, so that there are ``count``."""
+        """Return this condition with zeros after its tokens, so that there are ``count``."""
         missing = count - self.tokens.shape[1]
         return replace(self, tokens=torch.nn.functional.pad(self.tokens, (0, 0, 0, missing)))
 

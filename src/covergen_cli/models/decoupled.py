@@ -134,7 +134,7 @@ def condition_on(base: Base, audio: Tensor, text: Condition | None = None, scale
         return replace((text or base.null).expand(len(audio)), audio=scale_audio(audio, scale))
     if text is None:
         return Condition(audio, base.null.expand(len(audio)).added)
-    return text.behind(audio)
+    return text.with_prefix(audio)
 
 
 class _Audio:

@@ -135,9 +135,9 @@ def _describe_base(reference: str) -> dict[str, Any]:
     """
     folder = hub.resolve(reference)
     scheduler = read_model_json(folder / "scheduler" / "scheduler_config.json")
-    nothing, time = torch.zeros(1, 1, 1, 1), torch.tensor([0.5])
+    zeros, time = torch.zeros(1, 1, 1, 1), torch.tensor([0.5])
     signal_and_noise(scheduler, time)
-    target_of(scheduler, nothing, nothing, time)
+    target_of(scheduler, zeros, zeros, time)
     unet = read_model_json(folder / "unet" / "config.json")
     if unet.get("addition_embed_type") is not None:
         raise ModelError(
