@@ -1,8 +1,8 @@
 """Classifier-free guidance (Ho and Salimans, 2022) along several conditions, each with a scale of its own.
 
-The U-Net predicts the noise without a condition and under a chain of conditions that each contain the one before, such as a
-prompt, the prompt with words, and both with the song's tokens. As in InstructPix2Pix (Brooks et al., 2023) each difference
-has a weight::
+The U-Net predicts the noise without a condition and under a chain of conditions that each contain the one before, such
+as a prompt, the prompt with words, and both with the song's tokens. As in InstructPix2Pix (Brooks et al., 2023) each
+difference has a weight::
 
     unconditional + guidance · (s₁ · (c₁ − unconditional) + s₂ · (c₂ − c₁) + s₃ · (c₃ − c₂))
 
