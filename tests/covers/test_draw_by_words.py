@@ -105,7 +105,7 @@ def test_the_prompt_is_that_of_describe_and_the_picture_that_of_the_prompt(model
     embedding = np.array([list(describe_song(song).heard.descriptors.values())], np.float32)
     latents = denoise(base, guide(base.null, [(base.embed(prompt), 1.0)], 3.0), [song_seed(5, embedding)], 4)
     with torch.inference_mode():
-        image = pipeline.finish(base.decode(latents)[0], 0, dataclasses.replace(config, raw=True))
+        image = pipeline.enlarge(base.decode(latents)[0], 0, dataclasses.replace(config, raw=True))
     with Image.open("a.png") as ours:
         assert np.abs(np.asarray(ours).astype(int) - np.asarray(image).astype(int)).max() <= 2
 

@@ -14,7 +14,7 @@ from covergen_cli.covers.heard import Heard
 from covergen_cli.covers.music_tags import TagSettings, refusals
 from covergen_cli.covers.picture_cache import RawPicture
 from covergen_cli.covers.plan import Job, plan
-from covergen_cli.covers.styling import check_vector, look_of, save_finished
+from covergen_cli.covers.styling import check_vector, look_of, style_and_save
 from covergen_cli.errors import ConfigError, OutputError
 from covergen_cli.provenance import read_provenance, save_svg
 
@@ -37,7 +37,7 @@ def job(path="song.svg", seed=0):
 def save(path, picture, look, text=None):
     config = GenerateConfig(look=look, format="svg")
     metadata = {"version": "1", "base": {"name": "starter"}, **({"lettering": text} if text else {})}
-    save_finished(job(path), picture, metadata, config, look_of(config, job(path), None), None)
+    style_and_save(job(path), picture, metadata, config, look_of(config, job(path), None), None)
     return path.read_text()
 
 

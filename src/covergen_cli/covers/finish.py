@@ -26,7 +26,7 @@ _SHARPEN = 0.35
 _MIN_DEVIATION = 0.09
 
 
-def finish_image(
+def enlarge_image(
     image: Image.Image, seed: int, config: GenerateConfig, upscaler: Callable[[Tensor], Tensor] | None = None
 ) -> Image.Image:
     """Return a picture as the model drew it at ``config.size``; with ``raw`` it is only enlarged.
@@ -35,15 +35,15 @@ def finish_image(
         image: RGB.
         seed: seed of the grain.
         config: ``size``, ``raw``, ``grain`` and ``tone`` are used.
-        upscaler: as for :func:`finish`.
+        upscaler: as for :func:`enlarge`.
     """
     decoded = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
     if config.raw:
-        return finish(decoded, config.size, sharpen=False)
-    return finish(decoded, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
+        return enlarge(decoded, config.size, sharpen=False)
+    return enlarge(decoded, config.size, seed=seed, grain=config.grain, tone=config.tone, upscaler=upscaler)
 
 
-def finish(
+def enlarge(
     decoded: Tensor,
     size: int,
     *,

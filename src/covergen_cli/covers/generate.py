@@ -32,7 +32,7 @@ from covergen_cli.covers.plan import donors
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
-from covergen_cli.covers.styling import explain_look, look_of, save_finished
+from covergen_cli.covers.styling import explain_look, look_of, style_and_save
 from covergen_cli.errors import CovergenError, ModelError
 from covergen_cli.events import CoverFailed, CoverFinished, FileSaved, Progress, Warned
 
@@ -101,7 +101,7 @@ class _Run:
         self._channel = channel
         self._loader = PipelineLoader(config, models, channel)
         self._batch: list[_Cover] = []
-        self._finishing: deque[tuple[_Cover, Task[CoverFinished]]] = deque()
+        self._writing: deque[tuple[_Cover, Task[CoverFinished]]] = deque()
         self._preparer = Preparer(config, models, channel.check_stop, self._loader.start, donor_of)
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
@@ -113,8 +113,8 @@ class _Run:
             self._draw_batch()
             self._report_finished()
         finally:
-            for _, finishing in self._finishing:
-                finishing.join()
+            for _, task in self._writing:
+                task.join()
 
     def _start_preparing(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Task[PreparedSong]]]:
         """Yield the songs in order, while the next ones are prepared: two, or as many as are drawn at once."""
@@ -153,14 +153,14 @@ class _Run:
             self._explain(jobs[0], song.explanation, song.music)
 
     def _add_cover(self, cover: _Cover, picture: RawPicture | None) -> None:
-        """Finish a cover whose picture is known, or draw it once the batch is full."""
+        """Write a cover whose picture is known, or draw it once the batch is full."""
         if picture is not None:
-            self._start_finishing(cover, picture)
+            self._start_writing(cover, picture)
             if self._loader.batch == 1:
                 self._report_finished()
             return
         self._batch.append(cover)
-        if len(self._batch) >= self._loader.get().placement.batch:
+        if len(self._batch) >= self._loader.get().batch:
             self._draw_batch()
 
     def _explain(self, job: Job, explanation: Explanation, music: EmbeddedMusic) -> None:
@@ -187,7 +187,7 @@ class _Run:
         return task.result(self._channel.check_stop)
 
     def _draw_batch(self) -> None:
-        """Draw the covers of the batch, and start to finish and write them."""
+        """Draw the covers of the batch, and start to write them."""
         if not self._batch:
             return
         covers, self._batch = self._batch, []
@@ -213,19 +213,19 @@ class _Run:
         share = (time.monotonic() - started) / len(covers)
         self._report_finished()
         for cover, seed, picture, prompt in zip(covers, seeds, pictures, prompts, strict=True):
-            self._start_finishing(replace(cover, seconds=cover.seconds + share), picture, seed, prompt)
+            self._start_writing(replace(cover, seconds=cover.seconds + share), picture, seed, prompt)
         if self._loader.batch == 1:
             self._report_finished()
 
-    def _start_finishing(
+    def _start_writing(
         self, cover: _Cover, picture: RawPicture | Tensor, seed: int = 0, prompts: Prompts = NO_PROMPTS
     ) -> None:
-        """Start to finish a cover in a thread; a picture that was just drawn is kept in the cache."""
+        """Start to style and write a cover in a thread; a picture that was just drawn is kept in the cache."""
         look = look_of(self._config, cover.job, cover.music.heard)
-        finish = None if look is not None else self._finisher(picture)
-        self._finishing.append((cover, Task(self._finish, cover, picture, seed, prompts, look, finish)))
+        finish = None if look is not None else self._choose_enlarger(picture)
+        self._writing.append((cover, Task(self._write_cover, cover, picture, seed, prompts, look, finish)))
 
-    def _finish(
+    def _write_cover(
         self,
         cover: _Cover,
         picture: RawPicture | Tensor,
@@ -234,7 +234,7 @@ class _Run:
         look: Look | None,
         finish: Finish | None,
     ) -> CoverFinished:
-        """Finish and write a cover."""
+        """Style and write a cover."""
         started, job, music = time.monotonic(), cover.job, cover.music
         if not isinstance(picture, RawPicture):
             segments = {song.sha256: segment for song, segment in music.parts if segment is not None}
@@ -243,7 +243,7 @@ class _Run:
                 save_picture(cover.key, picture)
         metadata = {**cover.metadata, **music.provenance(job)}
         replaced = os.path.lexists(job.output)
-        save_finished(job, picture, metadata, self._config, look, finish)
+        style_and_save(job, picture, metadata, self._config, look, finish)
         return CoverFinished(
             job.input,
             job.output,
@@ -258,28 +258,30 @@ class _Run:
             replaced,
         )
 
-    def _finisher(self, picture: RawPicture | Tensor) -> Finish:
+    def _choose_enlarger(self, picture: RawPicture | Tensor) -> Finish:
         """Return what enlarges a picture without a look; the models are loaded only if their upscaler is needed."""
-        if self._models.base_reference in {PAINTER, PICTURE}:
+        if self._models.base_reference == PAINTER:
+            return self._loader.get().enlarge
+        if self._models.base_reference == PICTURE:
             return lambda image, _seed, config: apply_look(image, parse_look("paint"), config.size)
         enlarged = not isinstance(picture, RawPicture) or picture.image.width < self._config.size
         if enlarged and not self._config.raw and self._models.refiner is None and self._models.has_upscaler:
-            return self._loader.get().finish
-        from covergen_cli.covers.finish import finish_image
+            return self._loader.get().enlarge
+        from covergen_cli.covers.finish import enlarge_image
 
-        return finish_image
+        return enlarge_image
 
     def _report_finished(self) -> None:
-        """Wait for the covers that are being finished, and report each."""
-        while self._finishing:
-            cover, task = self._finishing[0]
+        """Wait for the covers that are being written, and report each."""
+        while self._writing:
+            cover, task = self._writing[0]
             try:
                 event: Event = task.result(self._channel.check_stop)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
                 event = _failure(cover.job, error)
-            self._finishing.popleft()
+            self._writing.popleft()
             self._channel.emit(event)
 
 

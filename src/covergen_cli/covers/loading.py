@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Generator
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from covergen_cli.covers.background import Channel, Task
 from covergen_cli.covers.fingerprint import PAINTER, Models, find_models
@@ -14,8 +14,13 @@ from covergen_cli.weights import catalogue, hub
 from covergen_cli.weights.hub import NotFetchedError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
     from covergen_cli.config import GenerateConfig
-    from covergen_cli.covers.pipeline import CoverPipeline
+    from covergen_cli.covers.heard import Heard
+    from covergen_cli.covers.prompts import Prompts
     from covergen_cli.events import Event
 
 _load_lock = threading.Lock()
@@ -41,28 +46,72 @@ def _missing_model(config: GenerateConfig) -> NotFetchedError | None:
     return None
 
 
+class Pipeline(Protocol):
+    """What draws the covers of a run: ``CoverPipeline`` with models, or ``PainterPipeline`` without.
+
+    Tokens and pictures are tensors of the one, and arrays and images of the other.
+    """
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time that loading took."""
+
+    @property
+    def batch(self) -> int:
+        """Number of covers to draw at once."""
+
+    def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> Any:
+        """Return the tokens of several songs, given embeddings ``(T, E)``."""
+
+    def steer(self, tokens: Any, heard: Sequence[Heard], steer: str, /) -> Any:
+        """Return tokens as if what was heard were as ``steer`` asks."""
+
+    def attention(self, embedding: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32] | None:
+        """Return the attention over the frames of an embedding, summing to 1."""
+
+    def write_prompts(self, heard: Heard | None, seed: int, config: GenerateConfig, /) -> Prompts:
+        """Return the prompts of one cover."""
+
+    def draw(
+        self,
+        tokens: Any,
+        seeds: Sequence[int],
+        config: GenerateConfig,
+        callback: Callable[[int, int], None] | None,
+        prompts: Sequence[Prompts],
+        /,
+    ) -> Any:
+        """Return one picture per item of the tokens."""
+
+    def to_image(self, picture: Any, /) -> Image.Image:
+        """Return a picture as RGB image of its own size."""
+
+    def enlarge(self, picture: Any, seed: int, config: GenerateConfig, /) -> Image.Image:
+        """Return a picture as RGB image of ``config.size`` pixels per side."""
+
+
 class PipelineLoader:
     """Loads the models of a run once, when they are first needed."""
 
     def __init__(self, config: GenerateConfig, models: Models, channel: Channel) -> None:
         self._config, self._models, self._channel = config, models, channel
         self._lock = threading.Lock()
-        self._loading: Task[CoverPipeline] | None = None
-        self._pipeline: CoverPipeline | None = None
+        self._loading: Task[Pipeline] | None = None
+        self._pipeline: Pipeline | None = None
 
     @property
     def batch(self) -> int:
         """Number of covers to draw at once; 1 until the models are loaded."""
-        return 1 if self._pipeline is None else self._pipeline.placement.batch
+        return 1 if self._pipeline is None else self._pipeline.batch
 
-    def start(self) -> Task[CoverPipeline]:
+    def start(self) -> Task[Pipeline]:
         """Start to load the models, once; called from several threads."""
         with self._lock:
             if self._loading is None:
                 self._loading = Task(_load, self._config, self._models)
             return self._loading
 
-    def get(self) -> CoverPipeline:
+    def get(self) -> Pipeline:
         """Return the loaded models; wait for them the first time."""
         if self._pipeline is None:
             loading = self.start()
@@ -72,7 +121,7 @@ class PipelineLoader:
         return self._pipeline
 
 
-def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
+def _load(config: GenerateConfig, models: Models) -> Pipeline:
     """Import torch and diffusers and load the models, in one thread.
 
     One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
@@ -82,7 +131,7 @@ def _load(config: GenerateConfig, models: Models) -> CoverPipeline:
         from covergen_cli.covers.painter import PainterPipeline
 
         _import_for_looks(config)
-        return cast("CoverPipeline", PainterPipeline())  # the same interface, without tensors
+        return PainterPipeline()
     with _load_lock:
         from covergen_cli.covers.pipeline import load_pipeline
 

@@ -15,6 +15,7 @@ from PIL import Image
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.features import RATE_HZ
 from covergen_cli.covers.fingerprint import DESCRIPTORS
+from covergen_cli.covers.looks import apply_look, parse_look
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.steering import steered
 from covergen_cli.synthetic.painter import paint
@@ -46,16 +47,11 @@ class DescriptorEncoder:
 
 
 @dataclass(frozen=True)
-class _Placement:
-    batch: int = 1
-
-
-@dataclass(frozen=True)
 class PainterPipeline:
-    """Paints covers; the same interface as ``CoverPipeline``, as far as :mod:`covergen_cli.covers.generate` uses it."""
+    """Paints covers, as a :class:`~covergen_cli.covers.loading.Pipeline`."""
 
     seconds: float = 0.0
-    placement: _Placement = _Placement()
+    batch: int = 1
     native_size: int = _STYLED_SIZE
 
     def audio_tokens(self, *embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -94,3 +90,7 @@ class PainterPipeline:
     def to_image(self, picture: Image.Image) -> Image.Image:
         """Return a painting as it is."""
         return picture
+
+    def enlarge(self, picture: Image.Image, _seed: int, config: GenerateConfig) -> Image.Image:
+        """Return a painting at the size of the file."""
+        return apply_look(picture, parse_look("paint"), config.size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from covergen_cli.covers.finish import finish, finish_image
+from covergen_cli.covers.finish import enlarge, enlarge_image
 from covergen_cli.covers.prompts import AUTO, Prompts
 from covergen_cli.covers.steering import steering
 from covergen_cli.covers.words import WORDS, plain_prompt, write_prompt
@@ -52,6 +52,11 @@ class CoverPipeline:
     refine_negative: Condition | None = None  # condition of the refiner's negative prompt
     safety: SafetyChecker | None = None  # checks every picture; ``None`` for no check
     placement: Placement = ONE_AT_A_TIME  # how the models share the device
+
+    @property
+    def batch(self) -> int:
+        """Number of covers to draw at once."""
+        return self.placement.batch
 
     @property
     def native_size(self) -> int:
@@ -193,19 +198,19 @@ class CoverPipeline:
             model = self.refiner or self.base
             hint = "Try --dtype bf16 or fp32, or less --guidance."
             raise ModelError(f"{model.reference} returned values that are not finite", hint=hint)
-        image = finish(picture, picture.shape[-1], sharpen=False)
+        image = enlarge(picture, picture.shape[-1], sharpen=False)
         if self.safety is not None:
             self.safety.check(image)
         return image
 
-    def finish(self, picture: Tensor | Image.Image, seed: int, config: GenerateConfig) -> Image.Image:
+    def enlarge(self, picture: Tensor | Image.Image, seed: int, config: GenerateConfig) -> Image.Image:
         """Return a picture, as drawn or from :meth:`to_image`, as RGB image of ``config.size`` pixels per side."""
         image = self.to_image(picture) if isinstance(picture, torch.Tensor) else picture
-        return finish_image(image, seed, config, self.base.upscaler if self.refiner is None else None)
+        return enlarge_image(image, seed, config, self.base.upscaler if self.refiner is None else None)
 
     def draw_cover(self, tokens: Tensor, seed: int, config: GenerateConfig) -> Image.Image:
-        """Draw and finish one cover; see :meth:`draw` and :meth:`finish`."""
-        return self.finish(self.draw(tokens, [seed], config)[0], seed, config)
+        """Draw and enlarge one cover; see :meth:`draw` and :meth:`enlarge`."""
+        return self.enlarge(self.draw(tokens, [seed], config)[0], seed, config)
 
 
 def _counted(callback: Callback | None, before: int, after: int) -> Callback | None:

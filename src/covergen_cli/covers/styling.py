@@ -117,7 +117,7 @@ def check_vector(jobs: Sequence[Job], config: GenerateConfig) -> None:
         )
 
 
-def save_finished(
+def style_and_save(
     job: Job,
     picture: RawPicture,
     metadata: dict[str, Any],
@@ -125,7 +125,7 @@ def save_finished(
     look: Look | None,
     finish: Finish | None,
 ) -> None:
-    """Finish a picture, add its text, and write it to ``job.output`` with its provenance.
+    """Apply the look to a picture or enlarge it, add its text, and write it to ``job.output`` with its provenance.
 
     Args:
         job: the cover's job.

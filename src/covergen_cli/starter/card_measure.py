@@ -144,7 +144,7 @@ def paint_covers(pipeline: CoverPipeline, songs: Sequence[AnalysedSong], config:
 
     def draw(song: AnalysedSong, seed: int) -> Picture:
         picture = torch.from_numpy(paint(song.descriptors, seed, 256, song.kinds)).permute(2, 0, 1).float() / 127.5 - 1
-        return np.asarray(pipeline.finish(picture, seed, config))
+        return np.asarray(pipeline.enlarge(picture, seed, config))
 
     return (yield from _measured("paint", songs, config.seed, draw))
 
