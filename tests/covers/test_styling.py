@@ -10,7 +10,7 @@ from PIL import Image
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.heard import Heard, mean_heard
 from covergen_cli.covers.plan import Job
-from covergen_cli.covers.styling import explain_look, look_of, must_hear, settle_look
+from covergen_cli.covers.styling import explain_look, look_of, must_hear, resolve_look
 from covergen_cli.errors import ConfigError
 
 SOUND = Heard(dict.fromkeys(("tempo", "mode", "energy", "brightness", "density", "percussiveness", "dynamics"), 0.4))
@@ -44,11 +44,11 @@ def test_genres_count():
 
 
 def test_a_named_look_is_settled_with_all_its_parameters():
-    config = settle_look(GenerateConfig(look="halftone:pitch=60"))
+    config = resolve_look(GenerateConfig(look="halftone:pitch=60"))
     assert config.look.startswith("halftone:pitch=60,")
     assert look_of(config, job(0), None).pitch == 60
-    assert settle_look(config) == config
-    assert settle_look(AUTO).look == "auto"
+    assert resolve_look(config) == config
+    assert resolve_look(AUTO).look == "auto"
 
 
 def test_raw_and_paint_have_no_look():
@@ -61,7 +61,7 @@ def test_raw_and_paint_have_no_look():
 def test_a_palette_from_a_file_is_recorded_as_colours(tmp_path):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "p.png")
-    palette = settle_look(GenerateConfig(look="cutout", palette=str(tmp_path / "p.png"))).palette
+    palette = resolve_look(GenerateConfig(look="cutout", palette=str(tmp_path / "p.png"))).palette
     assert palette.startswith("#")
     assert str(tmp_path) not in palette
 
@@ -77,7 +77,7 @@ def test_a_palette_from_a_file_is_recorded_as_colours(tmp_path):
 )
 def test_what_makes_no_sense_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        settle_look(GenerateConfig(**settings))
+        resolve_look(GenerateConfig(**settings))
 
 
 def test_an_album_has_the_mean_of_its_songs():
@@ -98,5 +98,5 @@ def test_a_look_is_explained():
     assert "seed 3" in chosen[1]
     assert "%" in chosen[2]
     assert chosen[-1] == "genre in the tags: Dub"
-    assert explain_look(settle_look(GenerateConfig(look="riso")), job(0), None)[0].startswith("look: riso:")
+    assert explain_look(resolve_look(GenerateConfig(look="riso")), job(0), None)[0].startswith("look: riso:")
     assert explain_look(GenerateConfig(), job(0), None) == ["no look: the picture as it was drawn"]

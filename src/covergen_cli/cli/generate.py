@@ -125,7 +125,7 @@ def _resolve(
 ) -> tuple[list[Path], GenerateConfig]:
     """Return the songs and the settings; with ``--from``, only the song of that cover, and its settings as well."""
     from covergen_cli.covers import reproduce, stores
-    from covergen_cli.covers.styling import settle_look
+    from covergen_cli.covers.styling import resolve_look
     from covergen_cli.covers.text.wording import check_font
 
     made = None if from_cover is None else reproduce.read_settings(from_cover)
@@ -134,7 +134,7 @@ def _resolve(
     config = resolve(GenerateConfig, preset=preset, overrides=overrides)
     # A store that is given now overrides the size that a cover records.
     config = stores.for_store(config, given if "store" in given else overrides)
-    config = settle_look(config)
+    config = resolve_look(config)
     check_font(config)
     for name, reason in config.without_effect(given).items():
         terminal.warn(f"--{name.replace('_', '-')} has no effect: {reason}")

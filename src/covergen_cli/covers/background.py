@@ -86,6 +86,8 @@ class Channel:
     def emit(self, event: Event) -> None:
         """Pass on an event, and wait until the reader asks for the next one.
 
+        So a reader that stops at an event, as ``--fail-fast`` does, knows that nothing was done after it.
+
         Raises:
             Stopped: see :meth:`check_stop`.
         """

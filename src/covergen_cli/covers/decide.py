@@ -232,7 +232,7 @@ def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
     yield from skipped
     for song, group in groupby(jobs, key=lambda job: job.input):
         covers = list(group)
-        yield Progress("look", 0, None, covers[0].label)
+        yield Progress("check", 0, None, covers[0].label)
         yield from _song_events(covers, config, models, donor_of.get(song))
 
 

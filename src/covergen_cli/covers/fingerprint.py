@@ -60,7 +60,7 @@ class Models:
     takes_words: bool = False  # what is heard is put into words for the base or the refiner
     refiner: dict[str, Any] | None = None  # provenance of the refiner, JSON-able; ``None`` when covers are not refined
     safety: tuple[str, Path] | None = None  # name and folder of the model whose safety checker is used
-    picture: dict[str, Any] | None = None  # name and hash of the user's own picture
+    own_picture: dict[str, Any] | None = None  # name and hash of the user's own picture
 
     @property
     def has_upscaler(self) -> bool:
@@ -91,7 +91,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     if config.picture is not None:
         picture = picture_metadata(config)
         _check_no_safety(config)
-        return _no_models(PICTURE, picture["sha256"], picture=picture)
+        return _no_models(PICTURE, picture["sha256"], own_picture=picture)
     if config.base == PAINTER:
         _check_no_safety(config)
         return _painter(config)
@@ -169,9 +169,9 @@ def _painter(config: GenerateConfig) -> Models:
     return _no_models(PAINTER, f"{PAINTER}-{_PAINTER_VERSION}")
 
 
-def _no_models(name: str, fingerprint: str, *, picture: dict[str, Any] | None = None) -> Models:
+def _no_models(name: str, fingerprint: str, *, own_picture: dict[str, Any] | None = None) -> Models:
     """Return what stands for the models of covers that no model draws."""
-    return Models(name, Path(), fingerprint, DESCRIPTORS, name, None, fingerprint, {}, Path(), picture=picture)
+    return Models(name, Path(), fingerprint, DESCRIPTORS, name, None, fingerprint, {}, Path(), own_picture=own_picture)
 
 
 def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: bool) -> None:

@@ -168,7 +168,7 @@ class _Run:
         self._draw_batch()
         self._report_finished()
         attention = prompt = None
-        if self._models.picture is None and music.embedding is not None:
+        if self._models.own_picture is None and music.embedding is not None:
             pipeline = self._loader.get()
             attention = pipeline.attention(music.embedding)
             prompt = pipeline.write_prompts(music.heard, job.seed, self._config).shown
@@ -211,7 +211,7 @@ class _Run:
             prompts,
         )
         share = (time.monotonic() - started) / len(covers)
-        self._report_finished()
+        self._report_finished()  # the batch before, which was written while this one was drawn
         for cover, seed, picture, prompt in zip(covers, seeds, pictures, prompts, strict=True):
             self._start_writing(replace(cover, seconds=cover.seconds + share), picture, seed, prompt)
         if self._loader.batch == 1:

@@ -1,4 +1,4 @@
-"""What is heard in a song and what its file says: looks and words are chosen by it."""
+"""Analysis of songs, from which looks and prompts are made: descriptors, recognised labels, and tags of the files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard in a song or an album.
+    """Analysis of a song or an album.
 
     Args:
-        descriptors: seven qualities by name, each in [0, 1].
-        genres: as the tags of the songs name them.
-        labels: of the tagger, with their scores, highest first; 1 is the usual score of that label. Empty unless words
-            are chosen.
-        title: of the song or the album; ``None`` unless it is asked for.
-        nouns: things that the lyrics name; empty unless they are asked for.
+        descriptors: the seven descriptors by name, each in [0, 1].
+        genres: genres in the tags of the files.
+        labels: genres, moods and instruments that musicnn recognises, with their scores, highest first; 1 is the usual
+            score of a label. Empty unless a prompt is made.
+        title: title of the song or the album; ``None`` unless the prompt mentions it.
+        nouns: things that the lyrics name; empty unless the prompt mentions them.
     """
 
     descriptors: Mapping[str, float]
@@ -47,13 +47,13 @@ def hear(
     words: str | None = None,
     album: bool = False,
 ) -> Heard:
-    """Listen to a part of a song.
+    """Analyse a part of a song.
 
     Args:
         path: the music file, for its tags.
         samples: the part, mono ``(n,)``.
         sample_rate_hz: its rate.
-        labels: also run the tagger, which needs torch.
+        labels: also run musicnn, which needs torch.
         words: also take the ``title``, things from the ``lyrics``, or both, as ``--words`` does.
         album: the title is that of the album.
 
@@ -76,7 +76,7 @@ def hear(
 
 
 def mean_heard(songs: Sequence[Heard]) -> Heard:
-    """Return what was heard in an album: means over its songs, and what their files say, most frequent first."""
+    """Return the analysis of an album: means over its songs, all genres, the first title, and the most frequent nouns."""
     descriptors = np.mean([list(song.descriptors.values()) for song in songs], axis=0)
     scores: Counter[str] = Counter()
     for song in songs:

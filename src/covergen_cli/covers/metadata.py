@@ -76,7 +76,7 @@ def cover_metadata(
         "store": config.store,
         "fast_decode": config.fast_decode,
         "safety": config.safety,
-        "picture": models.picture,
+        "picture": models.own_picture,
     }
     metadata |= {name: value for name, value in optional.items() if value}
     return {**metadata, "fingerprint": _fingerprint(metadata)}

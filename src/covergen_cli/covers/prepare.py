@@ -158,7 +158,7 @@ class Preparer:
         """Return the music of the covers, and the music to draw from; ``None`` for what is not needed."""
         known = [(cover.key, cover.picture) for cover in covers if cover.picture is not None]
         if must_embed or len(known) < sum(cover.decision.action == "draw" for cover in covers):
-            if self._models.picture is None:
+            if self._models.own_picture is None:
                 self._before_embedding()
             music = self._embed(first, decisions.songs)
             return music, music if donor is None else self._embed(donor, decisions.donor_songs)
@@ -183,7 +183,7 @@ class Preparer:
 
     def _known_picture(self, job: Job, key: str | None) -> RawPicture | None:
         """Return the picture that the user brings, or the one in the cache; ``None`` if it has to be drawn."""
-        if self._models.picture is not None:
+        if self._models.own_picture is not None:
             image = open_own_picture(Path(self._config.picture or "").expanduser())
             return RawPicture(image, seed_from(f"{job.seed}:{self._models.base_fingerprint}"), {})
         return load_picture(key) if key else None

@@ -172,7 +172,7 @@ def check_models(made: CoverSettings, config: GenerateConfig, given: Collection[
     except ModelError as error:
         hint = "The cover records only the names of models; give the folder with --adapter or --base."
         raise ModelError(error.message, hint=f"{error.hint or ''} {hint}".strip()) from error
-    if models.picture is not None:
+    if models.own_picture is not None:
         if picture and made.base != models.base_fingerprint:
             message = f"{made.cover} was made from another picture than {config.picture}"
             raise InputError(message, hint="Give the same one with --picture, or leave out --from.")

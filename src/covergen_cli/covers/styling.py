@@ -10,7 +10,7 @@ from covergen_cli.covers.looks import LOOKS, choose_look, draw_look, look_svg, l
 from covergen_cli.covers.stores import max_bytes
 from covergen_cli.covers.text.finish import draw_styled
 from covergen_cli.covers.text.layout import draw_text
-from covergen_cli.covers.text.styles import settle_text, style_of
+from covergen_cli.covers.text.styles import resolve_text, style_of
 from covergen_cli.covers.text.vector import TEXT_SIDE, text_svg
 from covergen_cli.errors import ConfigError
 from covergen_cli.files import seed_from
@@ -38,8 +38,8 @@ _PALETTE_SIDE = 64
 """Pixels per side of the drawing that only tells the palette of a vector cover without text."""
 
 
-def settle_look(config: GenerateConfig) -> GenerateConfig:
-    """Return the settings with look and palette in their full form, so that covers can record them.
+def resolve_look(config: GenerateConfig) -> GenerateConfig:
+    """Return the settings with all parameters of the look and all colours of the palette, for covers to record.
 
     Raises:
         ConfigError: there is no such look or parameter, or the palette cannot be read.
@@ -166,7 +166,7 @@ def _text_elements(
     image: Image.Image, text: dict[str, Any], drawn: Mapping[str, Any], look: Look, seed: int, font: str | None
 ) -> tuple[str, dict[str, Any]]:
     """Return the text of a vector cover as SVG elements, and what the cover records of it."""
-    settled = settle_text(text, look, seed)
+    settled = resolve_text(text, look, seed)
     elements, contrast = text_svg(image, settled, style_of(look), drawn["palette_drawn"].split(","), own_font=font)
     return elements, _text_record(text, settled, contrast)
 
@@ -194,7 +194,7 @@ def add_text(
         ConfigError: a font is missing.
     """
     look = parse_look(drawn["look_drawn"]) if "look_drawn" in drawn else None
-    settled = settle_text(text, look, seed)
+    settled = resolve_text(text, look, seed)
     if look is None and settled["layout"] in PLAIN_LAYOUTS:
         image, contrast = draw_text(image, settled, font)
     else:

@@ -11,7 +11,7 @@ from covergen_cli.covers.text.contrast import CONTRAST, contrast_ratio, luminanc
 from covergen_cli.covers.text.finish import SAFE, draw_styled, letters_of, place
 from covergen_cli.covers.text.fonts import BUNDLED, FONTS
 from covergen_cli.covers.text.placement import LAYOUTS
-from covergen_cli.covers.text.styles import settle_text, style_of
+from covergen_cli.covers.text.styles import resolve_text, style_of
 from covergen_cli.covers.text.wording import BY_LOOK
 
 PALETTE = ("#0b132b", "#3a506b", "#d1495b", "#edae49", "#f4f1de")
@@ -37,7 +37,7 @@ def noise(side=256):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["cutout", "poster", "dither", "grain"])
 def test_the_contrast_is_reached_on_noise(layout, name):
-    text = settle_text(words(layout=layout), parse_look(name), 0)
+    text = resolve_text(words(layout=layout), parse_look(name), 0)
     drawn, ratio = draw_styled(noise(), text, style_of(parse_look(name)), PALETTE)
     assert ratio >= CONTRAST
     assert drawn.size == (256, 256)
@@ -49,13 +49,13 @@ def test_outlines_of_large_letters_have_no_holes(side, name):
     title = (
         "The Long Way Home from the Harbour" if name == "cutout" else "Concerto for Two Violins in D minor, BWV 1043"
     )
-    text = settle_text(words(title, layout="centre" if name == "cutout" else "giant"), parse_look(name), 0)
+    text = resolve_text(words(title, layout="centre" if name == "cutout" else "giant"), parse_look(name), 0)
     _, ratio = draw_styled(noise(side), text, style_of(parse_look(name)), PALETTE)
     assert ratio >= CONTRAST
 
 
 def test_the_reported_contrast_is_that_of_the_pixels():
-    text = settle_text(words(layout="label", artist=None), parse_look("poster"), 0)
+    text = resolve_text(words(layout="label", artist=None), parse_look("poster"), 0)
     drawn, ratio = draw_styled(noise(), text, style_of(parse_look("poster")), PALETTE)
     colours = drawn.getcolors(256 * 256)
     (_, below), (_, ink) = sorted(colours, reverse=True)[:2]
@@ -92,12 +92,12 @@ def test_every_look_has_a_font_and_a_layout_and_gives_the_same_bytes_twice(name)
 
 
 def test_neighbouring_seeds_have_different_layouts():
-    layouts = [settle_text(words(), parse_look("poster"), seed)["layout"] for seed in range(3)]
+    layouts = [resolve_text(words(), parse_look("poster"), seed)["layout"] for seed in range(3)]
     assert len(set(layouts)) == 3
 
 
 def test_letters_that_the_font_of_the_look_lacks_are_set_in_inter():
-    fonts = settle_text(words("Жук", "Band"), parse_look("cutout"), 0)["fonts"]
+    fonts = resolve_text(words("Жук", "Band"), parse_look("cutout"), 0)["fonts"]
     assert fonts == {"title": BUNDLED, "artist": FONTS["anton"].name}
 
 

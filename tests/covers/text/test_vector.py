@@ -8,7 +8,7 @@ from PIL import Image
 from covergen_cli.covers.looks import look_svg, parse_look
 from covergen_cli.covers.text.contrast import CONTRAST
 from covergen_cli.covers.text.finish import SAFE, letters_of, place
-from covergen_cli.covers.text.styles import settle_text, style_of
+from covergen_cli.covers.text.styles import resolve_text, style_of
 from covergen_cli.covers.text.vector import text_svg
 from svg_paths import area, points_of
 
@@ -18,7 +18,7 @@ PALETTE = ("#0b132b", "#3a506b", "#d1495b", "#edae49", "#f4f1de")
 
 def words(layout, look):
     text = {"title": "Über den Fluß", "artist": "O", "layout": layout}
-    return settle_text({**text, "fonts": dict.fromkeys(("title", "artist"), "by look 1")}, look, 0)
+    return resolve_text({**text, "fonts": dict.fromkeys(("title", "artist"), "by look 1")}, look, 0)
 
 
 @pytest.mark.parametrize("layout", ["giant", "label", "edge", "line"])

@@ -58,7 +58,7 @@ def draw_styled(
 
     Args:
         image: RGB, square.
-        text: from :func:`covergen_cli.covers.text.styles.settle_text`.
+        text: from :func:`covergen_cli.covers.text.styles.resolve_text`.
         style: of the look.
         palette: ``#rrggbb``, dark to light; may be empty.
         own_font: value of ``--font``.

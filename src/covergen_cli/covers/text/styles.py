@@ -47,7 +47,7 @@ def style_of(look: Look | None) -> TextStyle:
     return _PLAIN if look is None else _STYLES.get(look.name, _PLAIN)
 
 
-def settle_text(text: dict[str, Any], look: Look | None, seed: int) -> dict[str, Any]:
+def resolve_text(text: dict[str, Any], look: Look | None, seed: int) -> dict[str, Any]:
     """Return the text of a cover with a layout instead of ``auto``, and fonts instead of ``by look``.
 
     Args:

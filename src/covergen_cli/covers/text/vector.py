@@ -34,7 +34,7 @@ def text_svg(
 
     Args:
         image: the same cover as pixels, RGB and square, best at :data:`TEXT_SIDE`; text is placed where it is calm.
-        text: from :func:`covergen_cli.covers.text.styles.settle_text`.
+        text: from :func:`covergen_cli.covers.text.styles.resolve_text`.
         style: of the look, of any finish but ``veil`` and ``pixels``.
         palette: ``#rrggbb``, dark to light; may be empty.
         own_font: value of ``--font``.

@@ -42,7 +42,7 @@ def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tu
     Returns:
         A JSON-able dict of ``title``, ``artist`` (``None`` when absent), ``layout`` and ``fonts`` (text → font), or
         ``None`` when there is no text; and notes on what could not be done as requested. With a look, layout and fonts
-        may be left to it; :func:`covergen_cli.covers.text.styles.settle_text` then settles them.
+        may be left to it; :func:`covergen_cli.covers.text.styles.resolve_text` then chooses them.
 
     Raises:
         InputError: the song cannot be read.
