@@ -113,8 +113,8 @@ class _Run:
             self._draw_batch()
             self._report_finished()
         finally:
-            for _, task in self._writing:
-                task.join()
+            for _, writing in self._writing:
+                writing.join()
 
     def _start_preparing(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Task[PreparedSong]]]:
         """Yield the songs in order, while the next ones are prepared: two, or as many as are drawn at once."""

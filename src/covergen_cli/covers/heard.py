@@ -76,7 +76,7 @@ def hear(
 
 
 def mean_heard(songs: Sequence[Heard]) -> Heard:
-    """Return the analysis of an album: means over its songs, all genres, the first title, and the most frequent nouns."""
+    """Return the analysis of an album: means over its songs, all genres, one title, the most frequent nouns."""
     descriptors = np.mean([list(song.descriptors.values()) for song in songs], axis=0)
     scores: Counter[str] = Counter()
     for song in songs:
