@@ -96,10 +96,10 @@ def test_many_writers_at_once(monkeypatch):
 
 
 def test_the_key_is_of_what_draws_and_not_of_what_finishes():
-    metadata = {"seed": 1, "steps": 2, "size": 64, "look": "riso", "lettering": {"title": "A"}, "store": "apple"}
-    key = picture_key(metadata, "cpu")
-    assert key == picture_key({**metadata, "size": 99, "look": "paint", "lettering": None, "fingerprint": "x"}, "cpu")
-    assert len({key, picture_key({**metadata, "seed": 2}, "cpu"), picture_key(metadata, "cuda")}) == 3
+    provenance = {"seed": 1, "steps": 2, "size": 64, "look": "riso", "lettering": {"title": "A"}, "store": "apple"}
+    key = picture_key(provenance, "cpu")
+    assert key == picture_key({**provenance, "size": 99, "look": "paint", "lettering": None, "fingerprint": "x"}, "cpu")
+    assert len({key, picture_key({**provenance, "seed": 2}, "cpu"), picture_key(provenance, "cuda")}) == 3
 
 
 def run(folder, config, out="out", **settings):

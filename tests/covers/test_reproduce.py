@@ -11,7 +11,7 @@ from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import find_models
-from covergen_cli.covers.metadata import cover_metadata
+from covergen_cli.covers.cover_provenance import cover_provenance
 from covergen_cli.covers.plan import Job
 from covergen_cli.covers.reproduce import check_models, find_song, read_settings
 from covergen_cli.errors import InputError, ModelError
@@ -40,7 +40,7 @@ def config_for(adapter, **settings):
 
 def made(adapter, song, config, words=None, **changes):
     job = Job(song, song.parent.parent / "cover.png", config.seed, config.format)
-    facts = cover_metadata(job, audio_sha256(song), config, find_models(config), text=words)
+    facts = cover_provenance(job, audio_sha256(song), config, find_models(config), text=words)
     facts |= {"input": song.name, "segment": [0.0, 1.0], "native_size": 16, **changes}
     save_cover(job.output, Image.new("RGB", (8, 8)), facts, "png")
     return job.output
@@ -63,7 +63,7 @@ def test_the_same_settings_give_the_same_fingerprint(adapter, song):
     job = Job(song, cover, again.seed, again.format)
     models = find_models(again)
     digest = audio_sha256(song)
-    assert cover_metadata(job, digest, again, models) == cover_metadata(job, digest, config, models)
+    assert cover_provenance(job, digest, again, models) == cover_provenance(job, digest, config, models)
 
 
 def test_a_refined_cover_names_its_refiner(adapter, song, tmp_path):

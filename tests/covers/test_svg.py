@@ -36,8 +36,8 @@ def job(path="song.svg", seed=0):
 
 def save(path, picture, look, text=None):
     config = GenerateConfig(look=look, format="svg")
-    metadata = {"version": "1", "base": {"name": "starter"}, **({"lettering": text} if text else {})}
-    style_and_save(job(path), picture, metadata, config, look_of(config, job(path), None), None)
+    provenance = {"version": "1", "base": {"name": "starter"}, **({"lettering": text} if text else {})}
+    style_and_save(job(path), picture, provenance, config, look_of(config, job(path), None), None)
     return path.read_text()
 
 

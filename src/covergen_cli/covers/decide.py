@@ -15,7 +15,7 @@ from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.inputs import input_fault
-from covergen_cli.covers.metadata import cover_metadata
+from covergen_cli.covers.cover_provenance import cover_provenance
 from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
@@ -47,7 +47,7 @@ class DecidedCover(NamedTuple):
     """What happens to a cover, and its provenance without the names and segments of songs."""
 
     decision: Decision
-    metadata: dict[str, Any]
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ def decide_covers(
     text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs))
     covers = []
     for job in jobs:
-        metadata: dict[str, Any] = {"fingerprint": ""}
+        provenance: dict[str, Any] = {"fingerprint": ""}
         if models is not None:
-            metadata = cover_metadata(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
-        covers.append(DecidedCover(decide(job.output, metadata["fingerprint"], config.overwrite, songs), metadata))
+            provenance = cover_provenance(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
+        covers.append(DecidedCover(decide(job.output, provenance["fingerprint"], config.overwrite, songs), provenance))
     return Decisions(songs, donor_songs, tuple(covers), skipped, tuple(text_warnings))
 
 
@@ -118,7 +118,7 @@ def decide(
 
     Args:
         output: the cover's file.
-        fingerprint: of the cover as it would be drawn now, from :func:`cover_metadata`.
+        fingerprint: of the cover as it would be drawn now, from :func:`cover_provenance`.
         overwrite: see :class:`covergen_cli.config.GenerateConfig`.
         songs: music files and the hashes of their audio. A cover that was made from none of them belongs to another
             song and is refused; without ``songs``, no cover is refused for that.

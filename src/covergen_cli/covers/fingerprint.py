@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covergen_cli.covers.own_picture import PICTURE, picture_metadata
+from covergen_cli.covers.own_picture import PICTURE, picture_provenance
 from covergen_cli.covers.prompts import AUTO
 from covergen_cli.covers.steering import check_steering
 from covergen_cli.covers.words import WORDS, vocabulary_sha256
@@ -89,7 +89,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
         raise ConfigError("without audio there is nothing to shuffle", hint="Leave out --shuffle or --no-audio.")
     check_steering(config)
     if config.picture is not None:
-        picture = picture_metadata(config)
+        picture = picture_provenance(config)
         _check_no_safety(config)
         return _no_models(PICTURE, picture["sha256"], own_picture=picture)
     if config.base == PAINTER:
@@ -106,7 +106,7 @@ def find_models(config: GenerateConfig, *, fetch: bool = True) -> Models:
     _check_texts(config, base, reference, words=name == WORDS or scale > 0)
     if config.fast_decode:
         hub.resolve(hub.TAESD, fetch=fetch)
-    refiner = _refiner_metadata(config, fetch=fetch) if config.refine else None
+    refiner = _refiner_provenance(config, fetch=fetch) if config.refine else None
     return Models(
         adapter=name,
         adapter_folder=Path() if adapter is None else adapter.folder,
@@ -199,7 +199,7 @@ def _check_texts(config: GenerateConfig, base: Path, reference: str, *, words: b
         )
 
 
-def _refiner_metadata(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
+def _refiner_provenance(config: GenerateConfig, *, fetch: bool) -> dict[str, Any]:
     folder = hub.resolve(config.refiner, "refiner", fetch=fetch)
     return {
         "name": portable(config.refiner),

@@ -87,7 +87,7 @@ class _Cover:
     job: Job
     music: EmbeddedMusic  # the song or album
     audio_source: EmbeddedMusic  # the music to draw from: its own, or a donor's
-    metadata: dict[str, Any]  # provenance, without names and segments of songs
+    provenance: dict[str, Any]  # without names and segments of songs
     seconds: float  # time spent on it so far
     key: str | None  # name of its picture in the cache; ``None`` if it is not kept
 
@@ -146,7 +146,7 @@ class _Run:
                 self._channel.emit(event)
             elif song.music is not None:
                 source = song.audio_source or song.music
-                cover = _Cover(job, song.music, source, prepared.metadata, seconds, prepared.key)
+                cover = _Cover(job, song.music, source, prepared.provenance, seconds, prepared.key)
                 self._add_cover(cover, prepared.picture)
                 seconds = 0.0
         if song.explanation is not None and song.music is not None:
@@ -241,9 +241,9 @@ class _Run:
             picture = RawPicture(self._loader.get().to_image(picture), seed, segments, music.heard, prompts)
             if cover.key is not None and not music.warnings:  # a kept picture could not repeat them
                 save_picture(cover.key, picture)
-        metadata = {**cover.metadata, **music.provenance(job)}
+        provenance = {**cover.provenance, **music.provenance(job)}
         replaced = os.path.lexists(job.output)
-        style_and_save(job, picture, metadata, self._config, look, finish)
+        style_and_save(job, picture, provenance, self._config, look, finish)
         return CoverFinished(
             job.input,
             job.output,

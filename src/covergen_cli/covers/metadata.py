@@ -22,7 +22,7 @@ _RECORDED = ("steps", "guidance", "scheduler", "prompt", "audio_scale", "no_audi
 """Settings that provenance stores under their own names, whatever their values."""
 
 
-def cover_metadata(
+def cover_provenance(
     job: Job,
     input_sha256: str,
     config: GenerateConfig,
@@ -43,7 +43,7 @@ def cover_metadata(
         text: the text on the cover; ``None`` for none.
         donor_sha256: hash of the audio that is used instead of the song's; ``None`` if it is the song's own.
     """
-    metadata: dict[str, Any] = {
+    provenance: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
         "input_sha256": input_sha256,
@@ -65,11 +65,11 @@ def cover_metadata(
         },
     }
     if models.has_text_encoder or models.refiner is not None:
-        metadata["negative"] = config.negative
+        provenance["negative"] = config.negative
     if models.takes_words:
-        metadata |= _words_metadata(config, models)
+        provenance |= _words_provenance(config, models)
     if not config.raw and config.look != "paint":
-        metadata |= {"look": config.look, "palette": config.palette}
+        provenance |= {"look": config.look, "palette": config.palette}
     optional = {
         "steer": config.steer,
         "lettering": text,
@@ -78,20 +78,20 @@ def cover_metadata(
         "safety": config.safety,
         "picture": models.own_picture,
     }
-    metadata |= {name: value for name, value in optional.items() if value}
-    return {**metadata, "fingerprint": _fingerprint(metadata)}
+    provenance |= {name: value for name, value in optional.items() if value}
+    return {**provenance, "fingerprint": _fingerprint(provenance)}
 
 
-def _words_metadata(config: GenerateConfig, models: Models) -> dict[str, Any]:
+def _words_provenance(config: GenerateConfig, models: Models) -> dict[str, Any]:
     found = {"words": config.words, "words_scale": models.words_scale, "vocabulary": vocabulary_sha256()}
     return found | ({"text_encoder": text_fingerprint(models.base_folder)} if models.words_scale else {})
 
 
-def _fingerprint(metadata: dict[str, Any]) -> str:
+def _fingerprint(provenance: dict[str, Any]) -> str:
     """Hash provenance without names and revisions of models."""
-    hashed = {key: value for key, value in metadata.items() if key not in {"adapter", "base", "picture"}}
-    hashed["adapter"] = metadata["adapter"]["fingerprint"]
-    hashed["base"] = [metadata["base"]["fingerprint"], metadata["base"]["scheduler"]]
-    if refiner := metadata["refiner"]:
+    hashed = {key: value for key, value in provenance.items() if key not in {"adapter", "base", "picture"}}
+    hashed["adapter"] = provenance["adapter"]["fingerprint"]
+    hashed["base"] = [provenance["base"]["fingerprint"], provenance["base"]["scheduler"]]
+    if refiner := provenance["refiner"]:
         hashed["refiner"] = {key: refiner[key] for key in refiner.keys() - {"name", "revision"}}
     return sha256_bytes(json.dumps(hashed, sort_keys=True).encode())

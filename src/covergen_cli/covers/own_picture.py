@@ -23,7 +23,7 @@ _MAX_BYTES = 200_000_000
 _OF_MODELS = ("adapter", "base", "prompt", "refine", "no_audio", "shuffle")
 
 
-def picture_metadata(config: GenerateConfig) -> dict[str, Any]:
+def picture_provenance(config: GenerateConfig) -> dict[str, Any]:
     """Return name and hash of the user's picture, as covers record them.
 
     Raises:

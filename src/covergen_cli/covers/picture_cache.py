@@ -52,14 +52,14 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("covergen", appauthor=False)) / "pictures"
 
 
-def picture_key(metadata: Mapping[str, Any], *others: object) -> str:
+def picture_key(provenance: Mapping[str, Any], *others: object) -> str:
     """Return the name of a picture in the cache.
 
     Args:
-        metadata: from :func:`covergen_cli.covers.metadata.cover_metadata`.
+        provenance: from :func:`covergen_cli.covers.cover_provenance.cover_provenance`.
         others: what decides the pixels on this machine besides, such as the device.
     """
-    drawn = {name: value for name, value in metadata.items() if name not in _FINISHING}
+    drawn = {name: value for name, value in provenance.items() if name not in _FINISHING}
     return sha256_bytes(json.dumps([drawn, [repr(other) for other in others]], sort_keys=True).encode())
 
 

@@ -67,7 +67,7 @@ class PreparedCover:
     """One cover of a song or an album."""
 
     decision: Decision
-    metadata: dict[str, Any]  # provenance, without names and segments of songs
+    provenance: dict[str, Any]  # without names and segments of songs
     key: str | None  # name of its picture in the cache; ``None`` if it is not kept
     picture: RawPicture | None  # ``None`` if it has to be drawn
 
@@ -148,9 +148,9 @@ class Preparer:
 
     def _prepare_cover(self, job: Job, cover: DecidedCover, decisions: Decisions) -> PreparedCover:
         """Return a cover with its picture, if that is known already."""
-        key = self._key(cover.metadata, decisions)
+        key = self._key(cover.provenance, decisions)
         picture = self._known_picture(job, key) if cover.decision.action == "draw" else None
-        return PreparedCover(cover.decision, cover.metadata, key, picture)
+        return PreparedCover(cover.decision, cover.provenance, key, picture)
 
     def _prepare_music(
         self, first: Job, donor: Job | None, decisions: Decisions, covers: Sequence[PreparedCover], *, must_embed: bool
@@ -172,14 +172,14 @@ class Preparer:
                 save_picture(key, replace(picture, heard=music.heard))
         return music, None
 
-    def _key(self, metadata: dict[str, Any], decisions: Decisions) -> str | None:
+    def _key(self, provenance: dict[str, Any], decisions: Decisions) -> str | None:
         """Return the name of a cover's picture in the cache, ``None`` if it is quicker to paint it anew."""
         if self._models.base_reference in {PAINTER, PICTURE}:
             return None
         songs = (*decisions.songs, *decisions.donor_songs)
         # Words are chosen by tags too, which are not part of the audio's hash.
         tags = [(probe(path).tags, lrc_text(path)) for path, _ in songs] if self._models.takes_words else []
-        return picture_key(metadata, self._config.device, tags)
+        return picture_key(provenance, self._config.device, tags)
 
     def _known_picture(self, job: Job, key: str | None) -> RawPicture | None:
         """Return the picture that the user brings, or the one in the cache; ``None`` if it has to be drawn."""

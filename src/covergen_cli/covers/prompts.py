@@ -25,7 +25,7 @@ class Prompts:
         """The prompt that displays and records name."""
         return self.base or self.refiner
 
-    def as_metadata(self) -> dict[str, str]:
+    def as_provenance(self) -> dict[str, str]:
         """Return what a cover records of them."""
         found = {"prompt_drawn": self.base, "refine_prompt_drawn": self.refiner}
         return {name: text for name, text in found.items() if text is not None}

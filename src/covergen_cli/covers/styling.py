@@ -120,7 +120,7 @@ def check_vector(jobs: Sequence[Job], config: GenerateConfig) -> None:
 def style_and_save(
     job: Job,
     picture: RawPicture,
-    metadata: dict[str, Any],
+    provenance: dict[str, Any],
     config: GenerateConfig,
     look: Look | None,
     finish: Finish | None,
@@ -130,7 +130,7 @@ def style_and_save(
     Args:
         job: the cover's job.
         picture: as it was drawn.
-        metadata: provenance without what is found here: the palette, the drawn text and the size of the picture.
+        provenance: without what is added here: the palette, the drawn text and the size of the picture.
         config: the settings.
         look: from :func:`look_of`.
         finish: makes the cover where there is no look; not used with one.
@@ -138,28 +138,28 @@ def style_and_save(
     Raises:
         OutputError: the file cannot be written.
     """
-    image, text = picture.image, metadata.get("lettering")
-    metadata = {**metadata, **picture.prompts.as_metadata(), "native_size": image.width}
+    image, text = picture.image, provenance.get("lettering")
+    provenance = {**provenance, **picture.prompts.as_provenance(), "native_size": image.width}
     palette = None if config.palette is None else palette_from(config.palette)
     if look is None:
         cover = image if finish is None else finish(image, picture.seed, config)
     else:
         size = config.size if job.format != "svg" else TEXT_SIDE if text else _PALETTE_SIDE
         cover, used = draw_look(image, look, size, seed=picture.seed, palette=palette)
-        metadata |= {"look_drawn": str(look), **({"palette_drawn": str(used)} if used else {})}
+        provenance |= {"look_drawn": str(look), **({"palette_drawn": str(used)} if used else {})}
     if job.format == "svg":
         if look is None:
             raise ConfigError("a cover without a look cannot be written as SVG", hint="Use --look cutout.")
         overlay = ""
         if text:
-            overlay, drawn = _text_elements(cover, text, metadata, look, job.seed, config.font)
-            metadata |= drawn
-        save_svg(job.output, look_svg(image, look, seed=picture.seed, palette=palette, overlay=overlay), metadata)
+            overlay, drawn = _text_elements(cover, text, provenance, look, job.seed, config.font)
+            provenance |= drawn
+        save_svg(job.output, look_svg(image, look, seed=picture.seed, palette=palette, overlay=overlay), provenance)
         return
     if text:
-        cover, drawn = add_text(cover, text, metadata, job.seed, config.font)
-        metadata |= drawn
-    save_cover(job.output, cover, metadata, job.format, max_bytes(config.store))
+        cover, drawn = add_text(cover, text, provenance, job.seed, config.font)
+        provenance |= drawn
+    save_cover(job.output, cover, provenance, job.format, max_bytes(config.store))
 
 
 def _text_elements(

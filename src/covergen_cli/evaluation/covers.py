@@ -87,15 +87,15 @@ def draw_covers(run: LoadedRun, pairs: Sequence[Pair], folder: Path) -> Generato
     paths = []
     for number, pair in enumerate(pairs):
         path = folder / f"{pair.id}.png"
-        metadata = _provenance(run, pair)
-        decision = decide(path, metadata["fingerprint"], "changed")
+        provenance = _provenance(run, pair)
+        decision = decide(path, provenance["fingerprint"], "changed")
         if decision.action == "refuse":
             raise OutputError(decision.reason, hint="Choose another folder with -o.")
         if decision.action == "draw":
             embedding = read_embedding(pair)
             seed = song_seed(run.drawing.seed, embedding)
             picture = run.pipeline.draw_cover(run.pipeline.audio_tokens(embedding), seed, run.drawing)
-            save_cover(path, picture, metadata, "png")
+            save_cover(path, picture, provenance, "png")
         paths.append(path)
         yield Progress("drawing covers", number + 1, len(pairs))
     return paths
@@ -103,14 +103,14 @@ def draw_covers(run: LoadedRun, pairs: Sequence[Pair], folder: Path) -> Generato
 
 def _provenance(run: LoadedRun, pair: Pair) -> dict[str, Any]:
     settings = ("seed", "steps", "guidance", "scheduler", "size", "grain", "tone", "raw")
-    metadata = {
+    provenance = {
         "version": __version__,
         "embedding_sha256": sha256_file(pair.embedding),
         "adapter": run.models.adapter_fingerprint,
         "base": run.models.base_fingerprint,
         **{key: getattr(run.drawing, key) for key in settings},
     }
-    return {**metadata, "fingerprint": sha256_bytes(json.dumps(metadata, sort_keys=True).encode())}
+    return {**provenance, "fingerprint": sha256_bytes(json.dumps(provenance, sort_keys=True).encode())}
 
 
 def load_picture(path: Path) -> npt.NDArray[np.uint8]:
