@@ -10,8 +10,8 @@ from audio.signals import tone, write_audio
 from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import resolve
-from covergen_cli.covers.fingerprint import find_models
 from covergen_cli.covers.cover_provenance import cover_provenance
+from covergen_cli.covers.fingerprint import find_models
 from covergen_cli.covers.plan import Job
 from covergen_cli.covers.reproduce import check_models, find_song, read_settings
 from covergen_cli.errors import InputError, ModelError

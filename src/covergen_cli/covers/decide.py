@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.audio.io import probe
 from covergen_cli.config import GenerateConfig
+from covergen_cli.covers.cover_provenance import cover_provenance
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.inputs import input_fault
-from covergen_cli.covers.cover_provenance import cover_provenance
 from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
