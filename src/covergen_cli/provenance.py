@@ -1,7 +1,8 @@
 """Provenance of covers: how a cover was made, stored in the image file.
 
-A JSON object is stored in the PNG text chunk ``covergen``, the JPEG comment or the SVG element ``covergen``, and in XMP
-the IPTC digital source type *trainedAlgorithmicMedia*, which marks pictures made by a model.
+A JSON object is stored in the PNG text chunk ``covergen``, the comment of JPEG, GIF and MP4, the EXIF description of
+WebP or the SVG element ``covergen``, and in XMP, which GIF lacks, the IPTC digital source type
+*trainedAlgorithmicMedia*, which marks pictures made by a model.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlg
 _ALGORITHMIC = DIGITAL_SOURCE_TYPE.replace("trainedAlgorithmicMedia", "algorithmicMedia")
 """The term for pictures of the painter, which no model draws."""
 _GENERATOR = "covergen"
+IMAGE_DESCRIPTION = 0x010E
+"""EXIF tag in which an animated WebP has its provenance."""
 _PNG, _TEXT_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
 _RDF = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -165,9 +168,23 @@ def read_provenance(path: Path | BinaryIO) -> dict[str, Any] | None:
                 text: Any = html.unescape(found[1].decode()) if found else None
             else:
                 file.seek(0)
-                with Image.open(file, formats=("PNG", "JPEG")) as image:
-                    text = image.info.get(_GENERATOR, image.info.get("comment"))
+                video = isinstance(path, Path) and path.suffix.lower() == ".mp4"
+                text = _video_comment(path) if video else _text_of(file)
         made = json.loads(text)
     except Exception:  # noqa: BLE001 — foreign files make Pillow raise all kinds of errors
         return None
     return made if isinstance(made, dict) and made.get("generator") == _GENERATOR else None
+
+
+def _text_of(file: BinaryIO) -> Any:
+    """Return the text of a picture in which provenance may be."""
+    with Image.open(file, formats=("PNG", "JPEG", "WEBP", "GIF")) as image:
+        comment = image.info.get(_GENERATOR, image.info.get("comment"))
+        return comment if comment is not None or image.format != "WEBP" else image.getexif().get(IMAGE_DESCRIPTION)
+
+
+def _video_comment(path: Path | BinaryIO) -> str | None:
+    import av  # noqa: PLC0415 — only videos need it
+
+    with av.open(str(path)) as container:
+        return container.metadata.get("comment")

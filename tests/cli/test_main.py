@@ -92,6 +92,7 @@ def test_help_has_the_most_needed_options_first_and_under_headings(covergen):
     titles = [
         "Common",
         "Text and stores",
+        "Motion",
         "Music library",
         "Stable Diffusion and refiner",
         "Advanced",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment", "steer"),
     "Text and stores": ("picture", "like", "title", "artist", "text", "layout", "font", "store", "check"),
+    "Motion": ("motion", "motion_for"),
     "Music library": (
         *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
         *("errors", "fail_fast", "as_json", "null"),
@@ -50,7 +51,7 @@ GROUPS = {
     help="Output folder; or a path template, such as 'art/{artist}/{album}.{ext}'; or, for a single cover, a file name "
     "that ends in .png, .jpg or .svg.",
 )
-@setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"})
+@setting_options(GenerateConfig, short={"variations": "-n", "store": "--for"}, optional={"motion": "mp4"})
 @click.option(
     "--preset",
     help=f"Preset to start from: {', '.join(preset_names())}, or a YAML file. Defaults to those of the models: starter "
@@ -125,6 +126,7 @@ def _resolve(
 ) -> tuple[list[Path], GenerateConfig]:
     """Return the songs and the settings; with ``--from``, only the song of that cover, and its settings as well."""
     from covergen_cli.covers import reproduce, stores
+    from covergen_cli.covers.motion.due import check_motion
     from covergen_cli.covers.styling import resolve_look
     from covergen_cli.covers.text.wording import check_font
 
@@ -134,6 +136,7 @@ def _resolve(
     config = resolve(GenerateConfig, preset=preset, overrides=overrides)
     # A store that is given now overrides the size that a cover records.
     config = stores.for_store(config, given if "store" in given else overrides)
+    check_motion(config)
     config = resolve_look(config)
     check_font(config)
     for name, reason in config.without_effect(given).items():

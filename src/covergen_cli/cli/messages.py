@@ -8,7 +8,13 @@ from typing import Any
 from covergen_cli import events
 from covergen_cli.cli.progress import clock, size_text
 
-_ACTIVITIES = {"tags": "reading the tags of", "check": "checking", "listen": "preparing", "draw": "generating"}
+_ACTIVITIES = {
+    "tags": "reading the tags of",
+    "check": "checking",
+    "listen": "preparing",
+    "draw": "generating",
+    "motion": "animating",
+}
 """Tasks of generate, in words; the other commands name their tasks in words."""
 
 _LINES: dict[type, str | Callable[[Any], str]] = {

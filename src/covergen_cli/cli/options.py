@@ -185,13 +185,16 @@ class SettingOption(click.Option):
         kind: the settings class.
         field: name of the field.
         flags: the option's names.
+        optional: the value when the option is given without one; ``None`` for an option that needs a value.
     """
 
-    def __init__(self, kind: type, field: str, flags: Sequence[str]) -> None:
+    def __init__(self, kind: type, field: str, flags: Sequence[str], optional: str | None = None) -> None:
         annotation = field_types(kind)[field]
         self.kind, self.field = kind, field
         self._limits = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
         how: dict[str, Any] = {"is_flag": True} if annotation is bool else {"type": SettingType(annotation)}
+        if optional is not None:
+            how |= {"is_flag": False, "flag_value": optional}
         super().__init__([*flags, field], help=field_docs(kind).get(field), **how)
 
     def default_text(self) -> str:
@@ -224,19 +227,22 @@ class SettingOption(click.Option):
         return extra
 
 
-def setting_options(kind: type, short: Mapping[str, str] | None = None) -> Callable[[Decorated], Decorated]:
+def setting_options(
+    kind: type, short: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None
+) -> Callable[[Decorated], Decorated]:
     """Add one option for every field of a settings class.
 
     Args:
         kind: the settings class.
         short: field → additional name of its option, e.g. ``{"variations": "-n"}``.
+        optional: field → value of its option when it is given without one.
     """
 
     def add(function: Decorated) -> Decorated:
         parameters = function.__dict__.setdefault("__click_params__", [])
         for name in reversed(field_types(kind)):
             flags = [*filter(None, [(short or {}).get(name)]), f"--{name.replace('_', '-')}"]
-            parameters.append(SettingOption(kind, name, flags))
+            parameters.append(SettingOption(kind, name, flags, (optional or {}).get(name)))
         return function
 
     return add

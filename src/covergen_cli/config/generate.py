@@ -34,8 +34,8 @@ class GenerateConfig:
             and to 0 beside a trained adapter.
         negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
         audio_scale: Weight of the adapter's tokens for the song: 0 leaves them out, 1 is the weight used in training.
-        steer: Draw as if the music were otherwise: descriptors with a number from −1 to 1 that is added, or a word, such
-            as ``energy=+1,mode=minor,brightness=-0.5``. The descriptors, each from 0 to 1, and their words are ``tempo``
+        steer: Draw as if the music were otherwise: descriptors with a number from −1 to 1 that is added, or a word,
+            such as ``energy=+1,mode=minor,brightness=-0.5``. Descriptors, each from 0 to 1, and words are ``tempo``
             (``slow``, ``fast``), ``mode`` (``minor``, ``major``), ``energy`` (``calm``, ``intense``), ``brightness``
             (``dark``, ``bright``), ``density`` (``sparse``, ``busy``), ``percussiveness`` (``sustained``,
             ``percussive``) and ``dynamics`` (``even``, ``varied``). For ``starter`` and ``painter``.
@@ -86,6 +86,10 @@ class GenerateConfig:
         font: Font of the text: a file, or ``inter``, ``dm-serif-display``, ``anton`` or ``jersey-10``. Defaults to the
             one that goes with the look, and to Inter with the look ``paint``.
         store: Store that the cover is for. Sets the size, format and maximum file size that the store accepts.
+        motion: Also save a seamless loop that moves with the music beside the cover: a video (``mp4``), or an animated
+            ``webp`` or ``gif``. Without a value, ``mp4``.
+        motion_for: What the motion is made for: ``square`` posts, an upright ``canvas`` for Spotify, or ``youtube``, a
+            video of the whole song with its sound.
         explain: Also save a picture beside the cover that shows why it has its look, how salient each part of the song
             is, how the segment sounds, and which parts of it the adapter attends to.
     """
@@ -135,6 +139,8 @@ class GenerateConfig:
     layout: Literal["auto", "corner", "centre", "poster", "line", "giant", "edge", "band", "label"] = "auto"
     font: str | None = None
     store: Literal["spotify", "apple", "distrokid", "bandcamp", "file"] | None = None
+    motion: Literal["mp4", "webp", "gif"] | None = None
+    motion_for: Literal["square", "canvas", "youtube"] = "square"
     explain: bool = False
 
     def without_effect(self, given: dict[str, Any]) -> dict[str, str]:
@@ -155,6 +161,8 @@ class GenerateConfig:
             reasons |= dict.fromkeys(("tone", "grain"), f"the look {self.look} replaces them")
         else:
             reasons["palette"] = "the look paint keeps the picture's colours"
+        if self.motion is None:
+            reasons["motion_for"] = "motion is off"
         if not self.refine:
             unused = [name for name in vars(self) if name.startswith("refine_") or name == "refiner"]
             reasons |= dict.fromkeys(unused, "refine is off")

@@ -16,6 +16,7 @@ from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.cover_provenance import cover_provenance
 from covergen_cli.covers.fingerprint import Models, find_models
 from covergen_cli.covers.inputs import input_fault
+from covergen_cli.covers.motion.due import needs_motion
 from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
 from covergen_cli.errors import InputError
@@ -37,10 +38,15 @@ class HashedSong(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """``draw`` a cover, ``skip`` it because it exists, or ``refuse`` to replace another picture, and why."""
+    """``draw`` a cover, ``animate`` or ``skip`` it because it exists, or ``refuse`` to replace another, and why."""
 
-    action: Literal["draw", "skip", "refuse"]
+    action: Literal["draw", "animate", "skip", "refuse"]
     reason: str = ""
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether the picture is needed, to write the cover or its loop."""
+        return self.action in {"draw", "animate"}
 
 
 class DecidedCover(NamedTuple):
@@ -65,14 +71,15 @@ def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job
     """Return the jobs to prepare, and events for the others.
 
     The others are covers that cannot be written to their folders, and with ``overwrite: skip`` those that exist,
-    unless a segment is to be saved beside them.
+    unless a segment or a loop is to be saved beside them.
     """
     rest: list[Job] = []
     settled: list[CoverSkipped | CoverFailed] = []
     error_of = cache(folder_error)
     for job in jobs:
         segment_missing = job.segment_output is not None and not os.path.lexists(job.segment_output)
-        if config.overwrite == "skip" and os.path.lexists(job.output) and not segment_missing:
+        more = segment_missing or config.motion is not None
+        if config.overwrite == "skip" and os.path.lexists(job.output) and not more:
             settled.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
         elif error := error_of(job.output.parent):
             settled.append(CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs))
@@ -104,7 +111,10 @@ def decide_covers(
         provenance: dict[str, Any] = {"fingerprint": ""}
         if models is not None:
             provenance = cover_provenance(job, sha256, config, models, text=text, donor_sha256=donor_sha256)
-        covers.append(DecidedCover(decide(job.output, provenance["fingerprint"], config.overwrite, songs), provenance))
+        decision = decide(job.output, provenance["fingerprint"], config.overwrite, songs)
+        if decision.action == "skip" and needs_motion(job.output, provenance["fingerprint"], config):
+            decision = Decision("animate", decision.reason)
+        covers.append(DecidedCover(decision, provenance))
     return Decisions(songs, donor_songs, tuple(covers), skipped, tuple(text_warnings))
 
 
@@ -143,7 +153,7 @@ def decide(
 
 def event_of(job: Job, decision: Decision) -> CoverSkipped | CoverFailed | None:
     """Return the event of a cover that is not drawn, ``None`` for one that is."""
-    if decision.action == "skip":
+    if decision.action in {"skip", "animate"}:
         return CoverSkipped(job.input, job.output, job.seed, decision.reason, job.songs)
     if decision.action == "refuse":
         hint = "Use --overwrite force to replace it, or another -o."

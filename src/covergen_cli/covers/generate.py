@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +27,7 @@ from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import PAINTER, Models, song_seed
 from covergen_cli.covers.loading import PipelineLoader, fetch_models
 from covergen_cli.covers.looks import apply_look, parse_look
+from covergen_cli.covers.motion.due import DrawnCover
 from covergen_cli.covers.own_picture import PICTURE
 from covergen_cli.covers.picture_cache import RawPicture, save_picture
 from covergen_cli.covers.plan import donors
@@ -34,7 +36,7 @@ from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import explain_look, look_of, style_and_save
 from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, FileSaved, Progress, Warned
+from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, FileSaved, Progress, Warned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,6 +92,7 @@ class _Cover:
     provenance: dict[str, Any]  # without names and segments of songs
     seconds: float  # time spent on it so far
     key: str | None  # name of its picture in the cache; ``None`` if it is not kept
+    present: CoverSkipped | None  # the cover is there already, and only its loop is written
 
 
 class _Run:
@@ -101,7 +104,7 @@ class _Run:
         self._channel = channel
         self._loader = PipelineLoader(config, models, channel)
         self._batch: list[_Cover] = []
-        self._writing: deque[tuple[_Cover, Task[CoverFinished]]] = deque()
+        self._writing: deque[tuple[_Cover, Task[tuple[CoverFinished | CoverSkipped, DrawnCover]]]] = deque()
         self._preparer = Preparer(config, models, channel.check_stop, self._loader.start, donor_of)
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
@@ -142,11 +145,12 @@ class _Run:
         seconds = song.seconds
         for job, prepared in zip(jobs, song.covers, strict=True):
             event = event_of(job, prepared.decision)
-            if event is not None:
+            if event is not None and not prepared.decision.needs_picture:
                 self._channel.emit(event)
             elif song.music is not None:
                 source = song.audio_source or song.music
-                cover = _Cover(job, song.music, source, prepared.provenance, seconds, prepared.key)
+                present = event if isinstance(event, CoverSkipped) else None
+                cover = _Cover(job, song.music, source, prepared.provenance, seconds, prepared.key, present)
                 self._add_cover(cover, prepared.picture)
                 seconds = 0.0
         if song.explanation is not None and song.music is not None:
@@ -233,8 +237,8 @@ class _Run:
         prompts: Prompts,
         look: Look | None,
         finish: Finish | None,
-    ) -> CoverFinished:
-        """Style and write a cover."""
+    ) -> tuple[CoverFinished | CoverSkipped, DrawnCover]:
+        """Style and write a cover, unless it is there already."""
         started, job, music = time.monotonic(), cover.job, cover.music
         if not isinstance(picture, RawPicture):
             segments = {song.sha256: segment for song, segment in music.parts if segment is not None}
@@ -242,9 +246,13 @@ class _Run:
             if cover.key is not None and not music.warnings:  # a kept picture could not repeat them
                 save_picture(cover.key, picture)
         provenance = {**cover.provenance, **music.provenance(job)}
+        song, segment = music.parts[0]
+        drawn = DrawnCover(job, picture, look, finish, provenance, song.path, segment)
+        if cover.present is not None:
+            return cover.present, drawn
         replaced = os.path.lexists(job.output)
         style_and_save(job, picture, provenance, self._config, look, finish)
-        return CoverFinished(
+        finished = CoverFinished(
             job.input,
             job.output,
             job.seed,
@@ -257,6 +265,7 @@ class _Run:
             picture.prompts.shown,
             replaced,
         )
+        return finished, drawn
 
     def _choose_enlarger(self, picture: RawPicture | Tensor) -> Finish:
         """Return what enlarges a picture without a look; the models are loaded only if their upscaler is needed."""
@@ -275,14 +284,26 @@ class _Run:
         """Wait for the covers that are being written, and report each."""
         while self._writing:
             cover, task = self._writing[0]
+            drawn: DrawnCover | None = None
             try:
-                event: Event = task.result(self._channel.check_stop)
+                event: Event
+                event, drawn = task.result(self._channel.check_stop)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
                 event = _failure(cover.job, error)
             self._writing.popleft()
             self._channel.emit(event)
+            if drawn is not None and self._config.motion is not None:
+                self._animate(drawn)
+
+    def _animate(self, cover: DrawnCover) -> None:
+        """Write the loop of a cover."""
+        from covergen_cli.covers.motion.save import save_motion
+
+        with closing(save_motion(cover, self._config)) as events:
+            for event in events:
+                self._channel.emit(event)
 
 
 def _failure(job: Job, error: Exception) -> CoverFailed:

@@ -149,7 +149,7 @@ class Preparer:
     def _prepare_cover(self, job: Job, cover: DecidedCover, decisions: Decisions) -> PreparedCover:
         """Return a cover with its picture, if that is known already."""
         key = self._key(cover.provenance, decisions)
-        picture = self._known_picture(job, key) if cover.decision.action == "draw" else None
+        picture = self._known_picture(job, key) if cover.decision.needs_picture else None
         return PreparedCover(cover.decision, cover.provenance, key, picture)
 
     def _prepare_music(
@@ -157,7 +157,7 @@ class Preparer:
     ) -> tuple[EmbeddedMusic | None, EmbeddedMusic | None]:
         """Return the music of the covers, and the music to draw from; ``None`` for what is not needed."""
         known = [(cover.key, cover.picture) for cover in covers if cover.picture is not None]
-        if must_embed or len(known) < sum(cover.decision.action == "draw" for cover in covers):
+        if must_embed or len(known) < sum(cover.decision.needs_picture for cover in covers):
             if self._models.own_picture is None:
                 self._before_embedding()
             music = self._embed(first, decisions.songs)

@@ -50,7 +50,8 @@ class SafetyChecker:
             )
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, safetensors.SafetensorError) as error:
             raise loading_error(folder / SAFETY_CHECKER, error) from error
-        self._network.requires_grad_(requires_grad=False).eval()
+        self._network.requires_grad_(requires_grad=False)
+        self._network.train(mode=False)
 
     def check(self, image: Image.Image) -> None:
         """Check an RGB picture of any size.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TRACED = 1536
 """Pixels per side at which lines are traced for SVG."""
 _OVERLAP = np.float32(0.006)
+_FLOW = 8
+"""Lines that pass a point during a loop; a multiple of the largest step between lines that are left out."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Contour(Look):
         """Return the field whose whole numbers are the lines."""
         bumps = noise(rng, 0.12, SIDE)
         tone = blur(sketch.tone, 0.014) + np.float32(0.16 * self.relief) * bumps
-        return np.asarray((tone * np.float32(self.lines) + np.float32(0.5)).astype(np.float32))
+        flow = np.float32(0.5 - _FLOW * sketch.phase)
+        return np.asarray((tone * np.float32(self.lines) + flow).astype(np.float32))
 
     def _lines(self, height: Array, size: int, top: int, bottom: int) -> Array:
         """Return the distance to the edge of the nearest line in pixels, positive inside, ``(rows, size)``."""

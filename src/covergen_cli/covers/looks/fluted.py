@@ -27,6 +27,9 @@ _PICTURE = np.float32(0.4)
 _DEEPEST = np.float32(0.24)
 """Least lightness of these: what is darker would not show the glass."""
 
+_TRAVEL = 1.5
+"""How far the glass moves to each side during a loop, in widths of a rib."""
+
 
 @dataclass(frozen=True)
 class Fluted(Look):
@@ -52,7 +55,8 @@ class Fluted(Look):
         edges[1:-1] += rng.normal(0, 0.05 / self.ribs, self.ribs - 1)
         source = _source(sketch)
         level = self.run == "level"
-        rays, shade = self._glass(edges, size, source.shape[0])
+        travel = _TRAVEL / self.ribs * np.sin(2 * np.pi * sketch.phase)
+        rays, shade = self._glass(edges, size, source.shape[0], travel)
         bent = _through(rays, source.transpose(2, 1, 0) if level else source.transpose(2, 0, 1))
         grain = noise(rng, 0.0006)
 
@@ -68,17 +72,18 @@ class Fluted(Look):
 
         return draw
 
-    def _glass(self, edges: np.ndarray, size: int, side: int) -> tuple[scipy.sparse.csr_array, Array]:
+    def _glass(self, edges: np.ndarray, size: int, side: int, travel: float) -> tuple[scipy.sparse.csr_array, Array]:
         """Return what each column shows, weights ``(size, side)`` of the picture's columns, and its light ``(size,)``.
 
         Several rays per column keep steep bends free of steps.
         """
-        u = (np.arange(size * _RAYS) + 0.5) / (size * _RAYS)
-        rib = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, self.ribs - 1)
+        u = (np.arange(size * _RAYS) + 0.5) / (size * _RAYS) + travel
+        edges = np.concatenate([edges[-4:-1] - 1, edges, edges[1:4] + 1])  # for glass that has moved
+        rib = np.searchsorted(edges, u, side="right") - 1
         left, right = edges[rib], edges[rib + 1]
         place = (u - left) / (right - left) * 2 - 1
         # Thickness grows towards the middle like a lens: the bend is strongest at the ribs' edges.
-        seen = (left + right) / 2 + 0.5 * self.bend * (right - left) * (0.7 * place + 0.3 * place**3)
+        seen = (left + right) / 2 - travel + 0.5 * self.bend * (right - left) * (0.7 * place + 0.3 * place**3)
         column = np.abs(seen) * side - 0.5
         column = np.clip(np.where(column > side - 1, 2 * (side - 1) - column, column), 0, side - 1)
         first = np.minimum(column.astype(int), side - 2)

@@ -1,0 +1,1 @@
+"""Motion: loops and videos of a cover that move with its music."""
