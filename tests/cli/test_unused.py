@@ -21,6 +21,7 @@ def nothing_is_done(monkeypatch):
     [
         (("train", "DATA", "-o", "RUN", "--optimizer", "adam", "--weight-decay", 0.1), "--weight-decay has no effect"),
         (("train", "DATA", "-o", "RUN", "--preset", "paper", "--warmup", 0.1), "--warmup has no effect"),
+        (("train", "DATA", "-o", "RUN", "--objective", "words", "--samples", 2), "--samples has no effect"),
         (("train", "DATA", "-o", "RUN", "--preset", "starter"), "the preset starter changes nothing here"),
         (("embed", "gone.mp3", "--batch-size", 8), "--batch-size has no effect with --encoder mel"),
         (("embed", "gone.mp3", "--preset", "starter"), "the preset starter changes nothing here"),

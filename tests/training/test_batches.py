@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.training.batches import Batches
+from covergen_cli.training.batches import CoverBatches
 from covergen_cli.training.embedding_cache import Embeddings
 from covergen_cli.training.latent_cache import Latents
 
@@ -24,7 +24,7 @@ def make(size=4, *, spread=True, stratified=True, **settings):
     rows = {key: latents[index : index + 1] for index, key in enumerate(keys)}
     clips = {key: frames[index : index + 2] for index, key in enumerate(keys)}
     weights = settings.pop("weights", torch.ones(COUNT))
-    return Batches(
+    return CoverBatches(
         Embeddings(clips, keys),
         Latents(rows, keys),
         weights,

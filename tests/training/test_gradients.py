@@ -30,7 +30,7 @@ def gradients_of(monkeypatch):
 
         monkeypatch.setattr(gradients, "denoising_loss", loss)
         base = SimpleNamespace(dtype=dtype, unet=None, scheduler_config={})
-        return TokenGradients(base, weighted=False, at_once=PAIRS, **settings)
+        return TokenGradients(base, weighted=False, at_once=PAIRS, **{"scale": LARGEST_SCALE, **settings})
 
     return make
 

@@ -35,6 +35,7 @@ from covergen_cli.training import gradients, loop, run_folder, setup
 from covergen_cli.training.embedding_cache import prepare_embeddings
 from covergen_cli.training.latent_cache import prepare_latents
 from covergen_cli.training.run_folder import read_records
+from covergen_cli.training.tasks import VALIDATION_SEED
 from covergen_cli.weights import hub
 from tiny import ENCODER, tiny_base, tiny_sd_base, write_json
 from training_data import drain, write_dataset
@@ -98,7 +99,7 @@ def test_the_validation_loss_can_be_computed_again(trained, base_folder):
     base, pairs = load_base(str(base_folder)), read_pairs(trained.data, "val")
     work = prepare_latents(trained.data, base, pairs), prepare_embeddings(pairs)
     latents, embeddings = (drain(generator)[0] for generator in work)
-    draws = fixed_draws([pair.id for pair in pairs], latents.shape, 2, loop.VALIDATION_SEED)
+    draws = fixed_draws([pair.id for pair in pairs], latents.shape, 2, VALIDATION_SEED)
     everything = range(len(pairs))
     with torch.inference_mode():
         tokens = load_adapter(trained.run).adapter(*embeddings.batch(everything))
@@ -272,7 +273,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_advice(train, monkeypatch, tmp_p
 
 
 def test_a_validation_loss_that_is_not_finite_ends_it_too(train, monkeypatch):
-    monkeypatch.setattr(loop, "item_losses", lambda *arguments: item_losses(*arguments) * math.inf)
+    monkeypatch.setattr(gradients, "item_losses", lambda *arguments: item_losses(*arguments) * math.inf)
     with pytest.raises(ModelError, match="no longer finite after step 3"):
         train()
 

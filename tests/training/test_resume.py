@@ -17,7 +17,7 @@ from training_data import write_dataset
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 STEP = "covergen_cli.training.loop:Trainer.train_step"
-VALIDATION = "covergen_cli.training.loop:item_losses"
+VALIDATION = "covergen_cli.training.gradients:item_losses"
 WRITING = "covergen_cli.files:_publish"
 HASHING = "covergen_cli.training.checkpoints:sha256_file"
 SETTINGS = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event, TrainFinished
 
 GROUPS = {
-    "Common": ("run", "base", "preset", "init", "epochs", "batch_size", "resume", "seed", "device"),
+    "Common": ("run", "base", "preset", "objective", "init", "epochs", "batch_size", "resume", "seed", "device"),
     "Speed and memory": ("accumulate", "checkpointing", "precision", "compile"),
     "Optimizer and schedule": (
         *("optimizer", "learning_rate", "weight_decay", "schedule", "warmup", "clip_norm", "timesteps", "ema_decay"),

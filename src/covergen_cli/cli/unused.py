@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _SAMPLE_SIZES = ("budget", "pairs", "draws", "songs", "song_draws", "covers", "batch_size", "by")
 
+_OF_THE_U_NET = ("accumulate", "checkpointing", "compile", "timesteps", "validation_draws", "samples")
+
 
 def warn_of_unused(context: click.Context, kind: type, reasons: Mapping[str, str]) -> None:
     """Warn of every option that is given, but has no effect.
@@ -43,6 +45,8 @@ def unused_in_training(config: TrainConfig) -> dict[str, str]:
         reasons["weight_decay"] = "with --optimizer adam; use adamw"
     if config.schedule == "plateau":
         reasons["warmup"] = "with --schedule plateau; use cosine"
+    if config.objective == "words":
+        reasons |= dict.fromkeys(_OF_THE_U_NET, "with --objective words, in which the U-Net takes no part")
     return reasons
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import torch
 
@@ -18,9 +18,10 @@ from covergen_cli.diffusion.objective import generator_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from typing_extensions import Self
 
+    from covergen_cli.training.array_cache import CachedArrays
     from covergen_cli.training.embedding_cache import Embeddings
-    from covergen_cli.training.latent_cache import Latents
 
 
 @dataclass(frozen=True)
@@ -54,30 +55,39 @@ class Batch:
         return Batch(**parts)
 
 
+_Data = TypeVar("_Data", bound="CachedArrays")
+
+
+class OnDevice(Protocol):
+    """A batch that can be moved to a device."""
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on a device."""
+        ...
+
+
+_Batch = TypeVar("_Batch", bound=OnDevice)
+
+
 @dataclass(frozen=True)
-class Batches:
-    """The batches of a run.
+class Batches(Generic[_Data, _Batch]):
+    """The batches of a run, whatever is learned from.
 
     Args:
         embeddings: of the training pairs.
-        latents: of the same pairs.
+        data: what the adapter learns from, of the same pairs.
         weights: float32 ``(N,)``, above 0; only their ratios matter.
         size: pairs per step and process.
-        seed: of order, noise and times.
-        times_of: maps uniform numbers ``(B,)`` in [0, 1) to times; see :func:`.objective.times_at`.
-        stratified: draw one time in each of as many equal parts of [0, 1) as the batch has pairs, rather than all
-            independently.
+        seed: of everything that is random.
         rank: number of this process.
         processes: number of processes.
     """
 
     embeddings: Embeddings
-    latents: Latents
+    data: _Data
     weights: Tensor
     size: int
     seed: int
-    times_of: Callable[[Tensor], Tensor]
-    stratified: bool
     rank: int = 0
     processes: int = 1
 
@@ -89,37 +99,24 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which every pair is seen at least once."""
-        return -(-len(self.latents) // self.pairs_per_step)
+        return -(-len(self.data) // self.pairs_per_step)
 
     def pairs_of(self, step: int) -> list[int]:
         """Return the indices of the pairs that this process sees in a step, counted from 0.
 
         Every epoch has its own order. The last batch of an epoch is filled up with the epoch's first pairs.
         """
-        count = len(self.latents)
+        count = len(self.data)
         epoch, within = divmod(step, self.steps_per_epoch)
         order = torch.randperm(count, generator=generator_of(self.seed, "order", epoch)).tolist()
         first = within * self.pairs_per_step + self.rank * self.size
         return [order[place % count] for place in range(first, first + self.size)]
 
-    def at(self, step: int) -> Batch:
+    def at(self, step: int) -> _Batch:
         """Return the batch of a step, on the CPU."""
-        pairs = self.pairs_of(step)
-        noise, latent_noise, uniform = [], [], []
-        for place in range(self.rank * self.size, (self.rank + 1) * self.size):
-            generator = generator_of(self.seed, "item", step, place)
-            noise.append(torch.randn(self.latents.shape, generator=generator))
-            offset = torch.rand((), generator=generator)
-            uniform.append((place + offset) / self.pairs_per_step if self.stratified else offset)
-            if self.latents.random:
-                latent_noise.append(torch.randn(self.latents.shape, generator=generator))
-        embeddings, lengths = self.embeddings.batch(pairs)
-        latents = self.latents.sample(pairs, torch.stack(latent_noise)) if latent_noise else self.latents.mean(pairs)
-        times = self.times_of(torch.stack(uniform))
-        weights = (self.weights / self.weights.mean())[pairs]
-        return Batch(embeddings, lengths, latents, torch.stack(noise), times, weights)
+        raise NotImplementedError
 
-    def load(self, steps: range, device: torch.device) -> Iterator[Batch]:
+    def load(self, steps: range, device: torch.device) -> Iterator[_Batch]:
         """Yield the batches of some steps on a device; a thread prepares the next one in the meantime."""
         with ThreadPoolExecutor(1) as thread:
             loading = (thread.submit(lambda step: self.at(step).to(device), step) for step in steps)
@@ -127,3 +124,34 @@ class Batches:
             while ahead is not None:
                 batch, ahead = ahead.result(), next(loading, None)
                 yield batch
+
+
+@dataclass(frozen=True)
+class CoverBatches(Batches["Latents", Batch]):
+    """The batches of a training with covers.
+
+    Args:
+        times_of: maps uniform numbers ``(B,)`` in [0, 1) to times; see :func:`.objective.times_at`.
+        stratified: draw one time in each of as many equal parts of [0, 1) as the batch has pairs, rather than all
+            independently.
+    """
+
+    times_of: Callable[[Tensor], Tensor] = lambda uniform: uniform
+    stratified: bool = False
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step, on the CPU."""
+        pairs = self.pairs_of(step)
+        noise, latent_noise, uniform = [], [], []
+        for place in range(self.rank * self.size, (self.rank + 1) * self.size):
+            generator = generator_of(self.seed, "item", step, place)
+            noise.append(torch.randn(self.data.shape, generator=generator))
+            offset = torch.rand((), generator=generator)
+            uniform.append((place + offset) / self.pairs_per_step if self.stratified else offset)
+            if self.data.random:
+                latent_noise.append(torch.randn(self.data.shape, generator=generator))
+        embeddings, lengths = self.embeddings.batch(pairs)
+        latents = self.data.sample(pairs, torch.stack(latent_noise)) if latent_noise else self.data.mean(pairs)
+        times = self.times_of(torch.stack(uniform))
+        weights = (self.weights / self.weights.mean())[pairs]
+        return Batch(embeddings, lengths, latents, torch.stack(noise), times, weights)

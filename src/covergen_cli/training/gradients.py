@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from covergen_cli.diffusion.objective import denoising_loss, time_weights
+from covergen_cli.diffusion.objective import denoising_loss, item_losses, time_weights
 from covergen_cli.weights.memory import in_batches
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from covergen_cli.diffusion.objective import Draws
     from covergen_cli.models.base import Base
     from covergen_cli.training.batches import Batch
+    from covergen_cli.training.latent_cache import Latents
 
 LARGEST_SCALE = 65536.0
 """Also the first scale."""
@@ -46,7 +48,7 @@ class TokenGradients:
     base: Base
     weighted: bool
     at_once: int
-    scale: float = LARGEST_SCALE
+    scale: float
 
     def compute(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a batch, with the weights of pairs and times, and its gradient.
@@ -96,3 +98,32 @@ class TokenGradients:
         if self.weighted:
             weights = weights * time_weights(base.scheduler_config, times)
         return losses * weights
+
+
+@dataclass
+class CoverObjective(TokenGradients):
+    """Losses and gradients of a training with covers, and the losses of its validation.
+
+    Args:
+        latents: of the validation pairs' covers.
+        validation_draws: noise and times of the same pairs.
+    """
+
+    latents: Latents
+    validation_draws: Draws
+
+    @property
+    def draws(self) -> int:
+        """Losses of each validation pair."""
+        return self.validation_draws.count
+
+    def validation_losses(self, items: Sequence[int], tokens: Tensor, batch_size: int) -> Tensor:
+        """Return the losses of some validation pairs, float32 ``(n, draws)``.
+
+        Args:
+            items: indices of the pairs.
+            tokens: the adapter's, ``(n, K, D)``.
+            batch_size: draws per call of the U-Net.
+        """
+        base, draws = self.base, self.validation_draws.select(items)
+        return item_losses(base.unet, base.scheduler_config, self.latents.mean(items), tokens, draws, batch_size)

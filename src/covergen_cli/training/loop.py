@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from covergen_cli.diffusion.objective import fixed_draws, item_losses, seed_of
+from covergen_cli.diffusion.objective import seed_of
 from covergen_cli.events import (
     CheckpointSaved,
     EpochDone,
@@ -30,7 +30,6 @@ from covergen_cli.events import (
     TrainStopped,
     Warned,
 )
-from covergen_cli.training.gradients import TokenGradients
 from covergen_cli.training.plan import make_plan
 from covergen_cli.training.run_folder import ADAPTER, SAMPLES, RunLog, have_tensorboard, lock_run
 from covergen_cli.training.samples import draw_samples
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
     from covergen_cli.config import AdapterConfig, TrainConfig
     from covergen_cli.events import Event
     from covergen_cli.training.batches import Batch
-
-VALIDATION_SEED = 0
-"""Seed of the noise and times of validation, the same in all runs, so that runs with other seeds can be compared."""
 
 _LOG_STEPS = 10
 
@@ -129,14 +125,10 @@ class Trainer:
         self.setup, self.plan, self.config = setup, setup.plan, setup.plan.config
         self.state, self.counters = setup.state, setup.state.counters
         self.total_steps = self.config.epochs * setup.batches.steps_per_epoch
-        ids = [pair.id for pair in self.plan.validation]
-        self.draws = fixed_draws(ids, setup.validation_latents.shape, self.config.validation_draws, VALIDATION_SEED)
         self._stop = stop
         self._log = RunLog(self.plan.run, self.counters.step) if setup.accelerator.is_main_process else None
         self._gradient_norm = torch.zeros(())
-        at_once = -(-self.config.batch_size // (self.config.accumulate or 1))
-        weighted = self.config.timesteps == "weighted"
-        self._gradients = TokenGradients(setup.base, weighted, at_once, self.counters.loss_scale)
+        self._objective = setup.objective
 
     def close(self) -> None:
         """Close the log."""
@@ -175,9 +167,9 @@ class Trainer:
         saved = logged = time.monotonic()
         first = counters.step
         for batch in batches.load(range(counters.step, end), self.setup.device):
-            before = self._gradients.at_once
+            before = self._objective.at_once
             self.train_step(batch)
-            if self._gradients.at_once < before:
+            if self._objective.at_once < before:
                 yield Warned(self._computed_in_parts())
             detail = f"epoch {counters.epoch + 1}/{self.config.epochs}, step {counters.step}"
             yield Progress("training", batches.steps_per_epoch - (end - counters.step), batches.steps_per_epoch, detail)
@@ -196,7 +188,7 @@ class Trainer:
         return False
 
     def _computed_in_parts(self) -> str:
-        size, at_once = self.config.batch_size, self._gradients.at_once
+        size, at_once = self.config.batch_size, self._objective.at_once
         return (
             f"{size} pairs do not fit into the memory of the GPU together; each step is computed in parts of {at_once} "
             "from now on, with the same result"
@@ -214,15 +206,15 @@ class Trainer:
         state = self.state
         state.update_learning_rate(self.total_steps)
         tokens = self._tokens(batch)
-        loss, gradient = self._gradients.compute(tokens, batch)
+        loss, gradient = self._objective.compute(tokens, batch)
         torch.autograd.backward(tokens, gradient)
         parameters = state.adapter.trainable_parameters()
         self._gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
         state.optimizer.step()
         state.optimizer.zero_grad(set_to_none=True)
         self.counters.step += 1
-        self._gradients.grow(self.counters.step)
-        self.counters.loss_scale = self._gradients.scale
+        self._objective.grow(self.counters.step)
+        self.counters.loss_scale = self._objective.scale
         state.update_ema()
         state.add_loss(loss)
 
@@ -244,16 +236,14 @@ class Trainer:
         share = -(-count // setup.accelerator.num_processes)
         first = setup.accelerator.process_index * share
         places = [place % count for place in range(first, first + share)]
-        chunk = max(1, self.config.batch_size // self.draws.count)
+        chunk = max(1, self.config.batch_size // self._objective.draws)
         losses = []
         for start in range(0, share, chunk):
             items = places[start : start + chunk]
             embeddings, lengths = setup.validation_embeddings.batch(items)
             with torch.inference_mode():
                 tokens = self.state.ema(embeddings.to(base.device), lengths.to(base.device))
-            latents, draws = setup.validation_latents.mean(items), self.draws.select(items)
-            size = self.config.batch_size
-            losses.append(item_losses(base.unet, base.scheduler_config, latents, tokens, draws, size))
+            losses.append(self._objective.validation_losses(items, tokens, self.config.batch_size))
             yield Progress("validating", min(start + chunk, share), share)
             if setup.any_process(self._stop())[0]:
                 return None
@@ -271,7 +261,7 @@ class Trainer:
             self._log.record({**record, "validation_loss": loss, "best": best, "learning_rate": rate})
             if best:
                 self.setup.save_best()
-            if self.config.samples:
+            if self.config.samples and self.config.objective == "covers":
                 pairs = self.plan.validation[: self.config.samples]
                 yield Progress("drawing samples", 0, len(pairs))
                 samples = self.plan.run / SAMPLES / f"epoch-{counters.epoch:03d}.jpg"

@@ -14,9 +14,9 @@ import torch
 from covergen_cli.dataset.pairs import check_files, encoder_spec_of, read_pairs
 from covergen_cli.diffusion.noise_schedule import signal_and_noise
 from covergen_cli.diffusion.objective import target_of
-from covergen_cli.errors import InputError, ModelError
+from covergen_cli.errors import ConfigError, InputError, ModelError
 from covergen_cli.files import SCHEMA, require_writable, sample_sha256, sha256_bytes
-from covergen_cli.models.fingerprint import base_fingerprint, read_model_json
+from covergen_cli.models.fingerprint import base_fingerprint, has_text_encoder, read_model_json
 from covergen_cli.training.resume import find_checkpoints
 from covergen_cli.training.start import Start, find_start
 from covergen_cli.weights import hub
@@ -83,6 +83,9 @@ def make_plan(
     width = base["cross_attention_dim"]
     adapter_config = dataclasses.replace(adapter_config, embedding_dim=encoder["embedding_dim"], output_dim=width)
     start = None if config.init is None else find_start(config.init, encoder, base, adapter_config)
+    adapter_config = adapter_config if start is None else start.adapter_config
+    if config.objective == "words":
+        adapter_config = _config_for_words(adapter_config, config)
     record = {
         "schema": SCHEMA,
         "train": dataclasses.asdict(config),
@@ -125,6 +128,30 @@ def _content_fingerprint(pairs: Sequence[Pair]) -> str:
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror or error}") from error
     return sha256_bytes("\n".join(hashes).encode())
+
+
+def _config_for_words(adapter_config: AdapterConfig, config: TrainConfig) -> AdapterConfig:
+    """Return the architecture of an adapter that learns from words: a token for each position of the text encoder.
+
+    Raises:
+        ModelError: the base has no text encoder.
+        ConfigError: the adapter cannot give such tokens.
+    """
+    folder = hub.resolve(config.base)
+    if not has_text_encoder(folder):
+        raise ModelError(
+            f"{config.base} has no text encoder, from which --objective words learns",
+            hint="Use a base such as sd15, or --objective covers.",
+        )
+    positions = int(read_model_json(folder / "text_encoder" / "config.json").get("max_position_embeddings", 77))
+    if adapter_config.pooling == "attention" or adapter_config.cross_attention == "decoupled":
+        raise ConfigError(
+            f"--objective words needs an adapter that gives {positions} tokens of their own",
+            hint="Use the preset default; a decoupled adapter can start from the result with --init.",
+        )
+    if config.init is not None and adapter_config.tokens != positions:
+        raise ConfigError(f"{config.init} gives {adapter_config.tokens} tokens, the text encoder {positions}")
+    return dataclasses.replace(adapter_config, tokens=positions)
 
 
 def _describe_base(reference: str) -> dict[str, Any]:

@@ -7,15 +7,13 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from covergen_cli.diffusion.objective import times_at
 from covergen_cli.errors import ModelError
 from covergen_cli.events import ModelLoaded, ModelLoading, Warned
 from covergen_cli.files import require_space
@@ -23,7 +21,6 @@ from covergen_cli.models.base import load_base
 from covergen_cli.models.checkpoint import save_adapter
 from covergen_cli.models.decoupled import PROJECTIONS, decouple, own_projections, projection_widths, widths_of
 from covergen_cli.models.unet import use_plain_attention
-from covergen_cli.training.batches import Batches
 from covergen_cli.training.checkpoints import (
     CHECKPOINTS,
     checkpoint_folder,
@@ -32,9 +29,9 @@ from covergen_cli.training.checkpoints import (
     save_checkpoint,
 )
 from covergen_cli.training.embedding_cache import Embeddings, prepare_embeddings
-from covergen_cli.training.latent_cache import Latents, prepare_latents
 from covergen_cli.training.run_folder import ADAPTER, begin_run
 from covergen_cli.training.state import TrainingState
+from covergen_cli.training.tasks import Objective, make_task, prepare_targets
 from covergen_cli.weights.device import choose_device, choose_training_dtype
 from covergen_cli.weights.hub_cache import folder_bytes
 
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from covergen_cli.config import TrainConfig
     from covergen_cli.events import Event
     from covergen_cli.models.base import Base
+    from covergen_cli.training.batches import Batches
     from covergen_cli.training.plan import Plan
 
 _NOT_RECORDED = {"device", "checkpoint_minutes", "samples", "accumulate", "checkpointing"}
@@ -64,9 +62,9 @@ class TrainingSetup:
     base: Base
     state: TrainingState
     wrapped_adapter: torch.nn.Module
-    batches: Batches
+    batches: Batches[Any, Any]
+    objective: Objective
     validation_embeddings: Embeddings
-    validation_latents: Latents
     resumed: Path | None
 
     def any_process(self, *flags: bool) -> list[bool]:
@@ -110,7 +108,7 @@ def make_accelerator(config: TrainConfig) -> tuple[Accelerator, torch.device]:
 
 
 def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Generator[Event, None, TrainingSetup]:
-    """Load the base, prepare latents and embeddings, and restore the state of an earlier run.
+    """Load the base, prepare embeddings and what is learned from, and restore the state of an earlier run.
 
     Covers are encoded in full precision, whatever the training computes in, so that all runs can share the cache; until
     then, only the autoencoder is on the device.
@@ -122,7 +120,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         OutputError: the disk is full or cannot be written to.
     """
     # Longer than other functions, as it is one list of steps that share most of their values.
-    config, pairs, count = plan.config, [*plan.train, *plan.validation], len(plan.train)
+    config = plan.config
     yield ModelLoading(config.base)
     started = time.monotonic()
     dtype = choose_training_dtype(config.precision, device)
@@ -130,10 +128,11 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
     base = replace(base, vae=base.vae.to(device), null=base.null.to(device))  # the U-Net follows in its own precision
     yield ModelLoaded(config.base, time.monotonic() - started)
     with accelerator.main_process_first():
-        latents = yield from prepare_latents(plan.data, base, pairs)
-        embeddings = yield from prepare_embeddings(pairs)
+        targets = yield from prepare_targets(plan, base)
+        embeddings = yield from prepare_embeddings([*plan.train, *plan.validation])
     base = base.in_precision(dtype)
-    base.unet.to(device, memory_format=torch.channels_last)
+    if config.objective == "covers":
+        base.unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":  # the backward pass of fused attention is several times slower there
         use_plain_attention(base.unet)
     state = _first_state(plan, base, device)
@@ -148,7 +147,7 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         base.unet.enable_gradient_checkpointing()
     if config.compile:
         base.unet.compile()
-    weighted = config.timesteps == "weighted"
+    batches, objective = make_task(plan, base, embeddings, targets, accelerator, state.counters.loss_scale)
     return TrainingSetup(
         plan=plan,
         accelerator=accelerator,
@@ -156,19 +155,9 @@ def set_up(plan: Plan, accelerator: Accelerator, device: torch.device) -> Genera
         base=base,
         state=state,
         wrapped_adapter=accelerator.prepare_model(state.adapter, device_placement=False),
-        batches=Batches(
-            embeddings[:count],
-            latents[:count],
-            torch.tensor([pair.weight for pair in plan.train]),
-            config.batch_size,
-            config.seed,
-            partial(times_at, base.scheduler_config, weighted=weighted),
-            stratified=weighted,
-            rank=accelerator.process_index,
-            processes=accelerator.num_processes,
-        ),
-        validation_embeddings=embeddings[count:],
-        validation_latents=latents[count:],
+        batches=batches,
+        objective=objective,
+        validation_embeddings=embeddings[len(plan.train) :],
         resumed=resumed,
     )
 

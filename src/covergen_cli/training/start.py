@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import AdapterConfig
 
-_MAY_DIFFER = {"dropout", "cross_attention", "projection_rank"}
+_FROM_SETTINGS = {"dropout", "cross_attention", "projection_rank"}
 """Projections are taken if both have them, and otherwise start as copies of the base's own."""
 
 
@@ -30,12 +30,14 @@ class Start:
         reference: as the user named it.
         folder: holds its weights.
         fingerprint: see :func:`covergen_cli.models.fingerprint.adapter_fingerprint`.
+        adapter_config: its architecture.
         remarks: what the user should know.
     """
 
     reference: str
     folder: Path
     fingerprint: str
+    adapter_config: AdapterConfig
     remarks: tuple[str, ...]
 
     def weights(self) -> dict[str, Tensor]:
@@ -56,11 +58,11 @@ def find_start(
         reference: a run folder, an adapter folder, ``starter`` or a hub id.
         encoder: the spec of the audio encoder that made the embeddings.
         base: reference, revision and fingerprint of the base.
-        adapter_config: of the adapter that is trained.
+        adapter_config: settings of the adapter; its architecture is that of the one to start from.
 
     Raises:
         ModelError: there is no such adapter, or it was trained with another audio encoder.
-        ConfigError: it has another architecture.
+        ConfigError: it is for embeddings or tokens of other widths.
     """
     folder = adapter_folder(hub.resolve(reference, "adapter"))
     facts = read_adapter_json(folder)
@@ -71,8 +73,7 @@ def find_start(
             f"{encoder.get('name')}, or with other settings of it",
             hint=f"Run covergen embed --encoder {theirs.get('name')} and covergen split again, or leave out --init.",
         )
-    _check_architecture(reference, facts["architecture"], adapter_config)
-    remarks = []
+    architecture, remarks = _architecture(reference, facts["architecture"], adapter_config)
     trained_for = facts["base"]
     same = trained_for.get("fingerprint") == base["fingerprint"] or (
         base["revision"] is not None and trained_for.get("revision") == base["revision"]
@@ -80,20 +81,30 @@ def find_start(
     if not same:
         name = trained_for.get("reference", "another base")
         remarks.append(f"{reference} was trained for {name}: for {base['reference']} its tokens mean something else")
-    return Start(reference, folder, fingerprint, tuple(remarks))
+    return Start(reference, folder, fingerprint, architecture, tuple(remarks))
 
 
-def _check_architecture(reference: str, architecture: Mapping[str, Any], adapter_config: AdapterConfig) -> None:
-    wanted = dataclasses.asdict(adapter_config)
-    defaults = {field.name: field.default for field in dataclasses.fields(adapter_config)}
-    found = {**defaults, **architecture}
+def _architecture(
+    reference: str, architecture: Mapping[str, Any], wanted: AdapterConfig
+) -> tuple[AdapterConfig, list[str]]:
+    """Return the architecture of an adapter to start from, and a remark if the settings ask for another.
+
+    Raises:
+        ConfigError: it is for embeddings or tokens of other widths.
+    """
+    known = {field.name for field in dataclasses.fields(wanted)}
+    theirs = {name: value for name, value in architecture.items() if name in known - _FROM_SETTINGS}
+    found = dataclasses.replace(wanted, **theirs)
+    for name, what in (("embedding_dim", "embeddings"), ("output_dim", "tokens")):
+        if getattr(found, name) != getattr(wanted, name):
+            raise ConfigError(
+                f"{reference} is for {what} {getattr(found, name)} wide, not {getattr(wanted, name)}",
+                hint="Use the audio encoder and a base of the widths that it was trained with.",
+            )
     differing = [
-        f"{name} is {found.get(name)}, not {value}"
-        for name, value in wanted.items()
-        if name not in _MAY_DIFFER and found.get(name) != value
+        f"{name} {getattr(found, name)}, not {value}"
+        for name, value in dataclasses.asdict(wanted).items()
+        if getattr(found, name) != value
     ]
-    if differing:
-        raise ConfigError(
-            f"{reference} has another architecture than the adapter to train: {', '.join(differing)}",
-            hint="Use the preset that it was trained with, and a base with tokens of its width.",
-        )
+    remark = f"the adapter has the architecture of {reference}: {', '.join(differing)}"
+    return found, [remark] if differing else []
