@@ -41,7 +41,7 @@ def describe(
 
     INPUT is a music file, a folder, a playlist or a pattern, as for covergen generate. Nothing is downloaded.
 
-    The prompt of every song is printed on stdout, one per line, and what was heard on stderr.
+    The prompt of every song is printed on stdout, one per line, and its genre, labels and descriptors on stderr.
     """
     from covergen_cli.covers.inputs import expand, find_songs
 

@@ -23,7 +23,7 @@ class Description:
 
     Args:
         segment: start and end, in seconds, of the part that was heard.
-        heard: what was heard.
+        heard: analysis of the song.
         prompt: at most 75 CLIP tokens.
         warnings: about the file.
     """

@@ -56,8 +56,8 @@ class Models:
     scheduler_config: dict[str, Any]  # scheduler configuration of the base
     base_folder: Path  # folder of the base
     has_text_encoder: bool = False  # whether the base has a text encoder
-    words_scale: float = 0.0  # weight of what is heard, put into words for the base; 0 for none
-    takes_words: bool = False  # what is heard is put into words for the base or the refiner
+    words_scale: float = 0.0  # weight of the base's prompt made from the music; 0 for none
+    takes_words: bool = False  # a prompt is made from the music, for the base or the refiner
     refiner: dict[str, Any] | None = None  # provenance of the refiner, JSON-able; ``None`` when covers are not refined
     safety: tuple[str, Path] | None = None  # name and folder of the model whose safety checker is used
     own_picture: dict[str, Any] | None = None  # name and hash of the user's own picture

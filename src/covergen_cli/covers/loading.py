@@ -64,7 +64,7 @@ class Pipeline(Protocol):
         """Return the tokens of several songs, given embeddings ``(T, E)``."""
 
     def steer(self, tokens: Any, heard: Sequence[Heard], steer: str, /) -> Any:
-        """Return tokens as if what was heard were as ``steer`` asks."""
+        """Return tokens as if the descriptors of the songs were as ``steer`` asks."""
 
     def attention(self, embedding: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32] | None:
         """Return the attention over the frames of an embedding, summing to 1."""

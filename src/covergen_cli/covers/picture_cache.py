@@ -43,7 +43,7 @@ class RawPicture:
     image: Image.Image  # RGB, of the size that was drawn
     seed: int  # that drew it, and draws paper, grain and all else that is chance
     segments: Mapping[str, tuple[float, float]]  # in seconds, by the hash of a song's audio
-    heard: Heard | None = None  # what was heard; ``None`` when there was nothing to choose
+    heard: Heard | None = None  # analysis of the music; ``None`` if neither a look nor a prompt was made from it
     prompts: Prompts = NO_PROMPTS  # the words that it was drawn by
 
 

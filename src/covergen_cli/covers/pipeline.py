@@ -45,7 +45,7 @@ class CoverPipeline:
     adapter: Adapter | None  # in evaluation mode, on the base's device; ``None`` when the base draws by words alone
     base: Base  # the frozen image model
     seconds: float  # wall-clock time that loading took
-    words_scale: float = 0.0  # weight of what is heard, put into words; 0 for none
+    words_scale: float = 0.0  # weight of the prompt made from the music; 0 for none
     prompt: Condition | None = None  # condition of the user's prompt; ``None`` for none
     negative: Condition | None = None  # condition of the negative prompt; ``None`` for none
     refiner: Base | None = None  # the refiner; ``None`` when covers are not refined
@@ -76,7 +76,7 @@ class CoverPipeline:
 
     @torch.inference_mode()
     def steer(self, tokens: Tensor, heard: Sequence[Heard], steer: str) -> Tensor:
-        """Return tokens ``(B, K, D)`` as if what was heard of the ``B`` songs were as ``steer`` asks.
+        """Return tokens ``(B, K, D)`` as if the descriptors of the ``B`` songs were as ``steer`` asks.
 
         Raises:
             ConfigError: ``steer`` is invalid.
@@ -98,7 +98,7 @@ class CoverPipeline:
         """Return the prompts of one cover, each short enough for the text encoder that reads it.
 
         Args:
-            heard: what was heard; ``None`` if nothing is put into words.
+            heard: analysis of the song; ``None`` if no prompt is made from it.
             seed: the user's seed of the cover.
             config: ``prompt`` and ``refine_prompt`` are used here.
         """
@@ -132,7 +132,7 @@ class CoverPipeline:
             seeds: one per picture, 0 to 2^63 − 1, from :func:`song_seed`.
             config: the settings.
             callback: as for :func:`~covergen_cli.diffusion.sampler.denoise`; base and refiner are counted together.
-            prompts: one per picture, from :meth:`write_prompts`; empty if nothing is put into words.
+            prompts: one per picture, from :meth:`write_prompts`; empty if none is made from the music.
 
         The values may not be finite, which :meth:`to_image` checks, picture by picture.
 

@@ -248,7 +248,7 @@ class Preparer:
         )
 
     def _embed_song(self, song: HashedSong, *, album: bool = False) -> EmbeddedMusic:
-        """Embed a song, and listen to it when a look or words have to be chosen."""
+        """Embed a song, and analyse it if a look or a prompt is made from it."""
         from covergen_cli.audio import io
 
         (start, end), search = self._find_segment(song)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AUTO = "auto"
-"""Value of ``--refine-prompt`` that puts what is heard into words."""
+"""Value of ``--refine-prompt`` that makes the prompt from the music."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompts of one cover that are made from what was heard.
+    """The prompts of one cover that are made from the music.
 
     Args:
         base: of the base, with the user's prompt; ``None`` if the base draws without words.
@@ -32,4 +32,4 @@ class Prompts:
 
 
 NO_PROMPTS = Prompts()
-"""Nothing is put into words."""
+"""No prompt is made from the music."""

@@ -1,4 +1,4 @@
-"""Styles a drawn picture: chooses its look by what was heard, applies it, adds the text, and writes the cover."""
+"""Styles a drawn picture: chooses its look by the analysis of the song, applies it, adds the text, and writes the cover."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def resolve_look(config: GenerateConfig) -> GenerateConfig:
 
 
 def must_hear(config: GenerateConfig) -> bool:
-    """Return whether the look, or the model's picture when it is steered, depends on what is heard."""
+    """Return whether the look, or the model's picture when it is steered, depends on the analysis of the song."""
     return (config.look == AUTO and not config.raw) or config.steer is not None
 
 
@@ -64,7 +64,7 @@ def look_of(config: GenerateConfig, job: Job, heard: Heard | None) -> Look | Non
     Args:
         config: the settings.
         job: its seed and format are used.
-        heard: what was heard; used with ``auto`` only.
+        heard: analysis of the song; used with ``auto`` only.
     """
     if config.raw:
         return None

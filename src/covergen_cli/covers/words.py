@@ -1,4 +1,4 @@
-"""Words: a prompt for a text-to-image model, made from what was heard (compare §2.5.1 of the paper).
+"""Words: a prompt for a text-to-image model, made from the analysis of a song (compare §2.5.1 of the paper).
 
 The vocabulary is data (``words.yaml``); this module chooses from it. The same song and seed always give the same words.
 """
@@ -23,7 +23,7 @@ MAX_TOKENS = 75
 """CLIP reads 77 tokens, two of which mark start and end."""
 
 WORDS = "words"
-"""The name of the adapter that puts what is heard into words."""
+"""The name of the adapter that draws by a prompt made from the music."""
 
 _FILE = Path(__file__).with_name("words.yaml")
 _LOW, _HIGH = 0.38, 0.62  # of a descriptor: its lower and upper third, roughly, over ordinary music
@@ -42,7 +42,7 @@ def write_prompt(
     palette, mood, ending, subject; of the song, the medium stays longest. Only ``before`` is never shortened.
 
     Args:
-        heard: what was heard; its title and nouns are used if it has any.
+        heard: analysis of the song; its title and nouns are used if it has any.
         seed: chooses among equally good words. The song is mixed in, so that songs of one kind do not share theirs.
         before: a prompt of the user's own, which comes first.
         count_tokens: counts the tokens of a text as the model's tokenizer does, without start and end; by default an
@@ -83,9 +83,9 @@ def plain_prompt(before: str = "") -> str:
 
 
 def genre_of(heard: Heard) -> str | None:
-    """Return the kind of music, a key of ``genres`` in ``words.yaml``: by the file's genre tag, else by what was heard.
+    """Return the kind of music, a key of ``genres`` in ``words.yaml``: by the file's genre tag, else by the labels.
 
-    ``None`` when the file names none and no kind stands out in the sound.
+    ``None`` when the file has no genre tag and no label is clear.
     """
     genres: dict[str, dict[str, Any]] = _vocabulary()["genres"]
     names = sorted(((name, key) for key, kind in genres.items() for name in kind["names"]), key=lambda n: -len(n[0]))

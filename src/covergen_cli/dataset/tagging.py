@@ -1,8 +1,8 @@
-"""Fill the column ``genre`` of a manifest with what is heard in the music.
+"""Fill the column ``genre`` of a manifest with the genres that are recognised in the music.
 
 ::
 
-    DATA/genres.csv       id,genre,bytes     what was heard in each song, which had this size; empty for no clear genre
+    DATA/genres.csv       id,genre,bytes     the genre of each song, which had this size; empty for no clear genre
     DATA/manifest.csv     its column genre is filled where it is empty, and added if it is missing
 
 A song is analysed once: a second run, also after ``covergen fetch`` has written the manifest again, only reads the
@@ -35,7 +35,7 @@ _Song = tuple[str, Path, str]
 def tag_genres(folder: Path, hear: Callable[[Path], str | None]) -> Generator[Event, None, None]:
     """Fill the empty values of the column ``genre`` of a manifest.
 
-    Closing the iterator ends the work; what was heard by then is kept.
+    Closing the iterator ends the work; genres found by then are kept.
 
     Args:
         folder: the dataset folder.

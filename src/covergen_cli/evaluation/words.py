@@ -1,4 +1,4 @@
-"""The baseline that needs no training: what is heard in the test songs, put into words for the base's text encoder."""
+"""The baseline that needs no training: prompts made from the test songs, for the base's text encoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_SONGS = 100
-"""Maximum number of songs that are put into words; each takes a second or two."""
+"""Maximum number of songs for which prompts are made; each takes a second or two."""
 
 
 @dataclass(frozen=True)
