@@ -1,4 +1,4 @@
-"""Styles a drawn picture: chooses its look by the analysis of the song, applies it, adds the text, and writes the cover."""
+"""Styles a drawn picture: chooses a look for the song, applies it, adds the text, and writes the cover."""
 
 from __future__ import annotations
 
