@@ -34,11 +34,12 @@ class GenerateConfig:
             and to 0 beside a trained adapter.
         negative: Negative prompt; an empty one turns it off. Only for bases with a text encoder.
         audio_scale: Weight of the adapter's tokens for the song: 0 leaves them out, 1 is the weight used in training.
-        steer: Draw as if the music were otherwise: descriptors with a number from −1 to 1 that is added, or a word,
-            such as ``energy=+1,mode=minor,brightness=-0.5``. Descriptors, each from 0 to 1, and words are ``tempo``
-            (``slow``, ``fast``), ``mode`` (``minor``, ``major``), ``energy`` (``calm``, ``intense``), ``brightness``
-            (``dark``, ``bright``), ``density`` (``sparse``, ``busy``), ``percussiveness`` (``sustained``,
-            ``percussive``) and ``dynamics`` (``even``, ``varied``). For ``starter`` and ``painter``.
+        steer: Draw as if the descriptors of the music, each from 0 to 1, had other values, such as
+            ``energy=+1,mode=minor,brightness=-0.5``: a number from −1 to 1 is added, a word sets one end of the range.
+            Descriptors and words are ``tempo`` (``slow``, ``fast``), ``mode`` (``minor``, ``major``), ``energy``
+            (``calm``, ``intense``), ``brightness`` (``dark``, ``bright``), ``density`` (``sparse``, ``busy``),
+            ``percussiveness`` (``sustained``, ``percussive``) and ``dynamics`` (``even``, ``varied``). Only for the
+            bases ``starter`` and ``painter``.
         no_audio: Draw without the adapter's tokens and without the prompt made from the music, for comparison. Noise
             and look still follow the song.
         shuffle: Draw every cover from the audio of another song of this run, to check whether covers follow their song.
@@ -86,10 +87,10 @@ class GenerateConfig:
         font: Font of the text: a file, or ``inter``, ``dm-serif-display``, ``anton`` or ``jersey-10``. Defaults to the
             one that goes with the look, and to Inter with the look ``paint``.
         store: Store that the cover is for. Sets the size, format and maximum file size that the store accepts.
-        motion: Also save a seamless loop that moves with the music beside the cover: a video (``mp4``), or an animated
-            ``webp`` or ``gif``. Without a value, ``mp4``.
-        motion_for: What the motion is made for: ``square`` posts, an upright ``canvas`` for Spotify, or ``youtube``, a
-            video of the whole song with its sound.
+        motion: Also save an animation of the cover beside it, a seamless loop in time with the music: a video
+            (``mp4``), or an animated ``webp`` or ``gif``. Without a value, ``mp4``.
+        motion_for: Purpose of the animation: ``square`` for posts, ``canvas`` for Spotify's upright loops, or
+            ``youtube`` for a video of the whole song with its sound.
         explain: Also save a picture beside the cover that shows why it has its look, how salient each part of the song
             is, how the segment sounds, and which parts of it the adapter attends to.
     """

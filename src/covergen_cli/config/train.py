@@ -16,8 +16,8 @@ class TrainConfig:
         base: Frozen image model: ``starter``, ``sd15``, a folder in diffusers layout, or a hub id.
         init: Adapter to start from, in place of random weights: a run folder, an adapter folder, ``starter``, or a hub
             id. Its architecture and audio encoder must be the same.
-        objective: What the adapter learns from: ``covers``, or ``words``, which are made from the music and read by the
-            base's text encoder; no cover is read then.
+        objective: Objective: ``covers`` predicts the noise in covers; ``words`` predicts what the base's text encoder
+            computes for prompts made from the music, which needs no covers.
         epochs: Maximum number of epochs. When a run is resumed, it can be raised.
         min_epochs: Minimum number of epochs, whatever the patience.
         patience: Number of epochs without a lower validation loss after which training stops.

@@ -1,4 +1,4 @@
-"""Training without pictures: the adapter learns to give from music what the text encoder gives for words about it.
+"""Training without covers: the adapter learns to predict the text encoder's output for prompts made from the music.
 
 No U-Net takes part. The targets are the text encoder's hidden states for several wordings of each song
 (:mod:`covergen_cli.training.texts`), one per position. Positions differ in their norm (about 28 in CLIP, and 44 at the
