@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from covergen_cli.covers.inputs import input_fault
 from covergen_cli.covers.motion.due import needs_motion
 from covergen_cli.covers.plan import donors, folder_error
 from covergen_cli.covers.text.wording import cover_text
-from covergen_cli.errors import InputError
+from covergen_cli.errors import CovergenError, InputError
 from covergen_cli.events import CoverFailed, CoverPlanned, CoverSkipped, Progress, Warned
 from covergen_cli.files import sha256_bytes, sha256_file
 from covergen_cli.provenance import read_provenance
@@ -28,6 +29,7 @@ from covergen_cli.weights.hub import NotFetchedError
 if TYPE_CHECKING:
     from covergen_cli.covers.plan import Job
     from covergen_cli.events import Event
+_log = logging.getLogger(__name__)
 
 
 class HashedSong(NamedTuple):
@@ -82,7 +84,7 @@ def skip_existing(jobs: Sequence[Job], config: GenerateConfig) -> tuple[list[Job
         if config.overwrite == "skip" and os.path.lexists(job.output) and not more:
             settled.append(CoverSkipped(job.input, job.output, job.seed, "exists", job.songs))
         elif error := error_of(job.output.parent):
-            settled.append(CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs))
+            settled.append(failure_of(job, error))
         else:
             rest.append(job)
     return rest, settled
@@ -159,6 +161,21 @@ def event_of(job: Job, decision: Decision) -> CoverSkipped | CoverFailed | None:
         hint = "Use --overwrite force to replace it, or another -o."
         return CoverFailed(job.input, job.output, job.seed, decision.reason, hint, job.songs)
     return None
+
+
+def failure_of(job: Job, error: Exception) -> CoverFailed:
+    """Return the event of a cover that fails with an error; unexpected errors are logged with their traceback."""
+    hint = None
+    if isinstance(error, CovergenError):
+        text, hint = error.message, error.hint
+    elif isinstance(error, (OSError, UnicodeError)):  # from names, paths and disks, not from the program
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = f"{getattr(error, 'filename', None) or job.input}: {reason}"
+    else:
+        _log.error("unexpected error with %s", job.input, exc_info=error)
+        text = f"{job.input}: unexpected {type(error).__name__}: {error}"
+        hint = "This is a bug; please report it."
+    return CoverFailed(job.input, job.output, job.seed, text, hint, job.songs)
 
 
 def _hash_songs(job: Job) -> tuple[tuple[HashedSong, ...], tuple[str, ...], str]:
@@ -261,7 +278,7 @@ def _song_events(
             decisions = [cover.decision for cover in decided.covers]
             warnings += decided.text_warnings
     except InputError as error:
-        yield from (CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs) for job in jobs)
+        yield from (failure_of(job, error) for job in jobs)
         return
     yield from (Warned(text) for text in warnings)
     for job, decision in zip(jobs, decisions, strict=True):

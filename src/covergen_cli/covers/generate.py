@@ -8,7 +8,6 @@ are finished and written in threads.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import dry_run as dry_run  # noqa: PLC0414 — re-exported
-from covergen_cli.covers.decide import event_of, skip_existing
+from covergen_cli.covers.decide import event_of, failure_of, skip_existing
 from covergen_cli.covers.explain import write_explanation
 from covergen_cli.covers.fingerprint import PAINTER, Models, song_seed
 from covergen_cli.covers.loading import PipelineLoader, fetch_models
@@ -35,8 +34,8 @@ from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-export
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import explain_look, look_of, style_and_save
-from covergen_cli.errors import CovergenError, ModelError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverSkipped, FileSaved, Progress, Warned
+from covergen_cli.errors import ModelError
+from covergen_cli.events import CoverFinished, CoverSkipped, FileSaved, Progress, Warned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 _SONGS_AHEAD = 2
-_log = logging.getLogger(__name__)
 
 
 def generate(
@@ -136,7 +134,7 @@ class _Run:
             raise
         except Exception as error:  # noqa: BLE001 — one broken song must not end the run
             for job in jobs:
-                self._channel.emit(_failure(job, error))
+                self._channel.emit(failure_of(job, error))
             return
         for text in song.warnings:
             self._channel.emit(Warned(text, None if jobs[0].songs else jobs[0].input))
@@ -291,7 +289,7 @@ class _Run:
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
-                event = _failure(cover.job, error)
+                event = failure_of(cover.job, error)
             self._writing.popleft()
             self._channel.emit(event)
             if drawn is not None and self._config.motion is not None:
@@ -304,15 +302,3 @@ class _Run:
         with closing(save_motion(cover, self._config)) as events:
             for event in events:
                 self._channel.emit(event)
-
-
-def _failure(job: Job, error: Exception) -> CoverFailed:
-    if isinstance(error, CovergenError):
-        return CoverFailed(job.input, job.output, job.seed, error.message, error.hint, job.songs)
-    if isinstance(error, (OSError, UnicodeError)):  # from names, paths and disks, not from the program
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        path = getattr(error, "filename", None) or job.input
-        return CoverFailed(job.input, job.output, job.seed, f"{path}: {reason}", None, job.songs)
-    _log.error("unexpected error with %s", job.input, exc_info=error)
-    text = f"{job.input}: unexpected {type(error).__name__}: {error}"
-    return CoverFailed(job.input, job.output, job.seed, text, "This is a bug; please report it.", job.songs)
