@@ -204,14 +204,11 @@ class _Run:
             song_seed(cover.job.seed, cover.music.embedding) for cover in covers if cover.music.embedding is not None
         ]
         prompts = [pipeline.write_prompts(cover.audio_source.heard, cover.job.seed, self._config) for cover in covers]
-        label = covers[0].job.label
-        pictures = pipeline.draw(
-            tokens,
-            seeds,
-            self._config,
-            lambda done, total: self._channel.emit(Progress("draw", done, total, label)),
-            prompts,
-        )
+
+        def report_step(done: int, total: int) -> None:
+            self._channel.emit(Progress("draw", done, total, covers[0].job.label))
+
+        pictures = pipeline.draw(tokens, seeds, self._config, report_step, prompts)
         share = (time.monotonic() - started) / len(covers)
         self._report_finished()  # the batch before, which was written while this one was drawn
         for cover, seed, picture, prompt in zip(covers, seeds, pictures, prompts, strict=True):
@@ -282,14 +279,13 @@ class _Run:
         """Wait for the covers that are being written, and report each."""
         while self._writing:
             cover, task = self._writing[0]
-            drawn: DrawnCover | None = None
             try:
-                event: Event
-                event, drawn = task.result(self._channel.check_stop)
+                finished: tuple[Event, DrawnCover | None] = task.result(self._channel.check_stop)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 — one cover that cannot be written must not end the run
-                event = failure_of(cover.job, error)
+                finished = failure_of(cover.job, error), None
+            event, drawn = finished
             self._writing.popleft()
             self._channel.emit(event)
             if drawn is not None and self._config.motion is not None:
