@@ -9,6 +9,7 @@ from mutagen.id3 import APIC
 from PIL import Image
 
 from audio.signals import chords, write_audio
+from covergen_cli.covers.motion.video import save_video
 from covergen_cli.provenance import read_provenance
 from covergen_cli.weights.hub import starter_folder
 
@@ -142,3 +143,15 @@ def test_options_that_make_no_sense_are_said_at_once(covergen, song, tmp_path, o
     assert ended.code == 2
     assert message in ended.err
     assert not (tmp_path / "out").exists()
+
+
+def test_check_reads_videos_too(covergen, tmp_path):
+    path = tmp_path / "loop.mp4"
+    list(save_video(path, [np.zeros((320, 180, 3), np.uint8)] * 72, 24, {"version": "0"}, "mp4"))
+    ran = covergen("generate", "--check", path, "--motion-for", "canvas", "--json")
+    record = json.loads(ran.out)
+    assert (ran.code, record["passes"], record["target"], record["size"]) == (0, True, "canvas", [180, 320])
+    ran = covergen("generate", "--check", path, tmp_path / "none.mp4")
+    assert ran.code == 1
+    assert "is refused (square)" in ran.out
+    assert "does not exist" in ran.err

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.check import CheckResult
+    from covergen_cli.covers.motion.check import VideoCheck
     from covergen_cli.covers.plan import Job
     from covergen_cli.events import CoverFailed, Event
 
@@ -52,61 +53,66 @@ def file_options(function: Decorated) -> Decorated:
         click.option(
             "--check",
             is_flag=True,
-            help="Check the pictures INPUT against the upload rules of the store given with --for, or of every store. "
-            "No covers are generated.",
+            help="Check the pictures INPUT against the upload rules of the store given with --for, or of every store, "
+            "and videos against those of --motion-for, or of every target. No covers are generated.",
         ),
     ):
         function = option(function)
     return function
 
 
-def check_images(paths: Sequence[str], store: str | None, terminal: Terminal, *, as_json: bool) -> int:
-    """Check pictures against the rules of one store, or of every store, and write the findings.
+def check_files(
+    paths: Sequence[str], store: str | None, target: str | None, terminal: Terminal, *, as_json: bool
+) -> int:
+    """Check pictures against the rules of stores and videos against those of targets, and write the findings.
+
+    Args:
+        paths: the files.
+        store: the store for pictures; ``None`` for every store.
+        target: the target for videos; ``None`` for every target.
+        terminal: for the findings.
+        as_json: write one object per file and store or target.
 
     Returns:
-        the exit code: 0 if all pictures pass everywhere, 1 if none does, 3 if some do.
+        the exit code: 0 if all files pass everywhere, 1 if none does, 3 if some do.
     """
-    from covergen_cli.covers.check import check, open_picture
-    from covergen_cli.covers.stores import UPLOADED, load_stores
-
-    stores = [load_stores()[name] for name in ([store] if store else UPLOADED)]
     passed = 0
     for text in paths:
         try:
-            picture = open_picture(Path(text))
+            results = _check(Path(text), store, target)
         except CovergenError as error:
             terminal.error(error.message, error.hint)
             if as_json:
                 terminal.result(json.dumps({"schema": CHECK_SCHEMA, "image": text, "error": error.message}))
             continue
-        results = [check(picture, rules) for rules in stores]
         passed += all(result.passes for result in results)
         for result in results:
-            terminal.result(_check_json(result) if as_json else _check_lines(result))
+            terminal.result(json.dumps(_check_record(result)) if as_json else _check_lines(result))
     return DONE if passed == len(paths) else PARTLY if passed else FAILED
 
 
-def _check_json(result: CheckResult) -> str:
-    picture = result.picture
-    record = {
-        "schema": CHECK_SCHEMA,
-        "image": str(picture.path),
-        "store": result.store,
-        "passes": result.passes,
-        "size": [picture.width, picture.height],
-        "format": picture.format,
-        "mode": picture.mode,
-        "bytes": picture.bytes,
-        "detail": picture.detail,
-        "findings": [{"rule": f.rule, "level": f.level, "text": f.text} for f in result.findings],
-        "error": None,
-    }
-    return json.dumps(record)
+def _check(path: Path, store: str | None, target: str | None) -> Sequence[CheckResult | VideoCheck]:
+    """Return the findings on a picture for each store, or on a video for each target."""
+    from covergen_cli.covers.check import check, open_picture
+    from covergen_cli.covers.motion.check import SUFFIXES, check_video, open_video
+    from covergen_cli.covers.motion.targets import load_targets
+    from covergen_cli.covers.stores import UPLOADED, load_stores
+
+    if path.suffix.lower() in SUFFIXES:
+        video = open_video(path)
+        return [check_video(video, load_targets()[name]) for name in ([target] if target else load_targets())]
+    picture = open_picture(path)
+    return [check(picture, load_stores()[name]) for name in ([store] if store else UPLOADED)]
 
 
-def _check_lines(result: CheckResult) -> str:
-    verdict = "passes" if result.passes else "is refused"
-    lines = [f"{result.picture.path}: {verdict} ({result.store})"]
+def _check_record(result: CheckResult | VideoCheck) -> dict[str, Any]:
+    findings = [{"rule": f.rule, "level": f.level, "text": f.text} for f in result.findings]
+    passed = {"passes": result.passes, "findings": findings, "error": None}
+    return {"schema": CHECK_SCHEMA, **result.properties(), **passed}
+
+
+def _check_lines(result: CheckResult | VideoCheck) -> str:
+    lines = [f"{result.path}: {'passes' if result.passes else 'is refused'} ({result.place})"]
     lines += [f"  {f.level:8} {f.rule}: {f.text}" for f in result.findings if f.level != "ok"]
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY
-from covergen_cli.cli.files import check_images, file_options, refusals, with_files
+from covergen_cli.cli.files import check_files, file_options, refusals, with_files
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import preset_names, resolve
@@ -107,7 +107,7 @@ def generate(
         )
     given, terminal = given_settings(context, GenerateConfig), terminal_of(context)
     if check:
-        return check_images(inputs, given.get("store"), terminal, as_json=options["as_json"])
+        return check_files(inputs, given.get("store"), given.get("motion_for"), terminal, as_json=options["as_json"])
     found = _songs(inputs, null=null)
     songs, config = _resolve(found, from_cover, like, preset, given, terminal)
     if not found:

@@ -56,6 +56,23 @@ class CheckResult:
         """Whether nothing is refused."""
         return all(finding.level != "refused" for finding in self.findings)
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.picture.path
+
+    @property
+    def place(self) -> str:
+        """The store."""
+        return self.store
+
+    def properties(self) -> dict[str, object]:
+        """Return what was measured; JSON-able."""
+        picture = self.picture
+        size = [picture.width, picture.height]
+        measured = {name: getattr(picture, name) for name in ("format", "mode", "bytes", "detail")}
+        return {"image": str(picture.path), "store": self.store, "size": size, **measured}
+
 
 @dataclass(frozen=True)
 class Picture:
