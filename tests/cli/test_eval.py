@@ -50,6 +50,23 @@ def test_json_is_the_metrics_and_two_runs_stand_side_by_side(covergen, place, ru
     assert metrics["settings"]["pairs"] == 3
 
 
+def test_runs_of_several_seeds_are_one_table(covergen, place, run_folder, tmp_path):
+    for seed in (0, 1, 10):
+        base = tiny_adapter(tmp_path / "runs" / f"seed-{seed}" / "adapter", place / "base", seed=seed)
+        assert base.is_dir()
+    done = covergen("eval", tmp_path / "runs", place / "DATA", "--table", "markdown", *QUICK)
+    assert done.code == 0, done.err
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in done.out.splitlines()]
+    assert rows == ["run", "---", "seed-0", "seed-1", "seed-10", "3 seeds, mean ± sd", "chance"]
+    metrics = json.loads((tmp_path / "runs" / "eval" / "metrics.json").read_text())
+    assert metrics["seeds"]["loss"]["seeds"] == 3
+    assert metrics["comparison"] is None
+    assert "seed-10" in (tmp_path / "runs" / "eval" / "report.html").read_text()
+    refused = covergen("eval", tmp_path / "runs", place / "DATA", "--against", run_folder, *QUICK)
+    assert "holds 3 runs of train --seeds" in refused.err
+    assert covergen("eval", run_folder, place / "DATA", "--table", "csv", "--json").code == 2
+
+
 def test_a_run_knows_what_it_was_trained_on(covergen, place, run_folder):
     missing = covergen("eval", run_folder, *QUICK)
     assert missing.code == 1

@@ -134,3 +134,38 @@ def test_off_a_terminal_a_line_now_and_then_says_how_far_it_is(covergen, library
     told = covergen("train", "DATA", "-o", "RUN").err
     assert "encoding covers: 64 of 100\n" in told
     assert "epoch 2: loss 0.4100, 61.5 pairs/s, 1:40 left, 3.0 GB\n" in told
+
+
+def test_several_seeds_are_trained_into_folders_of_their_own(covergen, library, tmp_path):
+    asked = []
+    train = library.train
+
+    def remember(data, run, config, shape, **how):
+        asked.append((run, config.seed))
+        return train(data, run, config, shape, **how)
+
+    sys.modules["covergen_cli.training.loop"].train = remember
+    done = covergen("train", "DATA", "-o", tmp_path / "RUN", "--seeds", "3,1", "--json")
+    assert done.code == 0, done.err
+    assert asked == [(tmp_path / "RUN" / f"seed-{seed}", seed) for seed in (3, 1)]
+    found = json.loads(done.out)
+    assert found["validation_loss"] == {"mean": 0.4, "sd": 0.0, "seeds": 2}
+    assert [run["run"] for run in found["runs"]] == [str(tmp_path / "RUN" / f"seed-{seed}") for seed in (3, 1)]
+    assert "validation loss 0.4000 ± 0.0000 (standard deviation over 2 seeds)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--seeds", "1"), "two or more different numbers"),
+        (("--seeds", "1,1"), "two or more different numbers"),
+        (("--seeds", "1,2", "--seed", "3"), "cannot be used with --seed"),
+        (("--seeds", "1,2", "--resume", "checkpoint"), "a checkpoint to resume"),
+        (("--seeds", "1,x"), "--seeds is 'x', not a whole number"),
+    ],
+)
+def test_seeds_that_make_no_sense(covergen, library, options, words):
+    done = covergen("train", "DATA", "-o", "RUN", *options)
+    assert done.code in {1, 2}
+    assert words in done.err
+    assert library.asked == {}

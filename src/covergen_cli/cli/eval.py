@@ -20,11 +20,12 @@ from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
+    from covergen_cli.evaluation.table import Style
     from covergen_cli.evaluation.test_data import LoadedRun
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "against", "by", "budget", "seed", "device", "as_json"),
+    "Common": ("output", "against", "by", "budget", "seed", "device", "table", "as_json"),
     "Sample sizes": ("pairs", "draws", "songs", "song_draws", "covers"),
     "Survey": ("survey", "controls", "survey_answers", "survey_key"),
 }
@@ -63,6 +64,11 @@ GROUPS = {
     help="Key file of the survey. Defaults to key.json beside the answers or in the folder above them.",
 )
 @setting_options(EvalConfig)
+@click.option(
+    "--table",
+    type=click.Choice(["csv", "latex", "markdown"]),
+    help="Print the main figures as a table instead of the path of the report.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of the path of the report.")
 @global_options
 @click.pass_context
@@ -76,6 +82,7 @@ def evaluate(
     survey: int | None,
     survey_answers: Path | None,
     survey_key: Path | None,
+    table: Style | None,
     as_json: bool,
     **_settings: Any,
 ) -> int:
@@ -87,11 +94,15 @@ def evaluate(
     except with --survey-answers. DATA is a dataset folder with splits/test.csv, by default the one that RUN was trained
     on.
 
+    A folder of covergen train --seeds is evaluated as one: all its runs, with mean and standard deviation over them.
+
     The path of report.html is printed on stdout.
     """
     config, terminal = resolve(EvalConfig, overrides=given_settings(context, EvalConfig)), terminal_of(context)
     unused = unused_in_evaluation(survey=survey is not None, answers=survey_answers is not None)
     warn_of_unused(context, EvalConfig, unused)
+    if table is not None and (as_json or survey is not None or survey_answers is not None):
+        raise click.UsageError("--table cannot be used with --json or a survey", context)
     if survey_answers is not None:
         if run is not None or survey is not None or against is not None:
             raise click.UsageError("--survey-answers cannot be used with RUN, --survey or --against", context)
@@ -104,7 +115,7 @@ def evaluate(
     if survey is not None and against is not None:
         raise click.UsageError("--survey cannot be used with --against", context)
     events = _evaluate(run, against, data or _training_data(run), output, survey, config)
-    return _run(events, terminal, as_json=as_json)
+    return _run(events, terminal, as_json=as_json, table=table)
 
 
 def _evaluate(
@@ -120,12 +131,22 @@ def _evaluate(
     if survey is not None:
         check_songs(test_data, survey, config)
     runs: list[LoadedRun] = []
-    for name, reference in _names([run, *([against] if against else [])]).items():
+    seeds = _seed_runs(run)
+    if seeds and (against is not None or survey is not None):
+        hint = f"Name one of them, such as {seeds[0]}."
+        raise InputError(f"{run} holds {len(seeds)} runs of train --seeds", hint=hint)
+    for name, reference in _names([*(seeds or [run]), *([against] if against else [])]).items():
         runs.append((yield from _load(name, reference, config)))
     if survey is not None:
         yield from build_survey(runs[0], test_data, output or _beside(run, "survey"), survey, config)
     else:
-        yield from evaluate(runs, test_data, output or _beside(run, "eval"), config)
+        yield from evaluate(runs, test_data, output or _beside(run, "eval"), config, seeds=bool(seeds))
+
+
+def _seed_runs(run: str) -> list[str]:
+    """Return the run folders of ``covergen train --seeds`` in a folder; none for a run folder."""
+    found = [path for path in Path(run).glob("seed-*") if (path / "adapter").is_dir()]
+    return [str(path) for path in sorted(found, key=lambda path: (len(path.name), path.name))]
 
 
 def _load(name: str, reference: str, config: EvalConfig) -> Generator[Event, None, LoadedRun]:
@@ -170,7 +191,7 @@ def _training_data(run: str) -> Path:
 
     if not Path(run).is_dir() and run != hub.STARTER and (hub.hub_model(run) is None or Path(run).parent.is_dir()):
         raise InputError(f"there is no run folder {run}", hint="Check the name; covergen train -o FOLDER makes one.")
-    named = run_settings(Path(run)).get("data", {}).get("folder")
+    named = run_settings(Path(next(iter(_seed_runs(run)), run))).get("data", {}).get("folder")
     if not isinstance(named, str):
         raise InputError(f"{run} does not record what it was trained on", hint="Give the dataset folder as DATA.")
     data = Path(named)
@@ -179,7 +200,9 @@ def _training_data(run: str) -> Path:
     return data
 
 
-def _run(events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool) -> int:
+def _run(
+    events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool, table: Style | None = None
+) -> int:
     """Run the evaluation and write its result; return the exit code."""
     from covergen_cli.cli.terminal import Tally
     from covergen_cli.events import EvalFinished, SurveyFinished
@@ -188,7 +211,11 @@ def _run(events: Generator[Event, None, None], terminal: Terminal, *, as_json: b
     if not isinstance(finished, (EvalFinished, SurveyFinished)):
         return FAILED
     terminal.note(finished.summary)
-    if not as_json:
+    if table is not None and finished.figures is not None:
+        from covergen_cli.evaluation.table import format_table
+
+        terminal.result(format_table(json.loads(finished.figures.read_text(encoding="utf-8")), table))
+    elif not as_json:
         terminal.result(str(finished.page))
     elif finished.figures is None:
         terminal.result(json.dumps({"schema": SCHEMA, "page": str(finished.page), "summary": finished.summary}))

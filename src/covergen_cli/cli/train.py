@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +16,8 @@ from covergen_cli.cli.errors import DONE, FAILED, GracefulStop, Terminated
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.cli.unused import unused_in_training, warn_of_preset, warn_of_unused
 from covergen_cli.config import AdapterConfig, TrainConfig
-from covergen_cli.config.resolve import BUILT_IN, preset_names, resolve
+from covergen_cli.config.coerce import coerce
+from covergen_cli.config.resolve import BUILT_IN, field_types, preset_names, resolve
 from covergen_cli.files import SCHEMA
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event, TrainFinished
 
 GROUPS = {
-    "Common": ("run", "base", "preset", "objective", "init", "epochs", "batch_size", "resume", "seed", "device"),
+    "Common": (
+        *("run", "base", "preset", "objective", "init", "epochs", "batch_size", "resume", "seed", "seeds", "device"),
+    ),
     "Speed and memory": ("accumulate", "checkpointing", "precision", "compile"),
     "Optimizer and schedule": (
         *("optimizer", "learning_rate", "weight_decay", "schedule", "warmup", "clip_norm", "timesteps", "ema_decay"),
@@ -51,12 +56,25 @@ GROUPS = {
     help="Resume from the newest checkpoint in RUN (auto) or from this checkpoint (PATH), or start from scratch and "
     "delete the adapter, checkpoints, samples and metrics in RUN (never).",
 )
+@click.option(
+    "--seeds",
+    metavar="N,N,...",
+    help="Train once with each of these seeds, into RUN/seed-N; covergen eval RUN reports mean and deviation.",
+)
 @setting_options(TrainConfig)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a path.")
 @global_options
 @click.pass_context
 def train(
-    context: click.Context, /, data: Path, run: Path, preset: str, resume: str, as_json: bool, **_settings: Any
+    context: click.Context,
+    /,
+    data: Path,
+    run: Path,
+    preset: str,
+    resume: str,
+    seeds: str | None,
+    as_json: bool,
+    **_settings: Any,
 ) -> int:
     """Train an adapter on pairs of music and cover.
 
@@ -75,12 +93,43 @@ def train(
     is_first = os.environ.get("RANK", "0") == "0"
     terminal.quiet |= not is_first
     start: Any = resume if resume in {"auto", "never"} else Path(resume)
-    record = _train(data, run, config, adapter, start, terminal)
-    if record is None:
-        return FAILED
+    runs = {run: config} if seeds is None else _runs_of(context, run, config, seeds)
+    records = []
+    for folder, settings in runs.items():
+        record = _train(data, folder, settings, adapter, start, terminal)
+        if record is None:
+            return FAILED
+        records.append(record)
     if is_first:
-        terminal.result(json.dumps(record) if as_json else str(run))
+        whole = records[0] if seeds is None else _summary(run, records, terminal)
+        terminal.result(json.dumps(whole) if as_json else str(run))
     return DONE
+
+
+def _runs_of(context: click.Context, run: Path, config: TrainConfig, seeds: str) -> dict[Path, TrainConfig]:
+    """Return the run folder and the settings of each seed.
+
+    Raises:
+        UsageError: they are not two or more different seeds, or belong to a checkpoint or a run folder.
+    """
+    given = {*given_settings(context, TrainConfig)}
+    if "seed" in given or context.params["resume"] not in {"auto", "never"}:
+        raise click.UsageError("--seeds cannot be used with --seed, or with a checkpoint to resume", context)
+    if (run / "config.yaml").is_file():
+        raise click.UsageError(f"{run} is the folder of a single run; name another one with -o", context)
+    values = [coerce(part, field_types(TrainConfig)["seed"], "--seeds") for part in seeds.split(",")]
+    if len(set(values)) != len(values) or len(values) < 2:
+        raise click.UsageError("--seeds takes two or more different numbers, such as 0,1,2", context)
+    return {run / f"seed-{seed}": dataclasses.replace(config, seed=seed) for seed in values}
+
+
+def _summary(run: Path, records: list[dict[str, Any]], terminal: Terminal) -> dict[str, Any]:
+    """Return the object for ``--json`` of several seeds, and show mean and standard deviation of their losses."""
+    losses = [record["validation_loss"] for record in records]
+    mean, deviation = statistics.fmean(losses), statistics.stdev(losses)
+    terminal.note(f"validation loss {mean:.4f} ± {deviation:.4f} (standard deviation over {len(losses)} seeds)")
+    figures = {"mean": mean, "sd": deviation, "seeds": len(losses)}
+    return {"schema": SCHEMA, "status": "ok", "run": str(run), "validation_loss": figures, "runs": records}
 
 
 def _train(

@@ -17,6 +17,7 @@ from covergen_cli.evaluation.metrics import paired_difference, retrieval
 from covergen_cli.evaluation.near_copies import encode_covers, find_nearest, hash_covers, summarise_near_copies
 from covergen_cli.evaluation.report import write_report
 from covergen_cli.evaluation.results import Results
+from covergen_cli.evaluation.table import over_seeds
 from covergen_cli.evaluation.test_data import audio_tokens, check_compatible
 from covergen_cli.evaluation.time_budget import choose_batch_size, make_plan, time_models
 from covergen_cli.evaluation.words import MAX_SONGS, measure_words
@@ -41,15 +42,16 @@ _MEAN_SONGS = 500
 
 
 def evaluate(
-    runs: Sequence[LoadedRun], test_data: TestData, out: Path, config: EvalConfig
+    runs: Sequence[LoadedRun], test_data: TestData, out: Path, config: EvalConfig, *, seeds: bool = False
 ) -> Generator[Event, None, None]:
-    """Evaluate one run, or compare two, and write the report.
+    """Evaluate runs, and write the report.
 
     Args:
-        runs: the run, and optionally a second one to compare it with.
+        runs: one run, or several; two are compared with each other.
         test_data: the test pairs.
         out: folder of the report.
         config: the settings.
+        seeds: the runs differ in their seed only: also report mean and standard deviation over them.
 
     Yields:
         ``EvalPlanned``, ``Progress`` of several tasks, and ``EvalFinished``.
@@ -72,6 +74,7 @@ def evaluate(
     for run in runs:
         results.append((yield from evaluation.measure(run, out)))  # noqa: PERF401 — a comprehension cannot yield
     metrics = _metrics(results, evaluation, groups)
+    metrics["seeds"] = over_seeds(metrics["runs"]) if seeds else None
     write_json(out / "metrics.json", metrics)
     page = write_report(out, metrics, results)
     verdicts = [f"{run['name']}: {run['verdict']['text']}" for run in metrics["runs"]]
@@ -207,7 +210,7 @@ def _metrics(results: Sequence[Results], evaluation: _Evaluation, groups: Mappin
         },
         "settings": {"seed": config.seed, "by": config.by, "batch_size": evaluation.batch_size, **sizes},
         "runs": [evaluation.summarise(one, groups) for one in results],
-        "comparison": _comparison(results, config.seed) if len(results) > 1 else None,
+        "comparison": _comparison(results, config.seed) if len(results) == 2 else None,
     }
     found: dict[str, Any] = json.loads(json.dumps(metrics, default=_to_json))
     return found

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Run = Mapping[str, Any]
 
-COLOURS = ("#2f7fc1", "#d9822b")
-"""Colours of the two runs: distinguishable with colour blindness, readable on white and on black."""
+COLOURS = ("#2f7fc1", "#d9822b", "#2a9d5c", "#9a5fc0", "#c2405c", "#8a8a2e")
+"""Colours of the runs; the first two are distinguishable with colour blindness. Readable on white and on black."""
 
 _INK = "#010203"
 """Placeholder for the text colour of the page."""
@@ -39,6 +39,11 @@ _STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
     "legend.frameon": False,
 }
+
+
+def _colour(number: int) -> str:
+    """Return the colour of a run."""
+    return COLOURS[number % len(COLOURS)]
 
 
 def _axes(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
@@ -71,7 +76,13 @@ def band_plot(runs: Sequence[Run]) -> str:
             reach = np.array([[gap["mean"] - gap["low"], gap["high"] - gap["mean"]] for gap in gaps]).T
             offset = (number - (len(runs) - 1) / 2) * 0.22
             axes.errorbar(
-                places + offset, means, reach, fmt="o", color=COLOURS[number], capsize=4, label=_label(run["name"])
+                places + offset,
+                means,
+                reach,
+                fmt="o",
+                color=_colour(number),
+                capsize=4,
+                label=_label(run["name"]),
             )
         axes.axhline(0, color=_CONTROL, linewidth=1)
         axes.set_xticks(places, labels)
@@ -89,7 +100,7 @@ def retrieval_plot(results: Sequence[Results], names: Sequence[str]) -> str:
             better, equal = rank_matrix(one.matrix)
             ks = np.arange(1, len(one.matrix) + 1)
             hits = np.clip((ks[:, None] - np.diag(better)) / np.diag(equal), 0, 1)
-            axes.step(ks, hits.mean(axis=1), where="post", color=COLOURS[number], label=_label(name))
+            axes.step(ks, hits.mean(axis=1), where="post", color=_colour(number), label=_label(name))
         count = len(results[0].matrix)
         axes.plot([1, count], [1 / count, 1], color=_CONTROL, linestyle="--", label="chance")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -111,7 +122,7 @@ def curve_plot(runs: Sequence[Run]) -> str | None:
             for key, line, title in (("train_loss", ":", "training"), ("validation_loss", "-", "validation")):
                 values = [record.get(key) for record in run["epochs"]]
                 label = f"{_label(run['name'])}, {title}"
-                axes.plot(epochs, values, line, marker=".", color=COLOURS[number], label=label)
+                axes.plot(epochs, values, line, marker=".", color=_colour(number), label=label)
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -140,7 +151,7 @@ def correspondence_plot(runs: Sequence[Run]) -> str | None:
         )
         for number, run in enumerate(runs):
             found = [entry["covers"] for entry in run["correspondence"]]
-            _dots(axes, places + 0.14 - 0.2 * number, found, COLOURS[number], _label(run["name"]), "o")
+            _dots(axes, places + 0.14 - 0.2 * number, found, _colour(number), _label(run["name"]), "o")
         _dots(axes, places + 0.28, [entry["true"] for entry in table], _CONTROL, "true covers", "D")
         axes.axvline(0, color=_CONTROL, linewidth=1)
         axes.set_yticks(places, [f"{entry['heard']} → {entry['seen'].replace('_', ' ')}" for entry in table])
