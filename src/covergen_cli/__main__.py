@@ -23,8 +23,11 @@ def main() -> None:
     code: int | None = None
 
     def leave() -> None:
-        """End here after an interrupt: extensions report what daemon threads still hold as leaks, on stderr."""
-        if code in {INTERRUPTED, TERMINATED}:
+        """End here if torch was imported, whose modules take half a second to free, and after an interrupt.
+
+        After an interrupt, extensions report what daemon threads still hold as leaks, on stderr.
+        """
+        if code is not None and ("torch" in sys.modules or code in {INTERRUPTED, TERMINATED}):
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, OSError, ValueError):
                     stream.flush()

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command sets it; both rows gain
@@ -34,7 +35,6 @@ from covergen_cli.config.resolve import resolve
 from covergen_cli.covers.fingerprint import find_models
 from covergen_cli.covers.generate import generate, plan
 from covergen_cli.covers.pipeline import load_pipeline
-from covergen_cli.diffusion.sampler import make_scheduler
 from covergen_cli.events import CoverFailed
 from covergen_cli.synthetic.synth import compose, render
 
@@ -61,7 +61,7 @@ def plain_loop(jobs, config):
     """Diffusers' denoising loop as its guide writes it, one song at a time, nothing overlapping."""
     models = find_models(config)
     pipeline, encoder = load_pipeline(config, models), get_encoder(models.encoder_spec)
-    base, scheduler = pipeline.base, make_scheduler(pipeline.base, config.scheduler)
+    base, scheduler = with_diffusers(pipeline.base, models.base_folder)
     theirs = None if pipeline.refiner is None else refiner_pipeline(pipeline.refiner)
     nothing = (pipeline.negative or base.null).tokens
     for job in jobs:
@@ -73,9 +73,7 @@ def plain_loop(jobs, config):
         latents = noise.to(base.device, base.dtype) * scheduler.init_noise_sigma
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latents, timestep)
-            without, given = (
-                base.unet(scaled, timestep, encoder_hidden_states=side).sample for side in (nothing, tokens)
-            )
+            without, given = predict(base.unet, scaled, timestep, [nothing, tokens])
             latents = scheduler.step(without + config.guidance * (given - without), timestep, latents).prev_sample
         picture = ((base.decode(latents)[0].float().cpu() + 1) / 2).clamp(0, 1)
         image = Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy())
@@ -83,6 +81,26 @@ def plain_loop(jobs, config):
             image = refined(theirs, pipeline, image, config)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         image.resize((config.size, config.size), Image.Resampling.LANCZOS).save(job.output)
+
+
+def with_diffusers(base, folder):
+    """The base with U-Net and autoencoder of diffusers, and its DPM-Solver++."""
+    import diffusers
+
+    def load(kind, part):
+        return kind.from_pretrained(folder / part, torch_dtype=base.dtype).to(base.device).eval()
+
+    vae = load(getattr(diffusers, type(base.vae).__name__), "vae")
+    unet = load(diffusers.UNet2DConditionModel, "unet")
+    scheduler = diffusers.DPMSolverMultistepScheduler.from_config(base.scheduler_config)
+    return replace(base, unet=unet, vae=vae), scheduler
+
+
+def predict(unet, latents, timestep, sides):
+    """The predictions without and with the song: in one call, as in the guide, if their tokens are as many."""
+    if len({side.shape[1] for side in sides}) == 1:
+        return unet(torch.cat([latents] * 2), timestep, encoder_hidden_states=torch.cat(sides)).sample.chunk(2)
+    return [unet(latents, timestep, encoder_hidden_states=side).sample for side in sides]
 
 
 def refiner_pipeline(refiner):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from covergen_cli.covers.listen import DESCRIPTORS
 from covergen_cli.covers.own_picture import PICTURE, picture_provenance
 from covergen_cli.covers.prompts import AUTO
 from covergen_cli.covers.steering import check_steering
@@ -37,9 +38,6 @@ PAINTER = "painter"
 """The name of the engine that needs no models, where others have a base."""
 _PAINTER_VERSION = 2
 """Raised when the same audio is painted otherwise."""
-
-DESCRIPTORS: dict[str, Any] = {"name": "descriptors", "version": 1}
-"""The audio encoder of the painter and of words; the version is raised when the same audio gives other values."""
 
 
 @dataclass(frozen=True)

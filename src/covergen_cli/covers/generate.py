@@ -23,15 +23,14 @@ from covergen_cli.covers.background import Channel, Stopped, Task
 from covergen_cli.covers.decide import dry_run as dry_run  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.decide import event_of, failure_of, skip_existing
 from covergen_cli.covers.explain import write_explanation
-from covergen_cli.covers.fingerprint import PAINTER, Models, song_seed
+from covergen_cli.covers.fingerprint import Models, song_seed
 from covergen_cli.covers.loading import PipelineLoader, fetch_models
-from covergen_cli.covers.looks import apply_look, parse_look
 from covergen_cli.covers.motion.due import DrawnCover
-from covergen_cli.covers.own_picture import PICTURE
 from covergen_cli.covers.picture_cache import RawPicture, save_picture
 from covergen_cli.covers.plan import donors
 from covergen_cli.covers.plan import plan as plan  # noqa: PLC0414 — re-exported
 from covergen_cli.covers.prepare import EmbeddedMusic, PreparedSong, Preparer
+from covergen_cli.covers.processes import Processes, make_processes
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.styling import explain_look, look_of, style_and_save
 from covergen_cli.errors import ModelError
@@ -76,7 +75,7 @@ def generate(
     yield from skipped
     if missing:
         models = yield from fetch_models(config)
-        run = _Run(config, models, donors(jobs, config), channel)
+        run = _Run(config, models, donors(jobs, config), channel, make_processes(missing, config, models))
         yield from channel.read(run.draw_covers, missing)
 
 
@@ -96,14 +95,22 @@ class _Cover:
 class _Run:
     """One call of :func:`generate`; its methods run in one background thread and emit events."""
 
-    def __init__(self, config: GenerateConfig, models: Models, donor_of: Mapping[Path, Job], channel: Channel) -> None:
+    def __init__(
+        self,
+        config: GenerateConfig,
+        models: Models,
+        donor_of: Mapping[Path, Job],
+        channel: Channel,
+        processes: Processes,
+    ) -> None:
         self._config = config
         self._models = models
         self._channel = channel
-        self._loader = PipelineLoader(config, models, channel)
+        self._loader = PipelineLoader(config, models, channel, import_for_looks=not processes.count)
         self._batch: list[_Cover] = []
         self._writing: deque[tuple[_Cover, Task[tuple[CoverFinished | CoverSkipped, DrawnCover]]]] = deque()
-        self._preparer = Preparer(config, models, channel.check_stop, self._loader.start, donor_of)
+        self._processes = processes
+        self._preparer = Preparer(config, models, channel.check_stop, self._loader.start, donor_of, processes)
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
         """Draw the covers of all songs."""
@@ -116,6 +123,7 @@ class _Run:
         finally:
             for _, writing in self._writing:
                 writing.join()
+            self._processes.close()
 
     def _start_preparing(self, songs: Sequence[list[Job]]) -> Iterator[tuple[list[Job], Task[PreparedSong]]]:
         """Yield the songs in order, while the next ones are prepared: two, or as many as are drawn at once."""
@@ -221,7 +229,7 @@ class _Run:
     ) -> None:
         """Start to style and write a cover in a thread; a picture that was just drawn is kept in the cache."""
         look = look_of(self._config, cover.job, cover.music.heard)
-        finish = None if look is not None else self._choose_enlarger(picture)
+        finish = None if look is not None else self._loader.choose_enlarger(picture)
         self._writing.append((cover, Task(self._write_cover, cover, picture, seed, prompts, look, finish)))
 
     def _write_cover(
@@ -246,7 +254,11 @@ class _Run:
         if cover.present is not None:
             return cover.present, drawn
         replaced = os.path.lexists(job.output)
-        style_and_save(job, picture, provenance, self._config, look, finish)
+        arguments = (job, picture, provenance, self._config, look, finish)
+        if look is None:
+            style_and_save(*arguments)
+        else:
+            self._processes.run(style_and_save, *arguments, or_here=True)
         finished = CoverFinished(
             job.input,
             job.output,
@@ -261,19 +273,6 @@ class _Run:
             replaced,
         )
         return finished, drawn
-
-    def _choose_enlarger(self, picture: RawPicture | Tensor) -> Finish:
-        """Return what enlarges a picture without a look; the models are loaded only if their upscaler is needed."""
-        if self._models.base_reference == PAINTER:
-            return self._loader.get().enlarge
-        if self._models.base_reference == PICTURE:
-            return lambda image, _seed, config: apply_look(image, parse_look("paint"), config.size)
-        enlarged = not isinstance(picture, RawPicture) or picture.image.width < self._config.size
-        if enlarged and not self._config.raw and self._models.refiner is None and self._models.has_upscaler:
-            return self._loader.get().enlarge
-        from covergen_cli.covers.finish import enlarge_image
-
-        return enlarge_image
 
     def _report_finished(self) -> None:
         """Wait for the covers that are being written, and report each."""

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from covergen_cli.covers.background import Channel, Task
 from covergen_cli.covers.fingerprint import PAINTER, Models, find_models
+from covergen_cli.covers.looks import apply_look, parse_look
+from covergen_cli.covers.own_picture import PICTURE
+from covergen_cli.covers.picture_cache import RawPicture
 from covergen_cli.events import ModelDownloading, ModelLoaded, ModelLoading
 from covergen_cli.weights import catalogue, hub
 from covergen_cli.weights.hub import NotFetchedError
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL import Image
+    from torch import Tensor
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.heard import Heard
     from covergen_cli.covers.prompts import Prompts
+    from covergen_cli.covers.styling import Finish
     from covergen_cli.events import Event
 
 _load_lock = threading.Lock()
@@ -93,8 +98,11 @@ class Pipeline(Protocol):
 class PipelineLoader:
     """Loads the models of a run once, when they are first needed."""
 
-    def __init__(self, config: GenerateConfig, models: Models, channel: Channel) -> None:
+    def __init__(
+        self, config: GenerateConfig, models: Models, channel: Channel, *, import_for_looks: bool = True
+    ) -> None:
         self._config, self._models, self._channel = config, models, channel
+        self._import_for_looks = import_for_looks and config.look != "paint"
         self._lock = threading.Lock()
         self._loading: Task[Pipeline] | None = None
         self._pipeline: Pipeline | None = None
@@ -108,7 +116,7 @@ class PipelineLoader:
         """Start to load the models, once; called from several threads."""
         with self._lock:
             if self._loading is None:
-                self._loading = Task(_load, self._config, self._models)
+                self._loading = Task(_load, self._config, self._models, self._import_for_looks)
             return self._loading
 
     def get(self) -> Pipeline:
@@ -120,8 +128,22 @@ class PipelineLoader:
             self._channel.emit(ModelLoaded(self._models.base_reference, self._pipeline.seconds))
         return self._pipeline
 
+    def choose_enlarger(self, picture: RawPicture | Tensor) -> Finish:
+        """Return what enlarges a picture without a look; the models are loaded only if their upscaler is needed."""
+        config, models = self._config, self._models
+        if models.base_reference == PAINTER:
+            return self.get().enlarge
+        if models.base_reference == PICTURE:
+            return lambda image, _seed, config: apply_look(image, parse_look("paint"), config.size)
+        enlarged = not isinstance(picture, RawPicture) or picture.image.width < config.size
+        if enlarged and not config.raw and models.refiner is None and models.has_upscaler:
+            return self.get().enlarge
+        from covergen_cli.covers.finish import enlarge_image
 
-def _load(config: GenerateConfig, models: Models) -> Pipeline:
+        return enlarge_image
+
+
+def _load(config: GenerateConfig, models: Models, import_for_looks: bool) -> Pipeline:
     """Import torch and diffusers and load the models, in one thread.
 
     One load at a time: diffusers changes the state of torch for all threads while it builds a model, and a run that
@@ -130,17 +152,17 @@ def _load(config: GenerateConfig, models: Models) -> Pipeline:
     if models.base_reference == PAINTER:
         from covergen_cli.covers.painter import PainterPipeline
 
-        _import_for_looks(config)
+        _import_for_looks(needed=import_for_looks)
         return PainterPipeline()
     with _load_lock:
         from covergen_cli.covers.pipeline import load_pipeline
 
         pipeline = load_pipeline(config, models)
-    _import_for_looks(config)
+    _import_for_looks(needed=import_for_looks)
     return pipeline
 
 
-def _import_for_looks(config: GenerateConfig) -> None:
+def _import_for_looks(*, needed: bool) -> None:
     """Import in a thread what looks compute with: it takes half a second, in which the song is read or drawn."""
-    if config.look != "paint":
+    if needed:
         Task(importlib.import_module, "scipy.ndimage")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from covergen_cli.audio.descriptors import NAMES, describe
 from covergen_cli.audio.features import RATE_HZ
-from covergen_cli.covers.fingerprint import DESCRIPTORS
+from covergen_cli.covers.listen import DESCRIPTORS
 from covergen_cli.covers.looks import apply_look, parse_look
 from covergen_cli.covers.prompts import NO_PROMPTS, Prompts
 from covergen_cli.covers.steering import steered

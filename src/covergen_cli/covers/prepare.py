@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen_cli.audio.io import probe
-from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.albums import interleave, subsample_frames
 from covergen_cli.covers.decide import decide_covers, no_usable_song, skipped_song
 from covergen_cli.covers.explain import Explanation, explain_song, explanation_path
-from covergen_cli.covers.fingerprint import DESCRIPTORS, PAINTER
-from covergen_cli.covers.heard import Heard, hear, lrc_text, mean_heard
+from covergen_cli.covers.fingerprint import PAINTER
+from covergen_cli.covers.heard import Heard, lrc_text, mean_heard
+from covergen_cli.covers.listen import Listened, Request, find_part, listen, listen_alone, load_encoder
 from covergen_cli.covers.own_picture import PICTURE, open_own_picture
 from covergen_cli.covers.picture_cache import RawPicture, load_picture, picture_key, save_picture
+from covergen_cli.covers.processes import ProcessEndedError
 from covergen_cli.covers.styling import must_hear
 from covergen_cli.errors import InputError, reason_of
 from covergen_cli.files import seed_from
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from covergen_cli.covers.decide import DecidedCover, Decision, Decisions, HashedSong
     from covergen_cli.covers.fingerprint import Models
     from covergen_cli.covers.plan import Job
+    from covergen_cli.covers.processes import Processes
 
 _SEGMENT_RATE_HZ = 44_100
+_DAMAGED = "The file may be damaged; play it, or convert it again."
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Preparer:
         check_stop: called between the stages of a song; raises to stop.
         before_embedding: called when a song needs to be embedded, to start loading the models.
         donor_of: by a job's ``input``, the job whose audio is used instead; empty unless songs are shuffled.
+        processes: listen to the songs, if there are any.
 
     Attributes:
         embedded: number of embedded songs by the job's ``input``.
@@ -106,6 +110,7 @@ class Preparer:
         check_stop: Callable[[], None],
         before_embedding: Callable[[], object],
         donor_of: Mapping[Path, Job],
+        processes: Processes,
     ) -> None:
         self._config = config
         self._models = models
@@ -113,6 +118,7 @@ class Preparer:
         self._before_embedding = before_embedding
         self._donor_of = donor_of
         self.embedded: Counter[Path] = Counter()
+        self._processes = processes
         self._encoder: Encoder | None = None
         self._encoder_lock = threading.Lock()
         self._slots = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
@@ -205,19 +211,10 @@ class Preparer:
         path = job.segment_output
         if path is None or (music is None and os.path.lexists(path)):
             return None
-        start, end = (music and music.segment) or self._find_segment(song)[0]
+        start, end = (music and music.segment) or find_part(song.path, self._config.segment)[0]
         kept = io.load(song.path, _SEGMENT_RATE_HZ, start, end)
         io.save_mp3(path, kept.samples, kept.sample_rate_hz)
         return path
-
-    def _find_segment(self, song: HashedSong) -> tuple[tuple[float, float], Segment | None]:
-        """Return start and end of the segment of a song, in seconds, and the search that found it."""
-        if self._config.segment is not None:
-            return self._config.segment, None
-        from covergen_cli.audio.segment import find_segment
-
-        search = find_segment(song.path, SegmentConfig())
-        return (search.start_seconds, search.end_seconds), search
 
     def _embed(self, job: Job, songs: Sequence[HashedSong]) -> EmbeddedMusic:
         return self._embed_album(job, songs) if job.songs else self._embed_song(songs[0])
@@ -249,37 +246,30 @@ class Preparer:
 
     def _embed_song(self, song: HashedSong, *, album: bool = False) -> EmbeddedMusic:
         """Embed a song, and analyse it if a look or a prompt is made from it."""
-        from covergen_cli.audio import io
+        labels = self._models.takes_words
+        request = Request(
+            song.path,
+            self._models.encoder_spec,
+            self._config.segment,
+            describe=must_hear(self._config),
+            labels=labels,
+            words=self._config.words if labels else None,
+            album=album,
+        )
+        found = self._listen(request)
+        return EmbeddedMusic(found.embedding, ((song, found.segment),), found.warnings, found.search, found.heard)
 
-        (start, end), search = self._find_segment(song)
-        self._check_stop()
-        encoder = self._get_encoder()
-        clip = io.load(song.path, encoder.sample_rate_hz, start, end, encoder.resample)
-        segment = (start, min(end, start + len(clip.samples) / clip.sample_rate_hz))
-        warnings = tuple(dict.fromkeys((*(search.warnings if search else ()), *clip.warnings)))
-        self._check_stop()
-        embedding = encoder.embed(clip.samples, clip.sample_rate_hz)
-        heard, labels = None, self._models.takes_words
-        if labels or must_hear(self._config):
-            words = self._config.words if labels else None
-            heard = hear(song.path, clip.samples, clip.sample_rate_hz, labels=labels, words=words, album=album)
-        return EmbeddedMusic(embedding, ((song, segment),), warnings, search, heard)
+    def _listen(self, request: Request) -> Listened:
+        if not self._processes.count:
+            return listen(request, self._get_encoder(), self._check_stop)
+        try:
+            found: Listened = self._processes.run(listen_alone, request, check_stop=self._check_stop)
+        except ProcessEndedError as error:
+            raise InputError(f"{request.path}: the process that decoded it ended", hint=_DAMAGED) from error
+        return found
 
     def _get_encoder(self) -> Encoder:
         with self._encoder_lock:
             if self._encoder is None:
-                self._encoder = self._make_encoder()
+                self._encoder = load_encoder(self._models.encoder_spec, self._config.device)
             return self._encoder
-
-    def _make_encoder(self) -> Encoder:
-        if self._models.encoder_spec == DESCRIPTORS:
-            from covergen_cli.covers.painter import DescriptorEncoder
-
-            return DescriptorEncoder()
-        if self._models.encoder_spec.get("name") == "openl3":
-            from covergen_cli.audio.shared_encoder import load_openl3
-
-            return load_openl3(self._models.encoder_spec, self._config.device)
-        from covergen_cli.audio.encoders import get_encoder
-
-        return get_encoder(self._models.encoder_spec)
