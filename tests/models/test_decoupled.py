@@ -54,7 +54,7 @@ def adapter_for(base, **settings):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         adapter = Adapter(dataclasses.replace(SHAPE, **settings), projection_widths(base.unet)).eval()
-    adapter.load_state_dict(adapter.state_dict() | own_projections(base.unet))
+    adapter.load_state_dict(adapter.state_dict() | own_projections(base))
     return adapter
 
 
@@ -140,12 +140,18 @@ def test_gradients_reach_the_projections_and_not_the_u_net(base, rank):
     adapter = adapter_for(base, projection_rank=rank).train()
     call(base, adapter(embeddings())).square().mean().backward()
     for name, parameter in adapter.projections.named_parameters():
-        trained = not name.endswith("weight") if rank else True
+        trained = "norm" in name or not rank or not name.endswith("weight")
         assert parameter.requires_grad == trained
         assert (parameter.grad is not None) == trained
-        if name.endswith("lora_b") or not rank:
+        if trained and not name.endswith("lora_a"):
             assert parameter.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in base.unet.parameters())
+
+
+def test_tokens_are_normalised_to_the_spread_of_the_null_condition(base):
+    adapter = adapter_for(base)
+    tokens = adapter.projections.norm(adapter.tokens(embeddings()))
+    assert tokens.std().item() == pytest.approx(base.null_tokens.std().item(), rel=0.05)
 
 
 def test_the_widths_can_be_read_from_the_weights(base):

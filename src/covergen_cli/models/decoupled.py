@@ -5,8 +5,9 @@ audio, with the same queries and output projection::
 
     softmax(Q Kᵀ/√d) V + scale · softmax(Q K_aᵀ/√d) V_a,    K_a = W_k a,  V_a = W_v a
 
-``a`` are the adapter's tokens; ``W_k`` and ``W_v`` are part of the adapter, one pair for each cross-attention, and
-start as copies of the U-Net's own. The U-Net keeps its weights.
+``a`` are the adapter's tokens, normalised (layer norm, at first to the spread of the null condition's tokens); ``W_k``
+and ``W_v`` are part of the adapter, one pair for each cross-attention, and start as copies of the U-Net's own. The
+U-Net keeps its weights.
 
 What the U-Net takes are *audio projections*: the keys of all layers, then the values of all layers, side by side,
 ``(B, K, S)`` with ``S`` twice the sum of the layers' widths.
@@ -56,10 +57,10 @@ def projection_widths(unet: nn.Module) -> dict[str, int]:
     return {name: int(module.to_k.out_features) for name, module in cross_attentions(unet).items()}
 
 
-def own_projections(unet: nn.Module) -> dict[str, Tensor]:
-    """Return the U-Net's own key and value projections by the names that they have in an adapter."""
-    named = {}
-    for name, module in cross_attentions(unet).items():
+def own_projections(base: Base) -> dict[str, Tensor]:
+    """Return the first weights of audio projections by the names that they have in an adapter: the U-Net's own."""
+    named = {f"{PROJECTIONS}norm.weight": base.null_tokens.float().std().cpu().expand(base.cross_attention_dim).clone()}
+    for name, module in cross_attentions(base.unet).items():
         named[f"{PROJECTIONS}keys.{name}.weight"] = module.to_k.weight.detach().float().cpu()
         named[f"{PROJECTIONS}values.{name}.weight"] = module.to_v.weight.detach().float().cpu()
     return named
@@ -107,11 +108,13 @@ class Projections(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], token_width: int, rank: int) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(token_width)
         self.keys = nn.ModuleDict({name: Projection(token_width, width, rank) for name, width in widths.items()})
         self.values = nn.ModuleDict({name: Projection(token_width, width, rank) for name, width in widths.items()})
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens ``(B, K, D)`` to audio projections ``(B, K, S)``."""
+        tokens = self.norm(tokens)
         return torch.cat([layer(tokens) for part in (self.keys, self.values) for layer in part.values()], dim=-1)
 
 

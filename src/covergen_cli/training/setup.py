@@ -167,7 +167,7 @@ def _first_state(plan: Plan, base: Base, device: torch.device) -> TrainingState:
     initial: dict[str, torch.Tensor] = {}
     widths = None
     if plan.adapter_config.cross_attention == "decoupled":
-        widths, initial = projection_widths(base.unet), own_projections(base.unet)
+        widths, initial = projection_widths(base.unet), own_projections(base)
         decouple(base)
     if plan.start is not None and not plan.checkpoints:
         weights = plan.start.weights()
