@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from covergen_cli.weights import catalogue
+from covergen_cli.weights import catalogue, upload
 from covergen_cli.weights.catalogue import CATALOGUE
 from covergen_cli.weights.openl3 import OPENL3, cache_folder
 from openl3_files import cache_recipe
+from tiny import tiny_adapter, tiny_base
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +143,24 @@ def test_a_name_that_does_not_exist(covergen, command):
     assert (ended.code, ended.out) == (1, "")
     assert "there is no model openl4" in ended.err
     assert "openl3" in ended.err
+
+
+def test_an_adapter_is_pushed_with_a_licence_and_looked_at_before(covergen, tmp_path, monkeypatch):
+    run, pushed = tmp_path / "RUN", []
+    tiny_adapter(run / "adapter", tiny_base(tmp_path / "base"))
+    monkeypatch.setattr(
+        upload, "upload_folder", lambda _folder, name, _message, *, private: pushed.append((name, private)) or "URL"
+    )
+    dry = covergen("models", "push", run, "me/mine", "--licence", "mit", "--dry-run")
+    assert dry.code == 0, dry.err
+    names = ["README.md", "adapter.json", "adapter.safetensors"]
+    assert dry.out.splitlines() == [str(run / "push" / name) for name in names]
+    assert "nothing was uploaded" in dry.err
+    assert pushed == []
+    done = covergen("models", "push", run, "me/mine", "--licence", "mit", "--private")
+    assert (done.code, done.out) == (0, "URL\n")
+    assert pushed == [("me/mine", True)]
+    assert "use --licence" in covergen("models", "push", run, "me/mine").err
+    assert "is not a hub id" in covergen("models", "push", run, "mine", "--licence", "mit").err
+    assert "no run folder" in covergen("models", "push", tmp_path / "gone", "me/mine", "--licence", "mit").err
+    assert len(pushed) == 1

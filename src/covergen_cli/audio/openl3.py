@@ -9,7 +9,7 @@ per window.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -149,9 +149,9 @@ class OpenL3:
             raise ConfigError(f"a batch of {size} windows makes no sense")
         windows = frame(to_mono(audio, sample_rate_hz), hop_seconds, center)
 
-        def embed_some(some: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        def embed_some(some: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             # Copied because the windows overlap in a read-only view, which torch cannot take.
-            rows: npt.NDArray[np.float32] = self.forward_windows(torch.from_numpy(np.array(some))).cpu().numpy()
+            rows: npt.NDArray[np.float32] = self.forward_windows(torch.from_numpy(some.copy())).cpu().numpy()
             return rows
 
         parts = list(in_batches(embed_some, windows, size, hint=NO_MEMORY))

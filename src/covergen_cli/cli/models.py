@@ -1,10 +1,11 @@
-"""``covergen models``: list, download, locate, verify and remove models."""
+"""``covergen models``: list, download, locate, verify, remove and share models."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.group()
 @global_options
 def models() -> None:
-    """List, download, locate, verify and remove models.
+    """List, download, locate, verify, remove and share models.
 
     NAME is a name from covergen models list, or the hub id OWNER/NAME of a base or an adapter.
     """
@@ -140,6 +141,43 @@ def _rm(context: click.Context, /, names: tuple[str, ...], yes: bool) -> int:
         else:
             terminal.note(f"{state.model.name} is not on this machine")
     return DONE
+
+
+@_subcommand
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("repo_id", metavar="OWNER/NAME")
+@click.option(
+    "--licence", metavar="ID", help="Licence of the adapter on the hub, such as cc-by-4.0; asked for if not given."
+)
+@click.option("--private", is_flag=True, help="Create the repository so that only its owner sees it.")
+@click.option("--dry-run", is_flag=True, help="Write the files that would be uploaded to RUN/push, and upload nothing.")
+def _push(context: click.Context, /, run: Path, repo_id: str, licence: str | None, private: bool, dry_run: bool) -> int:
+    """Upload the adapter of a run to the Hugging Face Hub, for covergen generate --adapter OWNER/NAME.
+
+    Adapter, a model card written from the run, the last sample covers and the figures of covergen eval RUN are
+    uploaded. Look at the card before, with --dry-run: what the pairs were is not recorded in a run.
+
+    The address of the commit is printed on stdout; with --dry-run, the files.
+    """
+    from covergen_cli.evaluation.share import prepare_upload
+    from covergen_cli.weights.upload import check_repo_id, upload_folder
+
+    check_repo_id(repo_id)
+    terminal, licence = terminal_of(context), licence or _ask_licence(context)
+    folder = prepare_upload(run, repo_id, licence)
+    if dry_run:
+        for path in sorted(folder.iterdir()):
+            terminal.result(str(path))
+        terminal.note("nothing was uploaded")
+    else:
+        terminal.result(upload_folder(folder, repo_id, "An adapter of covergen", private=private))
+    return DONE
+
+
+def _ask_licence(context: click.Context) -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError("push needs a licence, but stdin is not a terminal; use --licence", context)
+    return str(click.prompt("Licence of the adapter on the hub (such as cc-by-4.0)", err=True))
 
 
 def _ask(states: Sequence[ModelState], context: click.Context) -> None:

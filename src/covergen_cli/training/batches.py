@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import torch
 
 from covergen_cli.diffusion.objective import generator_of
+from covergen_cli.training.latent_cache import Latents
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +128,7 @@ class Batches(Generic[_Data, _Batch]):
 
 
 @dataclass(frozen=True)
-class CoverBatches(Batches["Latents", Batch]):
+class CoverBatches(Batches[Latents, Batch]):
     """The batches of a training with covers.
 
     Args:

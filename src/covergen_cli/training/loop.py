@@ -83,7 +83,9 @@ def train(
     """
     started, data, run = time.monotonic(), Path(data), Path(run)
     accelerator, device = make_accelerator(config)
-    yield from download_missing([(config.base, "base"), *([(config.init, "adapter")] if config.init else [])])
+    yield from download_missing([(config.base, "base")])
+    if config.init is not None:
+        yield from download_missing([(config.init, "adapter")])
     plan = make_plan(data, run, config, adapter_config, resume=resume, processes=accelerator.num_processes)
     yield from (Warned(remark) for remark in plan.remarks)
     with ExitStack() as stack:

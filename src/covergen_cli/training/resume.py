@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -84,7 +84,7 @@ def _check_same(path: Path, record: Mapping[str, Any]) -> list[str]:
             f"{path.parent} was started with other settings: {'; '.join(differing)}",
             hint="Use the old settings, name another folder with -o, or start over with --resume never.",
         )
-    return _changed_length(path.parent, old["train.epochs"], record["train"])
+    return _changed_length(path.parent, cast("int", old["train.epochs"]), record["train"])
 
 
 def _changed_length(run: Path, epochs: int, settings: Mapping[str, Any]) -> list[str]:

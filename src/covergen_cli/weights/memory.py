@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 
 from covergen_cli.errors import ModelError
 
-_Item = TypeVar("_Item")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_Items = TypeVar("_Items", bound="Sliceable")
 _Result = TypeVar("_Result")
 
 
+class Sliceable(Protocol):
+    """Items with a length that can be cut: a list, a range, a tensor, an array."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: slice, /) -> Self: ...
+
+
 def in_batches(
-    compute: Callable[[Sequence[_Item]], _Result], items: Sequence[_Item], size: int, *, hint: str | None = None
+    compute: Callable[[_Items], _Result], items: _Items, size: int, *, hint: str | None = None
 ) -> Iterator[_Result]:
     """Yield the results of ``compute`` for all items in batches, which are halved while they do not fit into memory.
 
