@@ -8,15 +8,23 @@ import shutil
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+import safetensors.torch
+import torch
 import yaml
 
+from covergen_cli.audio.embed import embed_file
+from covergen_cli.audio.encoders import get_encoder
+from covergen_cli.config import AdapterConfig
 from covergen_cli.errors import ConfigError, InputError, ModelError
-from covergen_cli.evaluation.share import prepare_upload
+from covergen_cli.evaluation.share import export_ip_adapter, prepare_upload
 from covergen_cli.files import write_json
-from covergen_cli.models.checkpoint import load_adapter
+from covergen_cli.models.adapter import Adapter
+from covergen_cli.models.base import load_base
+from covergen_cli.models.checkpoint import load_adapter, save_adapter
+from covergen_cli.models.decoupled import projection_widths
 from covergen_cli.weights import hub as hub_module
 from covergen_cli.weights.upload import check_repo_id, upload_folder
-from tiny import tiny_adapter, tiny_base
+from tiny import WIDTH, tiny_adapter, tiny_base, tiny_song
 from weights.conftest import COMMIT, Hub, serving
 
 
@@ -191,3 +199,18 @@ def test_a_hub_that_refuses_is_told_with_what_to_do(hub, run, monkeypatch):
         upload_folder(folder, "me/my-adapter", "An adapter")
     with pytest.raises(ConfigError, match="is not a hub id"):
         check_repo_id("my-adapter")
+
+
+def test_a_decoupled_adapter_and_songs_are_exported_for_other_programs(base, tmp_path):
+    loaded, spec = load_base(str(base)), get_encoder("mel").spec()
+    config = AdapterConfig(hidden_dim=16, rank=2, output_dim=WIDTH, tokens=4, cross_attention="decoupled")
+    adapter = Adapter(config, projection_widths(loaded.unet)).eval()
+    save_adapter(tmp_path / "adapter", adapter, spec, loaded.metadata(), {})
+    song = tiny_song(tmp_path / "my song.flac", seconds=2)
+    first, second = export_ip_adapter(str(tmp_path / "adapter"), tmp_path / "out", [song])
+    assert (first.name, second.name) == ("ip-adapter.safetensors", "my song.safetensors")
+    weights = safetensors.torch.load_file(first)
+    assert {name.partition(".")[0] for name in weights} == {"image_proj", "ip_adapter"}
+    embeds = safetensors.torch.load_file(second)["image_embeds"]
+    tokens = adapter.tokens(torch.from_numpy(embed_file(song, get_encoder(spec))[0])[None])
+    torch.testing.assert_close(embeds[1].view(4, WIDTH), tokens[0])

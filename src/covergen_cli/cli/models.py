@@ -174,6 +174,27 @@ def _push(context: click.Context, /, run: Path, repo_id: str, licence: str | Non
     return DONE
 
 
+@_subcommand
+@click.argument("adapter", metavar="ADAPTER")
+@click.argument("songs", nargs=-1, metavar="[SONG...]", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", required=True, help="Folder to write to."
+)
+def _export(context: click.Context, /, adapter: str, songs: tuple[Path, ...], output: Path) -> int:
+    """Write a decoupled adapter as an IP-Adapter file, which diffusers and other programs can read.
+
+    ADAPTER is a run folder, an adapter folder or a hub id, trained with --preset decoupled. For each SONG, a file with
+    the embedding that these programs take in place of an image is written too.
+
+    The paths of the files are printed on stdout.
+    """
+    from covergen_cli.evaluation.share import export_ip_adapter
+
+    for path in export_ip_adapter(adapter, output, songs):
+        terminal_of(context).result(str(path))
+    return DONE
+
+
 def _ask_licence(context: click.Context) -> str:
     if not sys.stdin.isatty():
         raise click.UsageError("push needs a licence, but stdin is not a terminal; use --licence", context)

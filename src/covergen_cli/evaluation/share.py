@@ -1,17 +1,22 @@
-"""Prepares an adapter for others: its two files, a model card, figures and samples in one folder."""
+"""Prepares an adapter for others: in one folder for the hub, or in the file layout of IP-Adapter for other programs."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from covergen_cli.audio.embed import embed_file
+from covergen_cli.audio.encoders import get_encoder
 from covergen_cli.errors import InputError
 from covergen_cli.evaluation.table import format_table
 from covergen_cli.evaluation.test_data import run_settings
 from covergen_cli.files import atomic_path, read_json, write_json, write_text
+from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.fingerprint import (
     ADAPTER_JSON,
     ADAPTER_WEIGHTS,
@@ -19,8 +24,9 @@ from covergen_cli.models.fingerprint import (
     adapter_folder,
     read_adapter_json,
 )
+from covergen_cli.models.ip_adapter import image_embeds, ip_adapter_weights, save_tensors
 from covergen_cli.training.run_folder import SAMPLES
-from covergen_cli.weights.hub import KNOWN, hub_model
+from covergen_cli.weights.hub import KNOWN, hub_model, resolve
 
 FOLDER = "push"
 _LIMITS = (
@@ -157,3 +163,32 @@ def _evaluation(metrics: Mapping[str, Any] | None) -> str:
         f"On {data['test_pairs']} test pairs of `{data['name']}`, with the losses of "
         f"{run['count']['pairs']} of them: {run['verdict']['text']}.\n\n" + format_table(metrics, "markdown")
     )
+
+
+def export_ip_adapter(reference: str, folder: Path, songs: Sequence[Path]) -> Iterator[Path]:
+    """Write a decoupled adapter in the file layout of IP-Adapter, and what it takes for some songs.
+
+    Args:
+        reference: a run folder, an adapter folder or a hub id.
+        folder: is created.
+        songs: music files.
+
+    Yields:
+        the files: ``ip-adapter.safetensors``, and one per song, with the tensor ``image_embeds``.
+
+    Raises:
+        ModelError: the adapter does not fit the layout, or is missing or damaged.
+        InputError: a song cannot be used.
+        OutputError: the folder cannot be written.
+    """
+    loaded = load_adapter(resolve(reference, "adapter"))
+    path = folder / "ip-adapter.safetensors"
+    save_tensors(path, ip_adapter_weights(loaded.adapter))
+    yield path
+    encoder = get_encoder(loaded.encoder_spec) if songs else None
+    for song in songs:
+        if encoder is not None:
+            embedding, _ = embed_file(song, encoder)
+            path = folder / f"{song.stem}.safetensors"
+            save_tensors(path, {"image_embeds": image_embeds(loaded.adapter, torch.from_numpy(embedding))})
+            yield path
