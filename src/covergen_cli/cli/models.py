@@ -149,13 +149,13 @@ def _rm(context: click.Context, /, names: tuple[str, ...], yes: bool) -> int:
 @click.option(
     "--licence", metavar="ID", help="Licence of the adapter on the hub, such as cc-by-4.0; asked for if not given."
 )
-@click.option("--private", is_flag=True, help="Create the repository so that only its owner sees it.")
+@click.option("--private", is_flag=True, help="Make the repository private.")
 @click.option("--dry-run", is_flag=True, help="Write the files that would be uploaded to RUN/push, and upload nothing.")
 def _push(context: click.Context, /, run: Path, repo_id: str, licence: str | None, private: bool, dry_run: bool) -> int:
     """Upload the adapter of a run to the Hugging Face Hub, for covergen generate --adapter OWNER/NAME.
 
     Adapter, a model card written from the run, the last sample covers and the figures of covergen eval RUN are
-    uploaded. Look at the card before, with --dry-run: what the pairs were is not recorded in a run.
+    uploaded. Check the card with --dry-run first, as a run does not record what its pairs were.
 
     The address of the commit is printed on stdout; with --dry-run, the files.
     """

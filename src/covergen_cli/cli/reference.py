@@ -106,13 +106,13 @@ def _looks() -> str:
         helps, hints = field_docs(look), typing.get_type_hints(look, include_extras=True)
         for field in dataclasses.fields(look):
             text = helps[field.name]
-            rows.append(f"| | `{field.name}` | {field.default} | {_values(hints[field.name])} | {text} |")
+            rows.append(f"| | `{field.name}` | {value_text(field.default)} | {_values(hints[field.name])} | {text} |")
     return "\n".join(rows) + "\n"
 
 
 def _values(hint: Any) -> str:
     bounds = [str(part) for part in getattr(hint, "__metadata__", ()) if isinstance(part, Between)]
-    return bounds[0] if bounds else ", ".join(map(str, typing.get_args(hint))) or "True, False"
+    return bounds[0] if bounds else ", ".join(map(str, typing.get_args(hint))) or "on, off"
 
 
 def _presets() -> str:

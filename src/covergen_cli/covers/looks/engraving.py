@@ -26,7 +26,7 @@ _STEP = 0.3
 
 @dataclass(frozen=True)
 class Engraving(Look):
-    """Lines whose width is the tone.
+    """Lines whose width follows the tone.
 
     Args:
         lines: Number of lines per side.
