@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen_cli.events import Event
 
 GROUPS = {
-    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment", "steer"),
+    "Common": ("output", "variations", "seed", "look", "palette", "size", "format", "segment"),
     "Text and stores": ("picture", "like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Motion": ("motion", "motion_for"),
     "Music library": (
