@@ -50,6 +50,17 @@ def test_json_is_the_metrics_and_two_runs_stand_side_by_side(covergen, place, ru
     assert metrics["settings"]["pairs"] == 3
 
 
+def test_a_run_can_be_judged_on_another_base_of_the_same_width(covergen, place, run_folder, tmp_path):
+    other = tiny_base(tmp_path / "other", seed=1)
+    refused = covergen("eval", run_folder, place / "DATA", "--base", other, *QUICK)
+    assert refused.code == 1
+    assert "--force-base" in refused.err
+    done = covergen("eval", run_folder, place / "DATA", "--base", other, "--force-base", "--json", *QUICK)
+    assert done.code == 0, done.err
+    assert f"the adapter was trained for {place / 'base'}" in done.err
+    assert json.loads(done.out)["runs"][0]["base"]["name"] == str(other)
+
+
 def test_runs_of_several_seeds_are_one_table(covergen, place, run_folder, tmp_path):
     for seed in (0, 1, 10):
         base = tiny_adapter(tmp_path / "runs" / f"seed-{seed}" / "adapter", place / "base", seed=seed)

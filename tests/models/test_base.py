@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from covergen_cli.errors import ModelError
+from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.base import check_adapter_fits, load_base, with_fast_decoder
 from covergen_cli.models.checkpoint import load_adapter
 from covergen_cli.models.fingerprint import base_fingerprint, refiner_fingerprint
@@ -125,6 +126,21 @@ def test_the_same_commit_fits_in_any_precision(folder, tmp_path):
         check_adapter_fits(replace(loaded, base={**loaded.base, "revision": "b" * 40}), published)
     with pytest.raises(ModelError, match="other weights"):
         check_adapter_fits(loaded, replace(base, revision=None))
+
+
+def test_another_base_can_be_forced_if_the_widths_fit(folder, tmp_path):
+    other = load_base(str(tiny_base(tmp_path / "other", seed=1)))
+    loaded = load_adapter(tiny_adapter(tmp_path / "adapter", folder))
+    with pytest.raises(ModelError, match="other weights") as caught:
+        check_adapter_fits(loaded, other)
+    assert "--force-base" in caught.value.hint
+    check_adapter_fits(loaded, other, force=True)
+    wide = load_base(str(tiny_base(tmp_path / "wide", cross_attention_dim=48)))
+    with pytest.raises(ModelError, match="tokens 32 wide"):
+        check_adapter_fits(loaded, wide, force=True)
+    adapter = Adapter(replace(loaded.config, cross_attention="decoupled"), {"down_blocks-0": 24})
+    with pytest.raises(ModelError, match="other cross-attentions"):
+        check_adapter_fits(replace(loaded, adapter=adapter), other, force=True)
 
 
 def test_half_precision(folder):
@@ -245,7 +261,8 @@ def test_the_metadata_are_what_an_adapter_records(folder):
     metadata = base.metadata()
     json.dumps(metadata)
     assert metadata["fingerprint"] == base_fingerprint(folder)
-    loaded = SimpleNamespace(config=SimpleNamespace(output_dim=32), base=metadata)
+    config, adapter = SimpleNamespace(output_dim=32), SimpleNamespace(projections=None)
+    loaded = SimpleNamespace(adapter=adapter, config=config, base=metadata)
     check_adapter_fits(loaded, base)
 
 

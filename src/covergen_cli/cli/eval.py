@@ -156,7 +156,7 @@ def _load(name: str, reference: str, config: EvalConfig) -> Generator[Event, Non
     from covergen_cli.weights.catalogue import download_missing
 
     yield from download_missing([(reference, "adapter")])
-    settings = drawing_settings(reference, seed=config.seed, device=config.device)
+    settings = drawing_settings(reference, config)
     yield from fetch_models(settings)
     yield ModelLoading(name)
     started = time.monotonic()

@@ -27,6 +27,8 @@ class EvalConfig:
             figure for each group.
         controls: Number of survey songs that are shown with another song's cover, as a control.
         seed: Random seed of the evaluation.
+        base: Image model to evaluate with, in place of the one that the adapter was trained for.
+        force_base: Evaluate with a base that the adapter was not trained for, if its tokens have the same width.
         batch_size: Number of noise samples that the image model processes at once. By default it suits the model and
             device.
         device: Device to run on; ``auto`` uses a GPU if there is one.
@@ -41,5 +43,7 @@ class EvalConfig:
     by: str | None = None
     controls: Annotated[int, Between(2, 1000)] = 5
     seed: Seed = 0
+    base: str | None = None
+    force_base: bool = False
     batch_size: Annotated[int | None, Between(1, 4096)] = None
     device: Device = "auto"

@@ -68,6 +68,8 @@ class GenerateConfig:
         device: Device to run on; ``auto`` uses a GPU if there is one.
         dtype: Precision of the models; ``auto`` is ``fp16`` on CUDA and ``fp32`` elsewhere.
         batch_size: Number of covers to generate at once. Defaults to what fits on the GPU, and to 1 on other devices.
+        force_base: Draw with a base that the adapter was not trained for, if its tokens have the same width; the music
+            may mean something else there.
         fast_decode: Decode the pictures of Stable Diffusion 1 and 2 with the small decoder ``taesd``: faster, with a
             little less detail.
         safety: Check every picture with the safety checker that comes with the base, such as ``sd15``, and write none
@@ -129,6 +131,7 @@ class GenerateConfig:
     device: Device = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: Annotated[int | None, Between(1, 64)] = None
+    force_base: bool = False
     fast_decode: bool = False
     safety: bool = False
     low_memory: bool = False

@@ -148,7 +148,8 @@ def _find_adapter(name: str, config: GenerateConfig, *, fetch: bool) -> _Adapter
         if reference is None:
             raise ModelError(f"{folder} does not say which base it was trained for", hint="Name the base with --base.")
         trained_for = reference
-    if reference not in {None, trained_for} and {reference, trained_for} <= {hub.STARTER, *hub.KNOWN}:
+    known = {reference, trained_for} <= {hub.STARTER, *hub.KNOWN}
+    if reference not in {None, trained_for} and known and not config.force_base:
         # Checked before gigabytes are downloaded; other combinations are checked by comparing weights.
         raise ModelError(
             f"the adapter {portable(name)} was trained for {trained_for}, not for {reference}",

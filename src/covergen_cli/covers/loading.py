@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from covergen_cli.covers.background import Channel, Task
@@ -12,7 +13,8 @@ from covergen_cli.covers.fingerprint import PAINTER, Models, find_models
 from covergen_cli.covers.looks import apply_look, parse_look
 from covergen_cli.covers.own_picture import PICTURE
 from covergen_cli.covers.picture_cache import RawPicture
-from covergen_cli.events import ModelDownloading, ModelLoaded, ModelLoading
+from covergen_cli.events import ModelDownloading, ModelLoaded, ModelLoading, Warned
+from covergen_cli.models.fingerprint import read_adapter_json
 from covergen_cli.weights import catalogue, hub
 from covergen_cli.weights.hub import NotFetchedError
 
@@ -32,7 +34,7 @@ _load_lock = threading.Lock()
 
 
 def fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
-    """Return the models; report page, size and licence of each before it is downloaded."""
+    """Return the models; report page, size and licence of each before it is downloaded, and a base that was forced."""
     reported: set[tuple[str, str]] = set()
     while (missing := _missing_model(config)) is not None and (missing.reference, missing.kind) not in reported:
         model = catalogue.describe(missing.reference)
@@ -40,7 +42,23 @@ def fetch_models(config: GenerateConfig) -> Generator[Event, None, Models]:
         yield ModelDownloading(model.name, model.source, model.licence, size)
         hub.resolve(missing.reference, missing.kind)
         reported.add((missing.reference, missing.kind))
-    return find_models(config)
+    models = find_models(config)
+    if config.force_base and (trained_for := _other_base(models)):
+        yield Warned(
+            f"the adapter was trained for {trained_for}: whether covers follow the music with {models.base_reference} "
+            "is not known; covergen eval --base --force-base measures it"
+        )
+    return models
+
+
+def _other_base(models: Models) -> str | None:
+    """Return the base that the adapter was trained for, if it is another one than that of these models."""
+    if models.adapter_folder == Path():
+        return None
+    trained_for = read_adapter_json(models.adapter_folder)["base"]
+    same_commit = models.base_revision is not None and trained_for.get("revision") == models.base_revision
+    same = same_commit or trained_for.get("fingerprint") == models.base_fingerprint
+    return None if same else str(trained_for.get("reference", "another base"))
 
 
 def _missing_model(config: GenerateConfig) -> NotFetchedError | None:

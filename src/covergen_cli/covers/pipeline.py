@@ -80,8 +80,10 @@ class CoverPipeline:
 
         Raises:
             ConfigError: ``steer`` is invalid.
-            ModelError: the base has no condition encoder.
+            ModelError: the base has no condition encoder, or the adapter is decoupled.
         """
+        if self.adapter is not None and self.adapter.projections is not None:
+            raise ModelError("--steer moves conditioning tokens, but the adapter is decoupled: it gives none")
         moves = [steering(self.base, np.array(list(one.descriptors.values())), steer) for one in heard]
         return tokens + torch.cat(moves)
 
@@ -233,7 +235,7 @@ def load_pipeline(config: GenerateConfig, models: Models) -> CoverPipeline:
     loaded = None if models.adapter == WORDS else load_adapter(models.adapter_folder)
     base = load_base(models.base_reference, "cpu", dtype)
     if loaded is not None:
-        check_adapter_fits(loaded, base)
+        check_adapter_fits(loaded, base, force=config.force_base)
         if loaded.config.cross_attention == "decoupled":
             decouple(base)
     if config.fast_decode:

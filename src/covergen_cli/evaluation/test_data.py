@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from covergen_cli.config import EvalConfig
+
 
 @dataclass(frozen=True)
 class LoadedRun:
@@ -89,22 +91,22 @@ class TestData:
         return {pair.id: self.metadata.get(pair.id, {}).get(column, "").strip() or "(none)" for pair in self.pairs}
 
 
-def drawing_settings(run: str, *, seed: int, device: str) -> GenerateConfig:
+def drawing_settings(run: str, config: EvalConfig) -> GenerateConfig:
     """Return the settings of ``covergen generate`` with the preset of the base, but without grain.
 
     Grain has edges of its own, which would be measured as edges of the picture.
 
     Args:
         run: a run folder, an adapter folder, ``starter`` or a hub id.
-        seed: seed of the covers.
-        device: device on which they are drawn.
+        config: ``seed``, ``device``, ``base`` and ``force_base`` are used here.
 
     Raises:
         ModelError: there is no adapter, or it does not record the base that it was trained for.
         ConfigError: a setting in the user's config file or environment is invalid.
     """
-    base = read_adapter_json(adapter_folder(hub.resolve(run, "adapter")))["base"].get("reference")
-    overrides = {"adapter": run, "base": base, "seed": seed, "device": device, "grain": 0.0}
+    trained_for = read_adapter_json(adapter_folder(hub.resolve(run, "adapter")))["base"].get("reference")
+    overrides: dict[str, object] = {name: getattr(config, name) for name in ("seed", "device", "force_base")}
+    overrides |= {"adapter": run, "base": config.base or trained_for, "grain": 0.0}
     return resolve(GenerateConfig, overrides=overrides)
 
 

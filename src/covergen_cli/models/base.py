@@ -27,6 +27,7 @@ import torch
 from covergen_cli.errors import ModelError
 from covergen_cli.models.condition import Condition, condition_of, is_refiner, is_xl
 from covergen_cli.models.condition_encoder import ConditionEncoder, load_condition_encoder
+from covergen_cli.models.decoupled import projection_widths
 from covergen_cli.models.fingerprint import (
     NULL_WEIGHTS,
     base_fingerprint,
@@ -262,8 +263,13 @@ def _zeros_for_no_text(folder: Path) -> bool:
     return not index.is_file() or bool(read_model_json(index).get("force_zeros_for_empty_prompt", True))
 
 
-def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
+def check_adapter_fits(loaded: LoadedAdapter, base: Base, *, force: bool = False) -> None:
     """Check that an adapter was trained for a base.
+
+    Args:
+        loaded: the adapter.
+        base: the base.
+        force: check only that it can be used at all: its tokens, and its projections if it has some, fit in width.
 
     Raises:
         ModelError: its tokens have another width, or it was trained for other weights.
@@ -274,6 +280,11 @@ def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
             f"the adapter gives tokens {width} wide, but the base {base.reference} needs {base.cross_attention_dim}",
             hint="Use the base that the adapter was trained for.",
         )
+    projections = loaded.adapter.projections
+    if projections is not None and projections.widths != projection_widths(base.unet):
+        raise ModelError(f"the adapter has projections for other cross-attentions than those of {base.reference}")
+    if force:
+        return
     trained_for, revision = loaded.base.get("fingerprint"), loaded.base.get("revision")
     # Files in single and half precision differ, but a commit of the hub holds the same weights in both.
     if trained_for != base.fingerprint and (revision is None or revision != base.revision):
@@ -281,5 +292,5 @@ def check_adapter_fits(loaded: LoadedAdapter, base: Base) -> None:
         raise ModelError(
             f"the adapter was trained for {name} ({str(trained_for)[:12]}), "
             f"but the base {base.reference} has other weights ({base.fingerprint[:12]})",
-            hint=f"Use --base {name}, or train an adapter for this base.",
+            hint=f"Use --base {name}, train an adapter for this base, or try it with --force-base.",
         )

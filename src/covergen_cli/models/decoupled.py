@@ -112,6 +112,11 @@ class Projections(nn.Module):
         self.keys = nn.ModuleDict({name: Projection(token_width, width, rank) for name, width in widths.items()})
         self.values = nn.ModuleDict({name: Projection(token_width, width, rank) for name, width in widths.items()})
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Width of each layer's keys."""
+        return {name: len(layer.weight) for name, layer in self.keys.items()}
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens ``(B, K, D)`` to audio projections ``(B, K, S)``."""
         tokens = self.norm(tokens)
