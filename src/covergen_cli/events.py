@@ -80,6 +80,16 @@ class CoverSkipped(Event):
 
 
 @dataclass(frozen=True)
+class ArtPresent(Event):
+    """A song or album is left alone, as it has art (``--only-missing``): ``output``, or in its tags if ``None``."""
+
+    input: Path
+    output: Path | None
+    seed: int
+    songs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class CoverPlanned(Event):
     """A cover would be drawn (dry run)."""
 

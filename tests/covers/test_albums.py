@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covergen_cli.audio.tags import Tags
-from covergen_cli.covers.albums import POOLED_FRAMES, albums, interleave, subsample_frames
+from covergen_cli.covers.albums import POOLED_FRAMES, albums, groups, interleave, subsample_frames
 from covergen_cli.covers.inputs import Song
 from tiny import tiny_embedding
 
@@ -65,6 +65,28 @@ def test_the_folder_of_an_album_holds_all_its_songs():
     ]
     (album,) = albums(songs)
     assert album.folder == Path("a")
+
+
+def test_songs_are_grouped_by_artist_or_folder_too():
+    rows = [
+        ("x/1.mp3", Tags(artist="Ida", album="A")),
+        ("y/2.mp3", Tags(artist="Bo", album_artist="IDA", album="B")),
+        ("y/3.mp3", Tags(artist="Bo")),
+        ("y/4.mp3", None),
+        ("5.mp3", Tags(artist="Bo")),
+    ]
+    songs = [(Song(Path(path), Path(path).parent), tags) for path, tags in rows]
+
+    def names(per):
+        return {album.name: [song.path.as_posix() for song in album.songs] for album in groups(songs, per)}
+
+    assert names("artist") == {"Ida": ["x/1.mp3", "y/2.mp3"], "Bo": ["5.mp3", "y/3.mp3"], "4": ["y/4.mp3"]}
+    assert names("folder") == {
+        "x": ["x/1.mp3"],
+        "y": ["y/2.mp3", "y/3.mp3", "y/4.mp3"],
+        Path.cwd().name: ["5.mp3"],
+    }
+    assert names("album") == {album.name: [song.path.as_posix() for song in album.songs] for album in albums(songs)}
 
 
 def test_an_album_of_one_song_is_that_song():

@@ -119,6 +119,16 @@ def test_foreign_art_stays_unless_told(song, cover):
     assert open_tags(song).pictures() == [art_jpeg(cover)]
 
 
+def test_only_missing_leaves_any_art_and_fills_the_rest(tmp_path, cover):
+    settings = TagSettings(backup=False, only_missing=True)
+    with_art_already, without = write_song(tmp_path, "song.mp3"), write_song(tmp_path, "song.flac")
+    put(with_art_already, foreign_jpeg())
+    assert write_art(with_art_already, art_jpeg(cover), settings) is None
+    assert open_tags(with_art_already).pictures() == [foreign_jpeg()]
+    assert write_art(without, art_jpeg(cover), settings) is not None
+    assert open_tags(without).pictures() == [art_jpeg(cover)]
+
+
 def test_the_original_is_kept_and_the_oldest_one_stays(song, cover):
     original = song.read_bytes()
     backup = song.with_name(song.name + ".orig")

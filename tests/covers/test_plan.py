@@ -97,7 +97,7 @@ def test_a_suffix_decides_the_format(music):
         (["s.png"], ["s.png"], None, {}, "would replace a song"),
         (["s.mp3", "t.mp3"], ["s.mp3", "t.mp3"], "{artist}.{ext}", {}, r"s\.mp3 and t\.mp3 would both"),
         (["s.mp3"], ["s.mp3"], None, {"seed": 2**32 - 1, "variations": 2}, "past the last seed"),
-        (["s.mp3"], ["s.mp3"], None, {"per": "album", "save_segment": True}, "for songs, not for albums"),
+        (["s.mp3"], ["s.mp3"], None, {"per": "album", "save_segment": True}, "for songs, not for --per album"),
         (["s.mp3", "t.mp3"], ["s.mp3", "t.mp3"], None, {"explain": True, "shuffle": True}, "--explain cannot"),
         (["s.mp3"], ["s.mp3"], "{artst}.png", {}, "unknown field"),
     ],

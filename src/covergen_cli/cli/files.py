@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from covergen_cli.config import GenerateConfig
     from covergen_cli.covers.check import CheckResult
     from covergen_cli.covers.motion.check import VideoCheck
+    from covergen_cli.covers.music_tags import TagSettings
     from covergen_cli.covers.plan import Job
-    from covergen_cli.events import CoverFailed, Event
+    from covergen_cli.events import CoverFailed, Event, Progress
+
+DEFAULT_OUTPUT = Path("covers")
+"""The value of ``-o`` unless it is given."""
 
 CHECK_SCHEMA = 1
 """Version of the objects that ``--check --json`` writes."""
@@ -29,6 +33,18 @@ Decorated = TypeVar("Decorated", bound="Callable[..., Any]")
 def file_options(function: Decorated) -> Decorated:
     """Add the options of this module. They are not settings, so that no config file can change music files."""
     for option in (
+        click.option(
+            "--in-place",
+            is_flag=True,
+            help="With --per album or folder: save the cover beside the songs, as cover.jpg or what -o names, such as "
+            "folder.jpg.",
+        ),
+        click.option(
+            "--only-missing",
+            is_flag=True,
+            help="Leave songs alone that have art in their tags or as a picture beside them (cover, folder, front, "
+            "album or the song's name); an album if all its songs have some.",
+        ),
         click.option("--contact-sheet", is_flag=True, help="Also save all covers in one picture, contact-sheet.jpg."),
         click.option(
             "--backup/--no-backup",
@@ -117,6 +133,44 @@ def _check_lines(result: CheckResult | VideoCheck) -> str:
     return "\n".join(lines)
 
 
+def plan_covers(
+    songs: Sequence[Path],
+    output: Path | None,
+    config: GenerateConfig,
+    options: dict[str, Any],
+    on_progress: Callable[[Progress], None],
+    *,
+    format_given: bool,
+) -> tuple[list[Job], list[Event]]:
+    """Return the covers to make, and the events of those that are settled already, given :func:`file_options`.
+
+    Args:
+        songs: music files, folders and playlists.
+        output: the value of ``-o``; ``None`` for its default.
+        config: the settings.
+        options: the values of the options by name.
+        on_progress: called while tags are read.
+        format_given: the user chose the format.
+    """
+    from covergen_cli.covers import generate as covers
+
+    settled: list[Event] = []
+    if options["in_place"]:
+        from covergen_cli.covers import in_place
+
+        name = in_place.NAME if output is None else str(output)
+        jobs, failures = in_place.plan_in_place(songs, name, config, on_progress)
+        settled += failures
+    else:
+        jobs = covers.plan(songs, output or DEFAULT_OUTPUT, config, format_given=format_given, on_progress=on_progress)
+    if options["only_missing"]:
+        from covergen_cli.covers.present_art import split_missing
+
+        jobs, present = split_missing(jobs, on_progress)
+        settled += present
+    return jobs, settled
+
+
 def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[CoverFailed]]:
     """Split off the jobs whose songs cannot take a cover, given the values of :func:`file_options` by name.
 
@@ -129,7 +183,13 @@ def refusals(jobs: list[Job], options: dict[str, Any]) -> tuple[list[Job], list[
         return jobs, []
     from covergen_cli.covers import music_tags
 
-    return music_tags.refusals(jobs, music_tags.TagSettings(options["replace_art"], options["backup"]))
+    return music_tags.refusals(jobs, _tag_settings(options))
+
+
+def _tag_settings(options: dict[str, Any]) -> TagSettings:
+    from covergen_cli.covers.music_tags import TagSettings
+
+    return TagSettings(options["replace_art"], options["backup"], options["only_missing"])
 
 
 def with_files(
@@ -148,8 +208,7 @@ def with_files(
     if options["write_tags"]:
         from covergen_cli.covers import music_tags
 
-        settings = music_tags.TagSettings(options["replace_art"], options["backup"])
-        events = music_tags.with_art(events, settings, refused)
+        events = music_tags.with_art(events, _tag_settings(options), refused)
     events = with_size_notice(events, config)
     if options["contact_sheet"]:
         from covergen_cli.covers.contact_sheet import NAME, with_contact_sheet

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from covergen_cli.cli.errors import DONE, FAILED, PARTLY
-from covergen_cli.cli.files import check_files, file_options, refusals, with_files
+from covergen_cli.cli.files import DEFAULT_OUTPUT, check_files, file_options, plan_covers, refusals, with_files
 from covergen_cli.cli.options import Command, given_settings, global_options, setting_options, terminal_of
 from covergen_cli.config import GenerateConfig
 from covergen_cli.config.resolve import preset_names, resolve
@@ -28,8 +29,8 @@ GROUPS = {
     "Text and stores": ("picture", "like", "title", "artist", "text", "layout", "font", "store", "check"),
     "Motion": ("motion", "motion_for"),
     "Music library": (
-        *("per", "overwrite", "dry_run", "write_tags", "replace_art", "backup", "contact_sheet"),
-        *("errors", "fail_fast", "as_json", "null"),
+        *("per", "only_missing", "in_place", "overwrite", "dry_run"),
+        *("write_tags", "replace_art", "backup", "contact_sheet", "errors", "fail_fast", "as_json", "null"),
     ),
     "Stable Diffusion and refiner": (
         *("base", "adapter", "prompt", "negative", "words", "words_scale", "audio_scale"),
@@ -45,7 +46,7 @@ GROUPS = {
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    default="covers",
+    default=DEFAULT_OUTPUT,
     show_default=True,
     metavar="OUT",
     help="Output folder; or a path template, such as 'art/{artist}/{album}.{ext}'; or, for a single cover, a file name "
@@ -112,7 +113,8 @@ def generate(
     songs, config = _resolve(found, from_cover, like, preset, given, terminal)
     if not found:
         return _nothing_to_do(options["errors"], terminal)
-    tally = _run(songs, output, config, options, terminal, format_given="format" in given)
+    output_given = context.get_parameter_source("output") != ParameterSource.DEFAULT
+    tally = _run(songs, output if output_given else None, config, options, terminal, format_given="format" in given)
     return DONE if not tally.failed else PARTLY if tally.finished + tally.skipped else FAILED
 
 
@@ -151,7 +153,7 @@ def _resolve(
 
 def _run(
     songs: Sequence[Path],
-    output: Path,
+    output: Path | None,
     config: GenerateConfig,
     options: dict[str, Any],
     terminal: Terminal,
@@ -168,18 +170,24 @@ def _run(
 
     tally, dry_run = Tally(), options["dry_run"]
     with terminal.live(tally):
-        jobs = covers.plan(
-            songs, output, config, format_given=format_given, on_progress=lambda event: terminal.show(event, tally)
+        jobs, settled = plan_covers(
+            songs,
+            output,
+            config,
+            options,
+            lambda event: terminal.show(event, tally),
+            format_given=format_given,
         )
         stores.check_formats(jobs, config)
         check_vector(jobs, config)
-        tally.total = len(jobs)
-        folder = _folder(output, jobs)
+        tally.total = len(jobs) + len(settled)
+        anywhere = options["in_place"] or is_template(output or DEFAULT_OUTPUT)
+        folder = _folder(jobs, output or DEFAULT_OUTPUT, anywhere=anywhere)
         jobs, refused = refusals(jobs, options)
         if dry_run:
-            events = _chain(refused, covers.dry_run(jobs, config))
+            events = _chain([*settled, *refused], covers.dry_run(jobs, config))
         else:
-            events = with_files(covers.generate(jobs, config), refused, config, options, folder)
+            events = _chain(settled, with_files(covers.generate(jobs, config), refused, config, options, folder))
         recorder = Recorder(terminal, options["errors"], as_json=options["as_json"], dry_run=dry_run)
         try:
             terminal.run(_until_failure(events) if options["fail_fast"] else events, tally, recorder.add)
@@ -190,7 +198,7 @@ def _run(
             if tally.settled and dry_run:
                 terminal.note(f"{tally.summary(None, 'planned')}; nothing was written")
             elif tally.settled:
-                terminal.note(tally.summary(None if is_template(output) else folder))
+                terminal.note(tally.summary(None if anywhere else folder))
     return tally
 
 
@@ -238,10 +246,8 @@ def _until_failure(events: Generator[Event, None, None]) -> Generator[Event, Non
                 return
 
 
-def _folder(output: Path, jobs: Sequence[Job]) -> Path:
-    """Return the folder that holds all covers, possibly in subfolders."""
-    from covergen_cli.covers.naming import is_template
-
-    if is_template(output):
-        return Path(os.path.commonpath([job.output.parent for job in jobs]))
-    return output.parent if jobs[0].output == output else output
+def _folder(jobs: Sequence[Job], output: Path, *, anywhere: bool) -> Path:
+    """Return the folder that holds all covers, possibly in subfolders; ``anywhere``, or in ``output``."""
+    if not anywhere or not jobs:
+        return output.parent if jobs and jobs[0].output == output else output
+    return Path(os.path.commonpath([os.path.abspath(job.output.parent) for job in jobs]))  # noqa: PTH100 — links stay

@@ -19,6 +19,10 @@ _ACTIVITIES = {
 
 _LINES: dict[type, str | Callable[[Any], str]] = {
     events.CoverSkipped: lambda event: f"{_name(event)}: already there ({event.reason}), seed {event.seed}",
+    events.ArtPresent: lambda event: (
+        f"{event.input.parent if event.songs else event.input.name}: "
+        f"has art ({event.output.name if event.output else 'in the tags'})"
+    ),
     events.CoverFinished: lambda event: (
         f"{_name(event)}: {_used(event)}, seed {event.seed}, {event.seconds:.1f} s"
         + (", earlier cover replaced" if event.replaced else "")

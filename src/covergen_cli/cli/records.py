@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from covergen_cli.cli.progress import Throttle
 from covergen_cli.errors import ConfigError
-from covergen_cli.events import CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
+from covergen_cli.events import ArtPresent, CoverFailed, CoverFinished, CoverPlanned, CoverSkipped
 from covergen_cli.files import write_text
 
 if TYPE_CHECKING:
@@ -25,22 +25,28 @@ SCHEMA = 1
 KEYS = ("schema", "input", "songs", "output", "status", "seed", "segment", "look", "base", "prompt", "seconds", "error")
 """The keys of every record, in order."""
 
+_STATUSES: dict[type, str] = {
+    CoverFinished: "ok",
+    CoverSkipped: "skipped",
+    ArtPresent: "skipped",
+    CoverPlanned: "planned",
+    CoverFailed: "failed",
+}
 _FORMATS = (".jsonl", ".ndjson", ".csv")
 _COLUMNS = ("input", "output", "seed", "error")
 
 
 def record(event: Event) -> dict[str, Any] | None:
     """Return the JSON-serialisable record of a cover, with all of :data:`KEYS`, or ``None`` for other events."""
-    if not isinstance(event, (CoverFinished, CoverSkipped, CoverPlanned, CoverFailed)):
+    if not isinstance(event, (CoverFinished, CoverSkipped, ArtPresent, CoverPlanned, CoverFailed)):
         return None
-    statuses = {CoverFinished: "ok", CoverSkipped: "skipped", CoverPlanned: "planned", CoverFailed: "failed"}
     finished = event if isinstance(event, CoverFinished) else None
     return {
         "schema": SCHEMA,
         "input": str(event.input),
         "songs": [str(song) for song in event.songs or (event.input,)],
         "output": None if event.output is None else str(event.output),
-        "status": statuses[type(event)],
+        "status": _STATUSES[type(event)],
         "seed": event.seed,
         "segment": list(finished.segment) if finished and finished.segment else None,
         "look": finished.look if finished else None,

@@ -17,6 +17,7 @@ from covergen_cli.cli.messages import activity, count, message, step_text
 from covergen_cli.cli.progress import RateMeter, Throttle
 from covergen_cli.errors import OutputError
 from covergen_cli.events import (
+    ArtPresent,
     ClipEmbedded,
     ClipFailed,
     CoverFailed,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS, _LIVE_SECONDS = 10.0, 0.5
 """Minimum time between two progress lines, off a terminal and in the live display."""
 
-_WITH_NUMBER = (CoverFinished, CoverSkipped, ClipEmbedded, PairMissed)
+_WITH_NUMBER = (CoverFinished, CoverSkipped, ArtPresent, ClipEmbedded, PairMissed)
 """Events whose line begins with ``[done/total]``."""
 
 _OTHER_CELLS = 13
@@ -81,7 +82,7 @@ class Tally:
         elif isinstance(event, EpochDone):
             self.finished = event.epoch
         self.finished += isinstance(event, (CoverFinished, CoverPlanned, ClipEmbedded, PairFetched))
-        self.skipped += isinstance(event, CoverSkipped)
+        self.skipped += isinstance(event, (CoverSkipped, ArtPresent))
         self.failed += isinstance(event, (CoverFailed, ClipFailed, PairMissed))
 
     def summary(self, folder: Path | None, participle: str = "") -> str:

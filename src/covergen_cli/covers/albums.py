@@ -1,13 +1,13 @@
-"""Groups songs into albums, and pools the embeddings of an album's songs."""
+"""Groups songs into albums, by artist or folder, and pools the embeddings of an album's songs."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ POOLED_FRAMES = 4096
 class Album:
     """Songs that share a cover."""
 
-    name: str  # the album tag; of a song without one, the name of its file
+    name: str  # the album tag; of a song without one, the name of its file; or the name of a folder or artist
     songs: tuple[Song, ...]  # sorted by disc, track and path
     tags: Tags  # of the first song
     folder: Path  # the innermost folder that contains all songs, relative to the folder that was searched
@@ -52,6 +52,27 @@ def albums(songs: Iterable[tuple[Song, Tags | None]]) -> list[Album]:
         key = next(iter(albums_here)) if tags is None and len(albums_here) == 1 else _key(song, tags or Tags())
         groups.setdefault(key, []).append((song, tags or Tags()))
     return [_album(sorted(group, key=_order)) for group in groups.values()]
+
+
+def groups(songs: Iterable[tuple[Song, Tags | None]], per: Literal["album", "artist", "folder"]) -> list[Album]:
+    """Group songs into albums, or in their place by artist or folder, in the order of their first songs.
+
+    The artist is that of the album, else that of the song; a song without either stands alone.
+    """
+    if per == "album":
+        return albums(songs)
+    found: dict[str, list[tuple[Song, Tags]]] = {}
+    for song, tags in songs:
+        artist = tags and (tags.album_artist or tags.artist)
+        key = _folder(song) if per == "folder" else (artist.casefold() if artist else real_path(song.path))
+        found.setdefault(key, []).append((song, tags or Tags()))
+    named = []
+    for key, group in found.items():
+        album = _album(sorted(group, key=_order))
+        artist = album.tags.album_artist or album.tags.artist
+        name = Path(key).name if per == "folder" else artist or album.songs[0].path.stem
+        named.append(replace(album, name=name or "songs"))
+    return named
 
 
 def _folder(song: Song) -> str:

@@ -43,10 +43,11 @@ If it names the original of another file, the backup is called ``.orig.2``, and 
 
 @dataclass(frozen=True)
 class TagSettings:
-    """Whether to replace art that covergen did not write, and to keep the original beside the new file."""
+    """How covers are written into music files."""
 
-    replace: bool = False
-    backup: bool = True
+    replace: bool = False  # replace art that covergen did not write
+    backup: bool = True  # keep the original beside the new file
+    only_missing: bool = False  # leave songs alone that have art, whoever wrote it
 
 
 def art_jpeg(cover: Path) -> bytes:
@@ -168,6 +169,8 @@ def _write_all(event: CoverFinished | CoverSkipped, settings: TagSettings) -> It
 def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | None:
     """Write a JPEG into a song as its front cover; return ``None`` when the song already holds it.
 
+    With ``only_missing`` also when it holds other art.
+
     Links are followed. Other names of the file (hard links) keep the file as it was. A backup that exists is only used
     if it is the original of this file; otherwise there is a further one.
 
@@ -177,6 +180,8 @@ def write_art(song: Path, jpeg: bytes, settings: TagSettings) -> ArtWritten | No
             kept, or its audio would have changed.
     """
     target = Path(os.path.realpath(song))
+    if settings.only_missing and open_tags(target).pictures():
+        return None
     tags = _open_song(song, settings)
     if tags.pictures() == [jpeg]:
         return None

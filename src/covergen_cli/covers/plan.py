@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from covergen_cli.audio.io import probe
 from covergen_cli.audio.tags import Tags
-from covergen_cli.covers.albums import albums
+from covergen_cli.covers.albums import groups
 from covergen_cli.covers.inputs import SEGMENT_SUFFIX, find_songs, real_path
 from covergen_cli.covers.naming import FORMATS, Template, fields, file_name, is_template, safe_name
 from covergen_cli.errors import ConfigError, CovergenError, InputError
@@ -64,7 +64,7 @@ def plan(
     stands for the files that it names. Covers are called ``STEM.png``, or ``STEM-1.png`` … ``STEM-N.png`` for N
     variations; songs of one folder that share a stem (``song.mp3``, ``song.flac``) give ``song.mp3.png`` and
     ``song.flac.png``, unless one of them already has a cover under another of these names. The cover of an album is
-    called after the album.
+    called after the album, or the folder or artist.
 
     Args:
         inputs: music files, folders and playlists.
@@ -80,7 +80,7 @@ def plan(
         ConfigError: two covers would have the same name, a cover would replace a song, a seed is too large, or ``out``
             is invalid.
     """
-    _check_settings(config)
+    check_settings(config)
     out = None if out is None else Path(out)
     template = Template(str(out)) if out is not None and is_template(out) else None
     file = out if template is None and _is_file_name(out) else None
@@ -100,20 +100,21 @@ def plan(
             raise ConfigError(f"{file} names one file, but there are {len(jobs)} covers", hint="Give a folder with -o.")
         segment = file.with_name(file_name(file.stem, SEGMENT_SUFFIX)) if config.save_segment else None
         jobs = [replace(jobs[0], output=file, segment_output=segment)]
-    _check_names(jobs, template)
+    check_names(jobs, template)
     return jobs
 
 
-def _check_settings(config: GenerateConfig) -> None:
+def check_settings(config: GenerateConfig) -> None:
+    """Check that settings of the plan go together; raise ``ConfigError`` otherwise."""
     if config.seed + config.variations - 1 > _LAST_SEED:
         raise ConfigError(
             f"{config.variations} variations from seed {config.seed} on go past the last seed, {_LAST_SEED}",
             hint=f"Use --seed {_LAST_SEED - config.variations + 1} or less.",
         )
     for field in ("save_segment", "explain"):
-        if config.per == "album" and getattr(config, field):
+        if config.per != "song" and getattr(config, field):
             flag = f"--{field.replace('_', '-')}"
-            raise ConfigError(f"{flag} is for songs, not for albums", hint="Leave out one of the two.")
+            raise ConfigError(f"{flag} is for songs, not for --per {config.per}", hint="Leave out one of the two.")
     if config.explain and config.shuffle:
         raise ConfigError(
             "--explain cannot be used with --shuffle, which draws a cover from another song than the one it is for",
@@ -170,24 +171,27 @@ def _name_after_tags(
     on_progress: Callable[[Progress], None] | None,
 ) -> Iterator[Job]:
     """Yield the covers of songs or albums, named by a template; without one, albums are named after themselves."""
-    needs_tags = template is None or template.needs_tags or config.per == "album"
-    tagged = _tagged(songs, on_progress) if needs_tags else ((song, None) for song in songs)
-    if config.per == "song" and template is not None:
+    needs_tags = (template and template.needs_tags) or config.per in {"album", "artist"}
+    tagged = read_tags(songs, on_progress) if needs_tags else ((song, None) for song in songs)
+    if config.per == "song":
+        named_by = template or Template("{folder}/{stem}.{ext}")
         for song, tags in tagged:
             values = fields(tags or Tags(), song.path, song.folder)
-            yield from _fill(Job(song.path, Path(), 0), template, values, config)
+            yield from _fill(Job(song.path, Path(), 0), named_by, values, config)
         return
-    for album in albums(tagged):
+    for album in groups(tagged, config.per):
         first = album.songs[0]
         values = fields(album.tags, first.path, album.folder)
         values["album"] = safe_name(album.name) or values["album"]
         job = Job(first.path, Path(), 0, songs=tuple(song.path for song in album.songs))
         home = Path() if template else first.home if out is None else out
+        if template is None and config.per != "album":  # artists have no folder, and a folder lies in the one above
+            values["folder"] = "/".join(album.folder.parts[:-1]) if config.per == "folder" else ""
         for named in _fill(job, template or Template("{folder}/{album}.{ext}"), values, config):
             yield replace(named, output=home / named.output)
 
 
-def _tagged(
+def read_tags(
     songs: Sequence[Song], on_progress: Callable[[Progress], None] | None
 ) -> Iterator[tuple[Song, Tags | None]]:
     """Yield songs with their tags; ``None`` for a file that cannot be read, which fails when it is prepared."""
@@ -210,7 +214,7 @@ def _fill(job: Job, template: Template, values: Mapping[str, str | int], config:
         yield replace(job, output=output, seed=seed, format=config.format, segment_output=segment)
 
 
-def _check_names(jobs: Sequence[Job], template: Template | None) -> None:
+def check_names(jobs: Sequence[Job], template: Template | None) -> None:
     """Check that every cover has a name of its own, and that some can be written.
 
     Raises:
