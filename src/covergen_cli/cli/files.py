@@ -45,6 +45,11 @@ def file_options(function: Decorated) -> Decorated:
             help="Leave songs alone that have art in their tags or as a picture beside them (cover, folder, front, "
             "album or the song's name); an album if all its songs have some.",
         ),
+        click.option(
+            "--gallery",
+            is_flag=True,
+            help="Also save one web page of all covers, gallery.html, to search and to choose from.",
+        ),
         click.option("--contact-sheet", is_flag=True, help="Also save all covers in one picture, contact-sheet.jpg."),
         click.option(
             "--backup/--no-backup",
@@ -199,8 +204,9 @@ def with_files(
     options: dict[str, Any],
     folder: Path,
 ) -> Generator[Event, None, None]:
-    """Return the events of a generation, extended by the writing of music files and of the contact sheet in ``folder``.
+    """Return the events of a generation, extended by the writing of music files, contact sheet and gallery.
 
+    Sheet and gallery are saved in ``folder``.
     The failures from :func:`refusals` are yielded first.
     """
     from covergen_cli.covers.stores import with_size_notice
@@ -214,4 +220,8 @@ def with_files(
         from covergen_cli.covers.contact_sheet import NAME, with_contact_sheet
 
         events = with_contact_sheet(events, folder / NAME)
+    if options["gallery"]:
+        from covergen_cli.covers import gallery
+
+        events = gallery.with_gallery(events, folder / gallery.NAME)
     return events

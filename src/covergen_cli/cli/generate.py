@@ -30,7 +30,7 @@ GROUPS = {
     "Motion": ("motion", "motion_for"),
     "Music library": (
         *("per", "only_missing", "in_place", "overwrite", "dry_run"),
-        *("write_tags", "replace_art", "backup", "contact_sheet", "errors", "fail_fast", "as_json", "null"),
+        *("write_tags", "replace_art", "backup", "contact_sheet", "gallery", "errors", "fail_fast", "as_json", "null"),
     ),
     "Stable Diffusion and refiner": (
         *("base", "adapter", "prompt", "negative", "words", "words_scale", "audio_scale"),
