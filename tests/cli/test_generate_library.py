@@ -1,6 +1,7 @@
 """Filling the gaps of a music library, from the command line."""
 
 import json
+import shlex
 
 import pytest
 from PIL import Image
@@ -58,6 +59,19 @@ def test_songs_with_art_in_their_tags_are_skipped_and_not_refused(covergen, libr
     again = covergen(*line)
     assert (again.code, again.out) == (0, "")
     assert "1.mp3: has art (in the tags)" in again.err
+
+
+def test_the_commands_of_the_gallery_make_a_cover_again_and_another(covergen, library, tmp_path):
+    out = tmp_path / "art"
+    first = covergen("generate", library / "A" / "1.mp3", "-o", out, "--gallery", *QUICK)
+    assert "saved a gallery of 1 cover to" in first.err
+    page = (out / "gallery.html").read_text(encoding="utf-8")
+    (cover,) = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    for _, line in cover["commands"][:2]:
+        done = covergen(*shlex.split(line)[1:])
+        assert done.code == 0, done.err
+    assert (out / "1-again.png").read_bytes() == (out / "1.png").read_bytes()
+    assert read_provenance(out / "1-seed-1.png")["seed"] == 1
 
 
 def test_covers_of_artists_and_folders_are_named_after_them(covergen, library, tmp_path):

@@ -12,7 +12,7 @@ from covergen_cli import __version__
 from covergen_cli.audio.audio_hash import audio_sha256
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.config import GenerateConfig
-from covergen_cli.covers.fingerprint import find_models
+from covergen_cli.covers.fingerprint import PAINTER, find_models
 from covergen_cli.errors import InputError, ModelError
 from covergen_cli.files import sha256_file
 from covergen_cli.provenance import read_provenance
@@ -59,7 +59,9 @@ def read_settings(cover: Path) -> CoverSettings:
         if picture := made.get("picture"):
             settings["picture"] = picture["name"]
         else:
-            settings |= {"adapter": made["adapter"]["name"], "base": made["base"]["name"]}
+            settings["base"] = made["base"]["name"]
+            if settings["base"] != PAINTER:  # which has no adapter
+                settings["adapter"] = made["adapter"]["name"]
         if made["segment_asked"]:
             settings["segment"] = made["segment_asked"]
         if "negative" in made:  # None means that there was no negative prompt
