@@ -1,5 +1,6 @@
 """Filling the gaps of a music library, from the command line."""
 
+import io
 import json
 import shlex
 
@@ -79,3 +80,22 @@ def test_covers_of_artists_and_folders_are_named_after_them(covergen, library, t
     assert by_folder.out.splitlines() == [str(tmp_path / "f" / f"{name}.png") for name in "ABC"]
     by_artist = covergen("generate", library, "-o", tmp_path / "a", "--per", "artist", "--dry-run", *QUICK)
     assert by_artist.out.splitlines() == [str(tmp_path / "a" / "Somebody.png")]
+
+
+def test_a_cover_for_every_playlist_and_one_for_a_list_on_stdin(covergen, library, tmp_path, monkeypatch):
+    party, rest = library / "Party.m3u", library / "Rest.m3u8"
+    party.write_text("#EXTM3U\nA/1.mp3\nB/2.mp3\n")
+    rest.write_bytes("A/1.mp3\r\nC/1.mp3\r\n".encode("utf-16"))  # the first song is that of the other, too
+    out = tmp_path / "art"
+    line = ("generate", party, rest, "-o", out, "--per", "playlist", "--text", "tags", *QUICK)
+    done = covergen(*line)
+    assert (done.code, done.out.splitlines()) == (0, [str(out / "Party.png"), str(out / "Rest.png")]), done.err
+    made = [read_provenance(out / name) for name in ("Party.png", "Rest.png")]
+    assert [[song["input"] for song in one["songs"]] for one in made] == [["1.mp3", "2.mp3"], ["1.mp3", "1.mp3"]]
+    assert [one["lettering"]["title"] for one in made] == ["Party", "Rest"]
+    assert covergen(*line).err.count("already there (unchanged)") == 2
+
+    paths = "".join(f"{library / name}\n" for name in ("B/1.mp3", "A/2.mp3"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(paths.encode())))
+    listed = covergen("generate", "-", "-o", out, "--per", "playlist", *QUICK)
+    assert listed.out.splitlines() == [str(out / "playlist.png")], listed.err

@@ -107,3 +107,10 @@ def test_an_album_is_bounded_whatever_its_size(songs):
     thinned = subsample_frames(tiny_embedding(frames=3000), songs)
     assert 1 <= len(thinned) <= max(1, POOLED_FRAMES // songs)
     assert thinned.dtype == np.float32
+
+
+def test_a_playlist_keeps_its_order_and_what_none_names_is_one_list():
+    lists = [("b.mp3", "x/Party.m3u"), ("a.mp3", "x/Party.m3u"), ("b.mp3", "x/Rest.m3u8"), ("c.mp3", None)]
+    songs = [(Song(Path(path), playlist=playlist and Path(playlist)), None) for path, playlist in lists]
+    found = [(album.name, [song.path.as_posix() for song in album.songs]) for album in groups(songs, "playlist")]
+    assert found == [("Party", ["b.mp3", "a.mp3"]), ("Rest", ["b.mp3"]), ("playlist", ["c.mp3"])]

@@ -135,7 +135,8 @@ def test_every_song_comes_once_by_the_first_input_that_names_it(files):
     files("m/live/a.mp3", "b.mp3")
     playlist("m/live/a.mp3\nb.mp3\n")
     songs = find_songs([Path("m"), Path("list.m3u"), Path("b.mp3")])
-    assert songs == [Song(Path("m/live/a.mp3"), Path("live"), Path("covers")), Song(Path("b.mp3"))]
+    listed = Song(Path("b.mp3"), playlist=Path("list.m3u"))
+    assert songs == [Song(Path("m/live/a.mp3"), Path("live"), Path("covers")), listed]
 
 
 def test_a_folder_that_cannot_be_read_is_named_among_the_songs(tmp_path, monkeypatch):

@@ -77,7 +77,8 @@ class GenerateConfig:
         low_memory: Use less GPU memory, by loading the models onto it piece by piece; slower.
         overwrite: When to replace an existing cover: ``changed`` if the settings or the model changed, but not if it
             was made from another song; ``skip`` never; ``force`` always.
-        per: Make one cover per ``song``, or one per ``album``, ``artist`` or ``folder`` from all of its songs.
+        per: Make one cover per ``song``, or one per ``album``, ``artist``, ``folder`` or ``playlist`` from all
+            of its songs.
         title: Title to print on the cover.
         artist: Artist name to print on the cover.
         text: Text to print: ``given`` prints what ``--title`` and ``--artist`` give, ``tags`` reads what they leave out
@@ -136,7 +137,7 @@ class GenerateConfig:
     safety: bool = False
     low_memory: bool = False
     overwrite: Literal["changed", "skip", "force"] = "changed"
-    per: Literal["song", "album", "artist", "folder"] = "song"
+    per: Literal["song", "album", "artist", "folder", "playlist"] = "song"
     title: str | None = None
     artist: str | None = None
     text: Literal["given", "tags"] = "given"

@@ -54,25 +54,35 @@ def albums(songs: Iterable[tuple[Song, Tags | None]]) -> list[Album]:
     return [_album(sorted(group, key=_order)) for group in groups.values()]
 
 
-def groups(songs: Iterable[tuple[Song, Tags | None]], per: Literal["album", "artist", "folder"]) -> list[Album]:
-    """Group songs into albums, or in their place by artist or folder, in the order of their first songs.
+def groups(
+    songs: Iterable[tuple[Song, Tags | None]], per: Literal["album", "artist", "folder", "playlist"]
+) -> list[Album]:
+    """Group songs into albums, or in their place by artist, folder or playlist, in the order of their first songs.
 
-    The artist is that of the album, else that of the song; a song without either stands alone.
+    The artist is that of the album, else that of the song; a song without either stands alone. Songs that no playlist
+    names form one list together, in their order, as a list on stdin does.
     """
     if per == "album":
         return albums(songs)
     found: dict[str, list[tuple[Song, Tags]]] = {}
     for song, tags in songs:
-        artist = tags and (tags.album_artist or tags.artist)
-        key = _folder(song) if per == "folder" else (artist.casefold() if artist else real_path(song.path))
-        found.setdefault(key, []).append((song, tags or Tags()))
+        found.setdefault(_group_key(song, tags, per), []).append((song, tags or Tags()))
     named = []
     for key, group in found.items():
-        album = _album(sorted(group, key=_order))
-        artist = album.tags.album_artist or album.tags.artist
-        name = Path(key).name if per == "folder" else artist or album.songs[0].path.stem
-        named.append(replace(album, name=name or "songs"))
+        album = _album(group if per == "playlist" else sorted(group, key=_order))
+        artist = album.tags.album_artist or album.tags.artist or album.songs[0].path.stem
+        names = {"artist": artist, "folder": Path(key).name or "songs", "playlist": Path(key).stem or "playlist"}
+        named.append(replace(album, name=names[per]))
     return named
+
+
+def _group_key(song: Song, tags: Tags | None, per: Literal["artist", "folder", "playlist"]) -> str:
+    if per == "playlist":
+        return str(song.playlist or "")
+    if per == "folder":
+        return _folder(song)
+    artist = tags and (tags.album_artist or tags.artist)
+    return artist.casefold() if artist else real_path(song.path)
 
 
 def _folder(song: Song) -> str:

@@ -107,7 +107,7 @@ def decide_covers(
     """
     songs, skipped, sha256 = _hash_songs(jobs[0])
     donor_songs, _, donor_sha256 = ((), (), None) if donor is None else _hash_songs(donor)
-    text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs))
+    text, text_warnings = cover_text(config, songs[0].path, album=bool(jobs[0].songs), group=jobs[0].group)
     covers = []
     for job in jobs:
         provenance: dict[str, Any] = {"fingerprint": ""}
@@ -257,7 +257,7 @@ def dry_run(jobs: Sequence[Job], config: GenerateConfig) -> Generator[Event, Non
     donor_of = donors(jobs, config)
     jobs, skipped = skip_existing(jobs, config)
     yield from skipped
-    for song, group in groupby(jobs, key=lambda job: job.input):
+    for (song, _), group in groupby(jobs, key=lambda job: (job.input, job.songs)):
         covers = list(group)
         yield Progress("check", 0, None, covers[0].label)
         yield from _song_events(covers, config, models, donor_of.get(song))

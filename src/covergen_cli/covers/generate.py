@@ -114,7 +114,7 @@ class _Run:
 
     def draw_covers(self, jobs: Sequence[Job]) -> None:
         """Draw the covers of all songs."""
-        songs = [list(group) for _, group in groupby(jobs, lambda job: job.input)]
+        songs = [list(group) for _, group in groupby(jobs, lambda job: (job.input, job.songs))]
         try:
             for covers, task in self._start_preparing(songs):
                 self._add_song(covers, task)

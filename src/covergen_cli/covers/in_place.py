@@ -79,7 +79,8 @@ def _place(album: Album) -> Path:
 
 
 def _job(album: Album, output: Path, config: GenerateConfig) -> Job:
-    return Job(album.songs[0].path, output, config.seed, songs=tuple(song.path for song in album.songs))
+    group = None if config.per == "album" else album.name
+    return Job(album.songs[0].path, output, config.seed, songs=tuple(song.path for song in album.songs), group=group)
 
 
 def _shared(job: Job, albums: Sequence[Album]) -> CoverFailed:

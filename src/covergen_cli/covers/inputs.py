@@ -34,6 +34,7 @@ class Song:
     path: Path
     folder: Path = Path()  # its folder, relative to the folder that was searched; ``Path()`` for a file that was named
     home: Path = Path()  # folder of its cover when no output folder is given
+    playlist: Path | None = None  # the playlist that names it
 
 
 def expand(text: str) -> list[Path]:
@@ -65,8 +66,8 @@ def _is_music(name: str) -> bool:
     return not ignored and Path(name).suffix.lower() in AUDIO_SUFFIXES
 
 
-def find_songs(inputs: Sequence[Path]) -> list[Song]:
-    """Return the songs of all inputs, each once.
+def find_songs(inputs: Sequence[Path], *, keep_playlists: bool = False) -> list[Song]:
+    """Return the songs of all inputs, each once; with ``keep_playlists``, once for every playlist that names it.
 
     A named file is always a song; a folder is searched for music, without hidden files; a playlist stands for the files
     that it names.
@@ -77,7 +78,7 @@ def find_songs(inputs: Sequence[Path]) -> list[Song]:
     Raises:
         InputError: no input can be used: a folder or playlist contains no music, or a playlist cannot be read.
     """
-    found: dict[str, Song] = {}
+    found: dict[tuple[str, Path | None], Song] = {}
     errors: list[InputError] = []
     for path in inputs:
         try:
@@ -86,7 +87,7 @@ def find_songs(inputs: Sequence[Path]) -> list[Song]:
             errors.append(error)
             songs = [Song(path)]
         for song in songs:
-            found.setdefault(real_path(song.path), song)
+            found.setdefault((real_path(song.path), song.playlist if keep_playlists else None), song)
     if errors and len(errors) == len(inputs):
         raise errors[0]
     return list(found.values())
@@ -125,7 +126,7 @@ def _songs(path: Path) -> list[Song]:
     if os.path.isdir(path):  # noqa: PTH112 — Path.is_dir raises for a name that is too long
         songs = list(_search(path))
     elif path.suffix.lower() in PLAYLIST_SUFFIXES:
-        songs = [Song(entry) for entry in read_playlist(path)]
+        songs = [Song(entry, playlist=path) for entry in read_playlist(path)]
     else:
         return [Song(path)]
     if not songs:

@@ -38,6 +38,7 @@ class Job:
     format: Literal["png", "jpg", "svg"] = "png"
     segment_output: Path | None = None  # file for the segment; ``None`` if it is not kept
     songs: tuple[Path, ...] = ()  # all songs of the album; empty for the cover of a single song
+    group: str | None = None  # name of the artist, folder or playlist in place of an album
 
     @property
     def label(self) -> str:
@@ -64,7 +65,7 @@ def plan(
     stands for the files that it names. Covers are called ``STEM.png``, or ``STEM-1.png`` … ``STEM-N.png`` for N
     variations; songs of one folder that share a stem (``song.mp3``, ``song.flac``) give ``song.mp3.png`` and
     ``song.flac.png``, unless one of them already has a cover under another of these names. The cover of an album is
-    called after the album, or the folder or artist.
+    called after the album, or the artist, folder or playlist.
 
     Args:
         inputs: music files, folders and playlists.
@@ -88,7 +89,7 @@ def plan(
         if format_given and kind != config.format:
             raise ConfigError(f"{out} is no {config.format} file", hint="Leave out --format, or change the suffix.")
         config = replace(config, format=kind)
-    songs = find_songs([Path(path) for path in inputs])
+    songs = find_songs([Path(path) for path in inputs], keep_playlists=config.per == "playlist")
     folder = None if file or template else out
     if config.per == "song" and template is None:
         jobs = list(_name_after_songs(songs, folder, config))
@@ -183,9 +184,10 @@ def _name_after_tags(
         first = album.songs[0]
         values = fields(album.tags, first.path, album.folder)
         values["album"] = safe_name(album.name) or values["album"]
-        job = Job(first.path, Path(), 0, songs=tuple(song.path for song in album.songs))
+        group = None if config.per == "album" else album.name
+        job = Job(first.path, Path(), 0, songs=tuple(song.path for song in album.songs), group=group)
         home = Path() if template else first.home if out is None else out
-        if template is None and config.per != "album":  # artists have no folder, and a folder lies in the one above
+        if template is None and config.per != "album":  # only a folder lies in another
             values["folder"] = "/".join(album.folder.parts[:-1]) if config.per == "folder" else ""
         for named in _fill(job, template or Template("{folder}/{album}.{ext}"), values, config):
             yield replace(named, output=home / named.output)

@@ -31,13 +31,16 @@ def check_font(config: GenerateConfig) -> None:
         missing("", font_file(font_name(config.font), config.font))
 
 
-def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tuple[dict[str, Any] | None, list[str]]:
+def cover_text(
+    config: GenerateConfig, song: Path, *, album: bool = False, group: str | None = None
+) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the text of a cover.
 
     Args:
         config: ``title``, ``artist``, ``text``, ``layout``, ``font``, ``look`` and ``raw`` are used.
         song: its tags are read if ``config.text`` is ``tags``.
         album: use the tags for album and album artist.
+        group: name of the artist, folder or playlist that the cover is for, which is its title in place of tags.
 
     Returns:
         A JSON-able dict of ``title``, ``artist`` (``None`` when absent), ``layout`` and ``fonts`` (text → font), or
@@ -50,7 +53,9 @@ def cover_text(config: GenerateConfig, song: Path, *, album: bool = False) -> tu
     """
     texts: dict[str, str | None] = {"title": config.title, "artist": config.artist}
     notes: list[str] = []
-    if config.text == "tags" and not all(texts.values()):
+    if config.text == "tags" and group is not None:
+        texts["title"] = config.title or group
+    elif config.text == "tags" and not all(texts.values()):
         from covergen_cli.audio.io import probe
 
         info = probe(song)
