@@ -19,7 +19,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +115,7 @@ class Projections(nn.Module):
     @property
     def widths(self) -> dict[str, int]:
         """Width of each layer's keys."""
-        return {name: len(layer.weight) for name, layer in self.keys.items()}
+        return {name: cast("Projection", layer).weight.shape[0] for name, layer in self.keys.items()}
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens ``(B, K, D)`` to audio projections ``(B, K, S)``."""

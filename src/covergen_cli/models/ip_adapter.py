@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import safetensors
 import safetensors.torch
@@ -65,7 +65,7 @@ def ip_adapter_weights(adapter: Adapter) -> dict[str, Tensor]:
     names = sorted(projections.keys, key=lambda name: _PARTS.index(name.partition("-")[0]))
     for number, name in enumerate(names):
         for part, layers in (("k", projections.keys), ("v", projections.values)):
-            weights[f"ip_adapter.{2 * number + 1}.to_{part}_ip.weight"] = _merged(layers[name])
+            weights[f"ip_adapter.{2 * number + 1}.to_{part}_ip.weight"] = _merged(cast("Projection", layers[name]))
     return {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
 
 
