@@ -139,3 +139,20 @@ def test_samples_tell_files_apart_by_content_alone(tmp_path):
     assert artifacts.sample_sha256(one) == artifacts.sample_sha256(two)
     two.write_bytes(bytes(99_999) + b"x")
     assert artifacts.sample_sha256(one) != artifacts.sample_sha256(two)
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    path, read = tmp_path / "weights", []
+    original = artifacts.sha256_file
+    monkeypatch.setattr(artifacts, "sha256_file", lambda path: read.append(path) or original(path))
+    path.write_bytes(b"one")
+    for _ in range(2):  # it may change again before the clock moves on
+        assert artifacts.sha256_file_once(path) == artifacts.sha256_bytes(b"one")
+    assert len(read) == 2
+    os.utime(path, (1, 1))
+    for _ in range(3):
+        assert artifacts.sha256_file_once(path) == artifacts.sha256_bytes(b"one")
+    assert len(read) == 3
+    path.write_bytes(b"two")
+    os.utime(path, (2, 2))
+    assert artifacts.sha256_file_once(path) == artifacts.sha256_bytes(b"two")

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ SCHEMA = 1
 
 _BLOCK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 14
+_SETTLED_NS = 10 * 10**9
+_hashes: dict[tuple[str, int, int, int], str] = {}
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
@@ -209,6 +212,25 @@ def sha256_file(path: Path) -> str:
         OSError: the file cannot be read.
     """
     return _hash_file(path, hashlib.sha256())
+
+
+def sha256_file_once(path: Path) -> str:
+    """Return the SHA-256 of a file, from memory if it was computed in this process and the file has not changed since.
+
+    Size, time of change and inode tell. A file that changed in the last seconds is always read, as it may change again
+    within the resolution of the clock.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    state = path.stat()
+    key = (os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ino)  # noqa: PTH100 — links stay
+    if key not in _hashes:
+        digest = sha256_file(path)
+        if time.time_ns() - state.st_mtime_ns < _SETTLED_NS:
+            return digest
+        _hashes[key] = digest
+    return _hashes[key]
 
 
 def sample_sha256(path: Path) -> str:

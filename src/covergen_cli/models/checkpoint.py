@@ -25,7 +25,7 @@ import torch
 
 from covergen_cli.config import AdapterConfig
 from covergen_cli.errors import ConfigError, ModelError, OutputError
-from covergen_cli.files import SCHEMA, atomic_path, sha256_file, write_json
+from covergen_cli.files import SCHEMA, atomic_path, sha256_file, sha256_file_once, write_json
 from covergen_cli.models.adapter import Adapter
 from covergen_cli.models.decoupled import widths_of
 from covergen_cli.models.fingerprint import (
@@ -121,7 +121,7 @@ def load_adapter(folder: str | os.PathLike[str]) -> LoadedAdapter:
 
 def _read_weights(path: Path, expected: object) -> dict[str, torch.Tensor]:
     try:
-        if sha256_file(path) != expected:
+        if sha256_file_once(path) != expected:
             raise ModelError(
                 f"{path} is damaged, or not the file that {ADAPTER_JSON} describes", hint="Copy or download both again."
             )

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from covergen_cli.errors import ModelError
-from covergen_cli.files import SCHEMA, read_json, sha256_bytes, sha256_file
+from covergen_cli.files import SCHEMA, read_json, sha256_bytes, sha256_file_once
 
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_JSON = "adapter.json"
@@ -109,15 +108,9 @@ def content_hash(path: Path) -> str:
         in_hub_cache = path.is_symlink() and target.parent.name == "blobs"
         if in_hub_cache and len(name) == 64 and set(name) <= set("0123456789abcdef"):
             return name
-        state = target.stat()
-        return _hash_once(target, state.st_size, state.st_mtime_ns)
+        return sha256_file_once(target)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-@lru_cache(maxsize=64)
-def _hash_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 — tell whether the file has changed
-    return sha256_file(path)
 
 
 def base_fingerprint(folder: Path) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from covergen_cli.errors import ModelError
-from covergen_cli.files import read_json, sha256_file
+from covergen_cli.files import read_json, sha256_file_once
 from covergen_cli.weights.hub_cache import HubModel, download_model, find_model, has_adapter, missing_files, offline
 from covergen_cli.weights.layout import Kind, check_pipeline
 
@@ -154,7 +154,7 @@ def verify_hashes(folder: Path) -> None:
 
 def _matches(path: Path, digest: str) -> bool:
     try:
-        return sha256_file(path) == digest
+        return sha256_file_once(path) == digest
     except OSError:
         return False
 
