@@ -2,7 +2,7 @@
 
 Run by hand: ``python tests/benchmarks/bench_train.py [-n 3] [--base starter|full-size] [--device auto]``. The peer
 reads JPEGs and embeddings with a DataLoader, encodes every batch with the autoencoder, repeats one token 77 times and
-computes in full precision. Ours is the library's own training with the paper's adapter, and with the default one. All
+computes in full precision. Ours is the library's own training with each of the presets. All
 take turns on the same pairs, base, batch size and device; the first two steps of every turn are not counted, nor is the
 latent cache, which is made once: its time is printed apart. ``full-size`` has the shape of Stable Diffusion 1.5 and
 random weights, made here from its configuration.
@@ -38,6 +38,7 @@ from covergen_cli.training.loop import train
 from covergen_cli.weights.device import choose_device
 
 PEER, PAPER, DEFAULT = "straightforward loop", "covergen train, paper", "covergen train, default"
+DECOUPLED = "covergen train, decoupled"
 UNCOUNTED = 2
 FRAMES = {"starter": 40, "full-size": 300}
 
@@ -197,6 +198,7 @@ def main():
             PEER: lambda: straightforward(base, shape, pairs, size, steps, device, options.workers),
             PAPER: lambda: ours(data, Path(place, "paper"), "paper", options, steps),
             DEFAULT: lambda: ours(data, Path(place, "default"), "default", options, steps),
+            DECOUPLED: lambda: ours(data, Path(place, "decoupled"), "decoupled", options, steps),
         }
         rates = {name: [] for name in turns}
         for _ in range(options.rounds):

@@ -142,6 +142,8 @@ def test_an_adapter_to_start_from_must_fit(plan, tmp_path, base_folder):
     assert (other.adapter_config.tokens, other.adapter_config.dropout) == (8, 0.3)
     assert other.remarks == [f"the adapter has the architecture of {start}: tokens 8, not 4"]
     plan(shape=dataclasses.replace(shape, dropout=0.7), init=str(start))
+    (remark,) = plan(shape=dataclasses.replace(shape, cross_attention="decoupled"), init=str(start)).remarks
+    assert remark == f"{start} has no projections; they start from the base's own"
     other = tiny_adapter(tmp_path / "other", tiny_base(tmp_path / "base2", seed=1), **fitting)
     (remark,) = plan(shape=shape, init=str(other)).remarks
     assert f"{other} was trained for {tmp_path / 'base2'}" in remark

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _FROM_SETTINGS = {"dropout", "cross_attention", "projection_rank"}
 """Projections are taken if both have them, and otherwise start as copies of the base's own."""
 
+_LEFT_OUT = "the adapter to train is not decoupled, so it goes without the projections of "
+
 
 @dataclass(frozen=True)
 class Start:
@@ -106,5 +108,8 @@ def _architecture(
         for name, value in dataclasses.asdict(wanted).items()
         if getattr(found, name) != value
     ]
-    remark = f"the adapter has the architecture of {reference}: {', '.join(differing)}"
-    return found, [remark] if differing else []
+    remarks = [f"the adapter has the architecture of {reference}: {', '.join(differing)}"] if differing else []
+    if architecture.get("cross_attention", "shared") != found.cross_attention:
+        missing = f"{reference} has no projections; they start from the base's own"
+        remarks.append(missing if found.cross_attention == "decoupled" else _LEFT_OUT + reference)
+    return found, remarks
