@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from covergen_cli.audio.embed import embed_file, load_encoder
-from covergen_cli.audio.openl3 import OpenL3
+from covergen_cli.audio.openl3 import OpenL3, _convolving
 from covergen_cli.audio.openl3_encoder import OpenL3Encoder
 from covergen_cli.audio.openl3_frontend import LogMel, frame, to_mono
 from covergen_cli.config import EmbedConfig, OpenL3Config
@@ -270,3 +270,13 @@ def test_clips_of_one_stream_are_framed_as_single_ones_are():
     clip = sound(48000, 1.4)
     ((_, rows),) = encoder.embed_many([(None, clip)])
     np.testing.assert_allclose(rows, encoder.embed(clip, 48000), atol=1e-4)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_on_cuda_algorithms_are_timed_only_where_results_need_not_repeat(monkeypatch, repeatable):
+    flags = torch.backends.cudnn
+    monkeypatch.setattr(flags, "deterministic", repeatable)
+    monkeypatch.setattr(flags, "benchmark", False)
+    with _convolving(torch.device("cuda"), "fp32"):
+        assert flags.benchmark != repeatable
+    assert not flags.benchmark
