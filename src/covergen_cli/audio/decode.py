@@ -12,6 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import soxr
+from av.audio.frame import format_dtypes
 
 from covergen_cli.audio.container import can_seek_exactly, declared_seconds
 from covergen_cli.audio.truncation import is_truncated
@@ -213,17 +214,25 @@ def _mono(frames: list[Any]) -> npt.NDArray[np.float32]:
     """Join frames of one kind and average their channels."""
     first = frames[0]
     channels = len(first.layout.channels)
-    arrays = [frame.to_ndarray() for frame in frames]
-    joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
-    if not first.format.is_planar:
-        joined = joined.reshape(-1, channels).T
+    kind = np.dtype(format_dtypes[first.format.name])
+    # frame.to_ndarray() would copy every frame once more.
+    if first.format.is_planar:
+        planes = zip(*(frame.planes for frame in frames), strict=True)
+        parts = [
+            [np.frombuffer(plane, kind)[: frame.samples] for plane, frame in zip(column, frames, strict=True)]
+            for column in planes
+        ]
+        joined = [np.concatenate(column) for column in parts]
+    else:
+        packed = [np.frombuffer(frame.planes[0], kind)[: frame.samples * channels] for frame in frames]
+        joined = list(np.concatenate(packed).reshape(-1, channels).T)
     scale = 1.0 / channels
-    if joined.dtype.kind in "iu":
-        scale /= float(2 ** (8 * joined.dtype.itemsize - 1))
+    if kind.kind in "iu":
+        scale /= float(2 ** (8 * kind.itemsize - 1))
     mono: npt.NDArray[np.float32] = joined[0].astype(np.float32)
     for channel in joined[1:]:
         mono += channel
     mono *= np.float32(scale)
-    if joined.dtype.kind == "u":
+    if kind.kind == "u":
         mono -= np.float32(1)
     return mono
