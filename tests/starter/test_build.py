@@ -12,6 +12,7 @@ from covergen_cli.audio.io import save_mp3
 from covergen_cli.config import GenerateConfig
 from covergen_cli.covers.generate import generate, plan
 from covergen_cli.events import CoverFinished
+from covergen_cli.models.fingerprint import base_fingerprint
 from covergen_cli.starter import build as program
 from covergen_cli.starter import clips, upscale
 from covergen_cli.starter.build import Recipe, build, find_music
@@ -75,6 +76,8 @@ def test_from_nothing_to_a_cover(tmp_path):
     assert "autoencoder" not in again  # its encoder is kept
     assert "warned" not in again
     verify_hashes(tmp_path / "again" / "bundle")
+    told = json.loads((tmp_path / "again" / "bundle" / "adapter" / "adapter.json").read_text())["training"]
+    assert told["started_from"] == base_fingerprint(bundle)
 
     written = {path: path.read_bytes() for path in bundle.rglob("*.safetensors")}
     list(build(tmp_path / "work", [song], RECIPE))

@@ -24,7 +24,7 @@ from covergen_cli.starter import card, card_measure, card_pictures
 from covergen_cli.starter.card import CardSettings, make_card
 from covergen_cli.starter.card_measure import FIRST_HELD_OUT_SEED, analyse_songs, find_near_copies
 from covergen_cli.starter.card_pictures import SWEEPS, draw_pictures
-from covergen_cli.starter.card_text import source_rows
+from covergen_cli.starter.card_text import card_text, source_rows
 from covergen_cli.synthetic.painter import paint
 from covergen_cli.synthetic.synth import compose, render
 from tiny import tiny_adapter, tiny_base
@@ -131,10 +131,14 @@ def test_a_card_with_figures_and_pictures(made, asked, bundle):
     text = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "$" not in text
     assert not any(str(path) in text for path in (bundle, out, settings.work, settings.sources.parent))
-    assert "| unet | U-Net and condition encoder, on latents and descriptors of the paintings | 1,234 | 60 |" in text
+    assert "| unet | U-Net and condition encoder, on latents and conditions of the paintings | 1,234 | 60 |" in text
     assert "30,000 paintings" in text
     assert "| one channel only | " in text
     assert "an abacus" in text
+    assert "Trained from scratch" in text
+    started = card_text(metrics | {"training": metrics["training"] | {"started_from": "0123456789abcdef0"}})
+    assert "Trained from scratch" not in started
+    assert "`0123456789abcdef`" in started
     assert "| some-songs 1.0 | 1 | 2 | CC-BY-4.0 | 2004, Jo Doe; A / B; Jo |" in text
     assert "| other 2 | 1 | 0 | CC0-1.0 | N |" in text
     for name in ("grid", "variations"):

@@ -21,6 +21,7 @@ import torch
 
 from covergen_cli.audio.io import AUDIO_SUFFIXES
 from covergen_cli.models.adapter import Adapter
+from covergen_cli.models.fingerprint import base_fingerprint
 from covergen_cli.models.upscaler import FACTOR, Upscaler
 from covergen_cli.starter import adapter_training, autoencoder, clips, paintings, unet, upscale
 from covergen_cli.starter.bundle_writer import write_bundle
@@ -171,6 +172,7 @@ def _build_adapter(
         work / "adapter-noise", adapter, model, music, latents, budget, seed=seed + 6, batch=_BATCH_SIZES["noise"]
     )
     training = {"clips": len(music.names), "recordings": len(recordings), "songs": recipe.songs, "seed": seed}
+    training |= {} if start_from is None else {"started_from": base_fingerprint(start_from)}
     write_bundle(work / "bundle", adapter=adapter, training=training)
 
 

@@ -159,6 +159,7 @@ def _metadata(settings: CardSettings, models: Models, pipeline: CoverPipeline) -
         "schema": SCHEMA,
         "bundle": {"base": models.base_fingerprint, "adapter": models.adapter_fingerprint},
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
+        "tokens": pipeline.base.null_tokens.shape[1],
         "settings": {key: drawing[key] for key in ("seed", "steps", "guidance", "scheduler", "size", "grain", "tone")},
         "songs_asked": settings.songs,
         "seeds_per_song": SEEDS_PER_SONG,

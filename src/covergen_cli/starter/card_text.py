@@ -14,7 +14,7 @@ from covergen_cli.starter.card_robustness import CHANGES
 
 STAGES = {
     "autoencoder": "encoder and decoder, on paintings",
-    "unet": "U-Net and condition encoder, on latents and descriptors of the paintings",
+    "unet": "U-Net and condition encoder, on latents and conditions of the paintings",
     "decoder": "only the decoder",
     "upscaler": "the upscaler, on paintings of two sizes",
     "adapter-tokens": "the adapter, on the tokens of the condition encoder",
