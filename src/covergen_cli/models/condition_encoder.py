@@ -61,7 +61,7 @@ class ConditionEncoder(nn.Module):
         angles = values * self.frequencies
         waves = torch.cat([values, angles.sin(), angles.cos()], dim=-1)
         names = torch.eye(self.singles, device=conditions.device).expand(len(conditions), -1, -1)
-        first, *parts = waves.split([self.singles, *self.groups], dim=1)
+        first, *parts = torch.split(waves, [self.singles, *self.groups], dim=1)
         tokens = [self.each(torch.cat([first, names], dim=-1))]
         tokens += [layers(part.flatten(1))[:, None] for layers, part in zip(self.grouped, parts, strict=True)]
         normed: Tensor = self.norm(torch.cat([*tokens, self.all(waves.flatten(1))[:, None]], dim=1))

@@ -88,7 +88,7 @@ def _reverberate(samples: Samples, sample_rate_hz: int, rng: np.random.Generator
 
 def _saturate(samples: Samples, _sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     level = float(np.sqrt(np.mean(samples**2))) + 1e-9
-    return np.tanh(samples * np.float32(rng.uniform(0.5, 3.0) / level))
+    return np.asarray(np.tanh(samples * np.float32(rng.uniform(0.5, 3.0) / level)), np.float32)
 
 
 def _quantise(samples: Samples, _sample_rate_hz: int, rng: np.random.Generator) -> Samples:
@@ -100,4 +100,4 @@ def _quantise(samples: Samples, _sample_rate_hz: int, rng: np.random.Generator) 
 
 def _add_hiss(samples: Samples, _sample_rate_hz: int, rng: np.random.Generator) -> Samples:
     level = float(np.sqrt(np.mean(samples**2))) * 10 ** (rng.uniform(-45, -20) / 20)
-    return samples + np.float32(level) * rng.standard_normal(len(samples), dtype=np.float32)
+    return np.asarray(samples + np.float32(level) * rng.standard_normal(len(samples), dtype=np.float32), np.float32)

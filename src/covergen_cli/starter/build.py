@@ -171,7 +171,12 @@ def _build_adapter(
     yield from adapter_training.train_by_noise(
         work / "adapter-noise", adapter, model, music, latents, budget, seed=seed + 6, batch=_BATCH_SIZES["noise"]
     )
-    training = {"clips": len(music.names), "recordings": len(recordings), "songs": recipe.songs, "seed": seed}
+    training: dict[str, object] = {
+        "clips": len(music.names),
+        "recordings": len(recordings),
+        "songs": recipe.songs,
+        "seed": seed,
+    }
     training |= {} if start_from is None else {"started_from": base_fingerprint(start_from)}
     write_bundle(work / "bundle", adapter=adapter, training=training)
 

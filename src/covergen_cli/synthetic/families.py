@@ -106,13 +106,16 @@ def _grid(scene: Scene) -> None:
 
 def _tile(kind: int, u: Array, v: Array, hardness: float) -> Array:
     """Return the distance to a figure in a tile from −1 to 1: quarter circle, half circle or triangle, bar, disc."""
+    distance: Array
     if kind == 0:
-        return np.hypot(u + 1, v + 1) - np.float32(2)
-    if kind == 1:
-        return u + v if hardness > 0.6 else np.maximum(np.hypot(u, v + 1) - np.float32(1), -v - 1)
-    if kind == 2:
-        return np.abs(u) - np.float32(0.42)
-    return np.hypot(u, v) - np.float32(0.8)
+        distance = np.hypot(u + 1, v + 1) - np.float32(2)
+    elif kind == 1:
+        distance = u + v if hardness > 0.6 else np.maximum(np.hypot(u, v + 1) - np.float32(1), -v - 1)
+    elif kind == 2:
+        distance = np.abs(u) - np.float32(0.42)
+    else:
+        distance = np.hypot(u, v) - np.float32(0.8)
+    return distance
 
 
 def _shards(scene: Scene) -> None:
@@ -160,11 +163,11 @@ def _pebble(scene: Scene, at: tuple[float, float], radius: float) -> Array:
     lobes = int(scene.rng.integers(2, 6))
     if scene.traits.hardness > 0.65:
         corner = np.pi / max(lobes, 3)
-        edge = np.float32(np.cos(corner)) / np.cos((angle % np.float32(2 * corner)) - np.float32(corner))
-        return distance - np.float32(1.15 * radius) * edge
-    return distance - np.float32(radius) * (
-        1 + np.float32(scene.uniform(0.1, 0.28)) * np.cos(np.float32(lobes) * angle)
-    )
+        edge = np.float32(1.15 * np.cos(corner)) / np.cos((angle % np.float32(2 * corner)) - np.float32(corner))
+    else:
+        edge = 1 + np.float32(scene.uniform(0.1, 0.28)) * np.cos(np.float32(lobes) * angle)
+    outline: Array = distance - np.float32(radius) * edge
+    return outline
 
 
 def _lines(scene: Scene) -> None:

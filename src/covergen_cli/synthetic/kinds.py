@@ -49,8 +49,8 @@ def family_weights(descriptors: npt.NDArray[np.floating], tags: Iterable[tuple[s
         best = [sorted((scores.get(tag, 0.0) for tag in family.tags), reverse=True)[:2] for family in FAMILIES.values()]
         evidence = np.log(np.mean(best, axis=1) + _SMOOTH)
         logits = 0.5 * logits + _BY_TAGS * (evidence - evidence.mean())
-    weights: Array = np.exp(logits - logits.max()).astype(np.float32)
-    return weights / weights.sum()
+    weights = np.exp(logits - logits.max())
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def lean_of(weights: Array) -> float:

@@ -93,7 +93,8 @@ class Scene:
 
     def number(self, few: float, many: float) -> int:
         """Return how many forms there are, ``few`` to ``many`` as the music gets denser."""
-        return max(1, round(few * (many / few) ** self.traits.count))
+        wanted: float = few * (many / few) ** self.traits.count
+        return max(1, round(wanted))
 
     def turned(self, x: float, y: float, angle: float | None = None) -> tuple[Array, Array]:
         """Return coordinates along and across an angle, by default that of the lines, relative to ``(x, y)``."""
