@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from covergen_cli.starter.autoencoder import build_autoencoder, encode_all, restore, train_autoencoder, train_decoder
+from covergen_cli.starter import autoencoder as module
+from covergen_cli.starter.autoencoder import (
+    build_autoencoder,
+    encode,
+    encode_all,
+    restore,
+    train_autoencoder,
+    train_decoder,
+)
 from covergen_cli.starter.train_loop import Budget
 from covergen_cli.synthetic.painter import paint
 
@@ -103,3 +111,20 @@ def test_all_paintings_are_encoded_once(trained, tmp_path):
     written = (tmp_path / "latents.npy").stat().st_mtime_ns
     assert list(encode_all(tmp_path, vae, drawn)) == []
     assert (tmp_path / "latents.npy").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("full_precision")
+def test_encoding_goes_on_where_it_was_stopped(trained, tmp_path, monkeypatch):
+    vae, _ = trained
+    drawn = np.stack([paint(np.full(7, 0.5), seed, 256) for seed in range(3)])
+    list(encode_all(tmp_path / "whole", vae, drawn))
+    monkeypatch.setattr(module, "_ENCODED_AT_ONCE", 1)
+    encoding = encode_all(tmp_path / "stopped", vae, drawn)
+    next(encoding)
+    encoding.close()
+    asked = []
+    monkeypatch.setattr(module, "encode", lambda vae, some: asked.append(some) or encode(vae, some))
+    list(encode_all(tmp_path / "stopped", vae, drawn))
+    assert len(asked) == 2
+    whole, stopped = (np.load(tmp_path / name / "latents.npy") for name in ("whole", "stopped"))
+    np.testing.assert_allclose(whole, stopped, atol=2e-3)

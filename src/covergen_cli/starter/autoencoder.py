@@ -27,6 +27,8 @@ Channels of fine detail have small values after training, which would be lost in
 steps. At this value the decoder's clamp (3·tanh(x/3)) is still nearly linear.
 """
 
+_ENCODED_AT_ONCE = 50
+
 
 def build_autoencoder() -> Any:
     """Return an untrained ``AutoencoderTiny``: 256 px → 16×16×8, 64 channels in all layers, 2 M parameters.
@@ -199,15 +201,17 @@ def encode(vae: Any, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]
 def encode_all(folder: Path, vae: Any, paintings: npt.NDArray[np.uint8]) -> Iterator[Progress]:
     """Write the scaled latents of all paintings to ``folder/latents.npy``, float16 ``(N, 8, 16, 16)``.
 
-    Does nothing if the file exists.
+    An interrupted call is continued; ``encoded.txt`` counts the finished ones.
     """
-    path, count = folder / "latents.npy", len(paintings)
-    if path.exists():
-        return
     folder.mkdir(parents=True, exist_ok=True)
-    latents = np.empty((count, 8, 16, 16), dtype=np.float16)
-    for start in range(0, count, 50):
-        latents[start : start + 50] = encode(vae, paintings[start : start + 50])
+    path, counter, count = folder / "latents.npy", folder / "encoded.txt", len(paintings)
+    done = int(counter.read_text()) if counter.exists() and path.exists() else 0
+    mode = "r+" if done else "w+"
+    latents = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=(count, 8, 16, 16))
+    for start in range(done, count, _ENCODED_AT_ONCE):
+        end = min(start + _ENCODED_AT_ONCE, count)
+        latents[start:end] = encode(vae, paintings[start:end])
+        latents.flush()
+        counter.write_text(str(end))
         if start % 1000 == 0:
             yield Progress("encode", start, count)
-    np.save(path, latents)
