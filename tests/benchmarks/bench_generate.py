@@ -138,12 +138,15 @@ def refined(theirs, pipeline, image, config):
 def measure(title, config, music, place, rounds):
     """Let both take turns; return seconds per round by way, and print the rates."""
     ways = {LOOP: plain_loop, OURS: ours}
-    jobs = {way: plan([music], place / f"covers-{number}", config) for number, way in enumerate(ways)}
     seconds = {way: [] for way in ways}
+    # Every round has seeds of its own, since the pictures of earlier covers are kept.
+    first_seed = time.time_ns() % 10**9
     for count in range(rounds + 1):
+        drawn = replace(config, seed=first_seed + count)
+        jobs = {way: plan([music], place / f"covers-{number}", drawn) for number, way in enumerate(ways)}
         for way, work in ways.items():
             started = time.perf_counter()
-            work(jobs[way], config)
+            work(jobs[way], drawn)
             if count:
                 seconds[way].append(time.perf_counter() - started)
     songs = len(jobs[OURS])
@@ -179,7 +182,9 @@ def main():
             config = resolve(GenerateConfig, overrides=given)
             measure("the same with a full-size refiner", config, music, place, options.rounds)
         else:
-            measure("the starter", config, music, place, options.rounds)
+            plain = replace(config, raw=True)
+            measure("the starter, enlarged by a plain filter as in the loop", plain, music, place, options.rounds)
+            measure("the starter with looks, its default", config, music, place, options.rounds)
 
 
 if __name__ == "__main__":
