@@ -187,4 +187,5 @@ def _video_comment(path: Path | BinaryIO) -> str | None:
     import av  # noqa: PLC0415 — only videos need it
 
     with av.open(str(path)) as container:
-        return container.metadata.get("comment")
+        comment: str | None = container.metadata.get("comment")
+        return comment

@@ -200,9 +200,7 @@ def _training_data(run: str) -> Path:
     return data
 
 
-def _run(
-    events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool, table: Style | None = None
-) -> int:
+def _run(events: Generator[Event, None, None], terminal: Terminal, *, as_json: bool, table: Style | None = None) -> int:
     """Run the evaluation and write its result; return the exit code."""
     from covergen_cli.cli.terminal import Tally
     from covergen_cli.events import EvalFinished, SurveyFinished
