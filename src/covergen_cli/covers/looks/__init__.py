@@ -83,11 +83,6 @@ def look_svg(
     return f"{head}\n<title>{look.name}</title>\n{body}\n{overlay}\n</svg>\n"
 
 
-def look_palette(picture: Image.Image, look: Look, *, seed: int = 0) -> Palette:
-    """Return the palette that :func:`apply_look` finds in a picture, dark to light."""
-    return sketch_of(picture, seed, look.colours).palette
-
-
 def _resized(picture: Image.Image, size: int) -> Image.Image:
     rgb = picture.convert("RGB")
     side = min(rgb.size)
