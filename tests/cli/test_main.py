@@ -221,3 +221,9 @@ def test_a_folder_in_place_of_a_command_is_music(covergen, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "music").mkdir()
     assert "did you mean covergen generate music?" in covergen("music").err
+
+
+def test_a_song_after_an_option_whose_value_is_optional_gets_a_hint(covergen, tmp_path):
+    ended = covergen("generate", "--motion", tmp_path / "song.mp3")
+    assert ended.code == 2
+    assert "Write --motion=mp4, or put --motion after the songs." in ended.err

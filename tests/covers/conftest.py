@@ -7,10 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from covergen_cli.config import GenerateConfig
 from covergen_cli.errors import InputError
 from tiny import tiny_adapter, tiny_base, tiny_embedding
+
+
+@pytest.fixture(scope="session")
+def hills():
+    """A soft picture with hills and a disc, as a model draws them."""
+    y, x = np.mgrid[0:128, 0:128] / 128
+    tone = 0.55 + 0.2 * np.sin(5 * x + 7 * y) + 0.3 * (np.hypot(x - 0.6, y - 0.3) < 0.15) - 0.3 * (y > 0.7)
+    rgb = np.stack([tone, 0.6 * tone + 0.1, 0.9 - 0.6 * tone], axis=-1)
+    return Image.fromarray((255 * np.clip(rgb, 0, 1)).astype(np.uint8))
 
 
 @dataclass(frozen=True)

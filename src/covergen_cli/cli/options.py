@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from covergen_cli.config import Between, field_docs, stage_of
 from covergen_cli.config.coerce import coerce
 from covergen_cli.config.resolve import BUILT_IN, field_types, load_preset, model_presets, preset_names
+from covergen_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from covergen_cli.cli.terminal import Terminal
@@ -140,10 +141,15 @@ class Command(click.Command):
 
 
 class SettingType(_ParamType):
-    """Reads a value as the field's annotation demands, by the rules of config files and the environment."""
+    """Reads a value as the field's annotation demands, by the rules of config files and the environment.
 
-    def __init__(self, annotation: Any) -> None:
-        self.annotation = annotation
+    Args:
+        annotation: of the field.
+        optional: the value of an option that is given without one; ``None`` for an option that needs a value.
+    """
+
+    def __init__(self, annotation: Any, optional: str | None = None) -> None:
+        self.annotation, self._optional = annotation, optional
         bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
         parts = (bare, *get_args(bare))
         self.choices = next((get_args(part) for part in parts if get_origin(part) is Literal), ())
@@ -157,7 +163,14 @@ class SettingType(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
         """Return the value in its declared type; raises ``ConfigError``."""
         name = next((name for name in param.opts if name.startswith("--")), param.opts[-1]) if param else "value"
-        return coerce(value, self.annotation, name)
+        try:
+            return coerce(value, self.annotation, name)
+        except ConfigError as error:
+            if self._optional is None:
+                raise
+            # A value that may be left out would take the song that follows.
+            hint = f"Write {name}={self._optional}, or put {name} after the songs."
+            raise ConfigError(error.message, hint=hint) from error
 
     def shell_complete(
         self,
@@ -192,7 +205,8 @@ class SettingOption(click.Option):
         annotation = field_types(kind)[field]
         self.kind, self.field = kind, field
         self._limits = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-        how: dict[str, Any] = {"is_flag": True} if annotation is bool else {"type": SettingType(annotation)}
+        typed = {"type": SettingType(annotation, optional)}
+        how: dict[str, Any] = {"is_flag": True} if annotation is bool else typed
         if optional is not None:
             how |= {"is_flag": False, "flag_value": optional}
         super().__init__([*flags, field], help=field_docs(kind).get(field), **how)
