@@ -64,6 +64,17 @@ class Descriptors:
 NAMES: tuple[str, ...] = tuple(field.name for field in fields(Descriptors))
 """Names of the descriptors, in the order of the fields."""
 
+ENDS: dict[str, tuple[str, str]] = {
+    "tempo": ("slow", "fast"),
+    "mode": ("minor", "major"),
+    "energy": ("calm", "intense"),
+    "brightness": ("dark", "bright"),
+    "density": ("sparse", "busy"),
+    "percussiveness": ("sustained", "percussive"),
+    "dynamics": ("even", "wide"),
+}
+"""Descriptor → names of its low and its high end, in the order of the fields."""
+
 
 def describe(samples: npt.NDArray[np.float32], sample_rate_hz: int) -> Descriptors:
     """Compute the descriptors of a clip.

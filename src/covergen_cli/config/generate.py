@@ -38,7 +38,7 @@ class GenerateConfig:
             ``energy=+1,mode=minor,brightness=-0.5``: a number from −1 to 1 is added, a word sets one end of the range.
             Descriptors and words are ``tempo`` (``slow``, ``fast``), ``mode`` (``minor``, ``major``), ``energy``
             (``calm``, ``intense``), ``brightness`` (``dark``, ``bright``), ``density`` (``sparse``, ``busy``),
-            ``percussiveness`` (``sustained``, ``percussive``) and ``dynamics`` (``even``, ``varied``). Only for the
+            ``percussiveness`` (``sustained``, ``percussive``) and ``dynamics`` (``even``, ``wide``). Only for the
             bases ``starter`` and ``painter``.
         no_audio: Draw without the adapter's tokens and without the prompt made from the music, for comparison. Noise
             and look still follow the song.

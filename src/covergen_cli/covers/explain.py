@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from covergen_cli.audio.descriptors import ENDS
 from covergen_cli.config import SegmentConfig
 from covergen_cli.covers.naming import file_name, visible_name
 from covergen_cli.errors import OutputError
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
     from covergen_cli.audio.segment import Segment
     from covergen_cli.covers.plan import Job
 
-_POLES = {
-    "tempo": ("slow", "fast"),
-    "mode": ("minor", "major"),
-    "energy": ("calm", "intense"),
-    "brightness": ("dark", "bright"),
-    "density": ("sparse", "busy"),
-    "percussiveness": ("sustained", "percussive"),
-    "dynamics": ("even", "wide"),
-}
 _INK, _FAINT, _ACCENT = "#222222", "#c9c9c9", "#d1495b"
 _COVER_SIDE = 480
 
@@ -172,11 +164,11 @@ def _draw_attention(axes: Any, segment: tuple[float, float], attention: npt.NDAr
 
 
 def _draw_descriptors(axes: Any, sounds: Descriptors) -> None:
-    values = dict(zip(_POLES, astuple(sounds), strict=True))
+    values = dict(zip(ENDS, astuple(sounds), strict=True))
     for row, (name, value) in enumerate(values.items()):
         axes.plot([0, 1], [row, row], color=_FAINT, lw=2, solid_capstyle="round", zorder=1)
         axes.plot([value], [row], "o", color=_ACCENT, ms=9, zorder=2)
-        low, high = _POLES[name]
+        low, high = ENDS[name]
         axes.text(-0.02, row, f"{name}:  {low}", ha="right", va="center", fontsize=9, color=_INK)
         axes.text(1.02, row, f"{high}   {value:.2f}", ha="left", va="center", fontsize=9, color=_INK)
     axes.axvline(0.5, color=_INK, lw=0.8, ls=":", zorder=0)

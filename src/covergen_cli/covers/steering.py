@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.audio.descriptors import ENDS, NAMES
 from covergen_cli.errors import ConfigError, ModelError
 from covergen_cli.synthetic.conditions import Conditions
 
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
     from covergen_cli.config import GenerateConfig
     from covergen_cli.models.base import Base
-
-ENDS: dict[str, tuple[str, str]] = {
-    "tempo": ("slow", "fast"),
-    "mode": ("minor", "major"),
-    "energy": ("calm", "intense"),
-    "brightness": ("dark", "bright"),
-    "density": ("sparse", "busy"),
-    "percussiveness": ("sustained", "percussive"),
-    "dynamics": ("even", "varied"),
-}
-"""Descriptor → names of its low and its high end."""
 
 _LOW, _HIGH = 0.05, 0.95  # values of descriptors at their ends
 

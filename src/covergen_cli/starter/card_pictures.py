@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from covergen_cli.audio.descriptors import NAMES
+from covergen_cli.audio.descriptors import ENDS, NAMES
 from covergen_cli.covers.fingerprint import song_seed
-from covergen_cli.covers.steering import ENDS, condition_tokens
+from covergen_cli.covers.steering import condition_tokens
 from covergen_cli.events import Progress
 from covergen_cli.files import atomic_path
 
